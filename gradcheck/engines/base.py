@@ -1,0 +1,170 @@
+"""The engine contract: what is asked of anything that claims to compute gradients.
+
+A bare callable `value_and_grad(problem) -> (loss, [(dW, db), ...])` is enough to begin with;
+`engine_from_callable` makes an engine of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from gradcheck.problem import LOSSES, REDUCTIONS, Gradient, Problem, gradient_as_dict
+
+ValueAndGrad: TypeAlias = Callable[[Problem], tuple[float, Gradient]]
+
+
+class Unsupported(Exception):  # noqa: N818  # an answer, not an error: neither pass nor fail
+    """Raised by an engine for a problem it does not claim to handle. Counted, never a failure.
+
+    Args:
+        why: what the engine lacks, in words for the summary.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class MalformedAnswerError(TypeError):
+    """An engine's answer is not a pair of one real number and a list of pairs (dW, db)."""
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What an engine says of itself.
+
+    Attributes:
+        name: what it is called in reports.
+        version: its own version, or that of the library behind it.
+        dtypes: the dtypes it computes in, such as ("float32", "float64").
+        losses: of "cross_entropy" and "quadratic".
+        reductions: of "mean" and "sum".
+        deterministic: the same problem gives the same bits.
+        issues_url: where a wrong gradient is reported.
+
+    Raises:
+        ValueError: an empty name, or no dtype, loss or reduction at all.
+    """
+
+    name: str
+    version: str
+    dtypes: tuple[str, ...]
+    losses: tuple[str, ...]
+    reductions: tuple[str, ...]
+    deterministic: bool = True
+    issues_url: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("name='' must not be empty")
+        for field in ("dtypes", "losses", "reductions"):
+            if not getattr(self, field):
+                raise ValueError(f"{field}=() must name at least one: engine {self.name}")
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A full engine."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine says of itself."""
+
+    def loss(self, problem: Problem) -> float:
+        """Compute the engine's own loss: one forward pass, no backward pass.
+
+        Raises:
+            Unsupported: the engine does not claim to handle the problem.
+        """
+
+    def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
+        """Compute the loss and the pairs (dC/dW_l, dC/db_l), shaped like W_l and b_l.
+
+        The arrays are the caller's: a later call leaves them alone.
+
+        Raises:
+            Unsupported: the engine does not claim to handle the problem.
+        """
+
+    def close(self) -> None:
+        """Give back what the engine holds; it is not called again."""
+
+
+class CallableEngine:
+    """A bare `value_and_grad` as a full engine, which claims every dtype, loss and reduction.
+
+    Its loss is the value that comes with the gradient, so that a forward pass costs a backward
+    pass too.
+    """
+
+    def __init__(self, value_and_grad: ValueAndGrad, info: EngineInfo) -> None:
+        self.info = info
+        self._function = value_and_grad
+
+    def loss(self, problem: Problem) -> float:
+        """Compute the value and drop the gradient."""
+        return self.value_and_grad(problem)[0]
+
+    def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
+        """Call the function and hold its answer to the contract's form.
+
+        Shapes, dtypes and numbers are left as they are: to judge them is the check's part.
+
+        Raises:
+            MalformedAnswerError: the answer is no pair, its value no real number, or its gradient
+                no list of L pairs.
+        """
+        answer: Any = self._function(problem)
+        if not isinstance(answer, tuple | list) or len(answer) != 2:
+            raise MalformedAnswerError(
+                f"engine {self.info.name} must return a pair (loss, gradient), got {_kind(answer)}"
+            )
+        value, gradient = answer
+        try:
+            gradient_as_dict(gradient, problem.architecture)
+        except (TypeError, ValueError) as error:
+            raise MalformedAnswerError(f"engine {self.info.name}: {error}") from error
+        pairs = [(np.asarray(dW), np.asarray(db)) for dW, db in gradient]
+        return self._real(value), pairs
+
+    def close(self) -> None:
+        """Do nothing: a function holds nothing."""
+
+    def _real(self, value: Any) -> float:
+        if np.ndim(value) == 0 and not np.iscomplexobj(value) and not isinstance(value, str):
+            try:
+                return float(value)
+            except (TypeError, ValueError):
+                pass
+        raise MalformedAnswerError(
+            f"engine {self.info.name} must return its loss as one real number, got {_kind(value)}"
+        )
+
+
+def engine_from_callable(value_and_grad: ValueAndGrad, name: str) -> Engine:
+    """Make an engine of a function `problem -> (loss, [(dW, db), ...])`.
+
+    Args:
+        value_and_grad: the function; it may raise `Unsupported`.
+        name: what the engine is called in reports.
+
+    Raises:
+        TypeError: value_and_grad is not callable.
+        ValueError: the name is empty.
+    """
+    if not callable(value_and_grad):
+        raise TypeError(f"value_and_grad must be callable, got {_kind(value_and_grad)}")
+    dtypes = ("float32", "float64")
+    return CallableEngine(value_and_grad, EngineInfo(name, "unknown", dtypes, LOSSES, REDUCTIONS))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    return f"{type(value).__name__} {value!r:.60}"

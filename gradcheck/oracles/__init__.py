@@ -1,0 +1,1 @@
+"""Oracles estimate derivatives from forward passes alone, each with an error bound and a count."""

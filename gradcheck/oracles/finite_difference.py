@@ -1,0 +1,309 @@
+r"""Finite differences of a black box, each with an error bound and its cost.
+
+Symbols: D(h) = (1/h) sum_k c_k f(x + k h e_j) a stencil of accuracy p with C1 = sum |c_k|
+(stencils.py); eps_f the bound on the noise of one evaluation, eps_s <= eps_f the level used to
+choose steps (noise.py); A = the noise constant of h (D(h) - D(2h)).
+
+**Step.** The testing ratio
+
+    r(h) = h |D(h) - D(2h)| / (A eps_s)
+
+is at most about 1 while noise rules and grows like h^(p+1) once truncation does. Powers of two
+are walked, upward from where noise rules, to the first h with r(h) >= 3/2 (or downward until
+r(h) <= 6): the step that Shi, Xie, Xuan and Nocedal accept, with the same thresholds. Half of
+it is used, where truncation has fallen below the noise.
+
+**Bound.** D(h) - f' is the sum of the disagreements below it,
+
+    D(h) - f'(x) = [D(h) - D(h/8)] + [D(h/8) - D(h/64)] + ...,
+
+which shrink by 8^p each once f looks like its Taylor polynomial. Twice the first term stands for
+the series; D(2h) - D(h), the term above, guards against a first term that is small by accident.
+No credit is taken for the order p:
+
+    |D(h) - f'(x)| <= C1 eps_f / h + 2 max(|D(h) - D(2h)|, |D(h/8) - D(h)|)
+
+The noise term stands whatever the disagreements are, so the bound cannot collapse. Offsets are
+the realised ones, t_k = fl(x_j + k h) - x_j, and D = sum c_k f(x + t_k) / sum c_k t_k.
+
+A feature of f narrower than h/8 and lower than the noise is invisible to the bound; smaller
+steps, which see it, have bounds wide enough to hold it. So before anybody is accused of a wrong
+derivative, `second_opinions` must be asked.
+
+Source: H.-J. M. Shi, Y. Xie, M. Q. Xuan and J. Nocedal, "Adaptive finite-difference interval
+estimation for noisy derivative-free optimization", SIAM J. Sci. Comput. 44 (2022),
+A2302-A2321, sections 2 and 3. The bisection is replaced by powers of two, whose points serve
+the next step again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.oracles.kinks import slope_jumps
+from gradcheck.oracles.lines import BudgetSpentError, FloatArray, IntArray, Lines
+from gradcheck.oracles.noise import Noise
+from gradcheck.oracles.points import AxisPoints
+from gradcheck.oracles.stencils import CENTRAL_4, Stencil
+from gradcheck.structure import Leaf
+
+R_LOWER, R_UPPER = 1.5, 6.0
+"""Accepted testing ratios (Shi et al. 2022, section 2.1)."""
+
+PILOTS = 3
+"""Coordinates of each array that find their step first; the others start near it."""
+
+EIGHTH = 3
+"""The lower disagreement looks at h / 2^3."""
+
+BLOCK = 4096
+"""Coordinates walked at once; bounds memory."""
+
+
+class Status(IntEnum):
+    """What came of one coordinate."""
+
+    RESOLVED = 0
+    KINK = 1
+    NO_STEP = 2
+    NOT_EVALUATED = 3
+
+
+@dataclass
+class Estimate:
+    """Derivatives along the axes, one entry a coordinate.
+
+    Attributes:
+        value: the derivative.
+        bound: what |value - f'| does not exceed, while the noise is as stated.
+        step: the h that was used.
+        status: RESOLVED; KINK (the slope jumps: no derivative); NO_STEP (no h lets the stencils
+            agree); NOT_EVALUATED (the budget was spent before).
+        jump: right slope minus left slope where the status is KINK, else 0.
+        evaluations: forward passes spent on the coordinate.
+    """
+
+    value: FloatArray
+    bound: FloatArray
+    step: FloatArray
+    status: npt.NDArray[np.uint8]
+    jump: FloatArray
+    evaluations: IntArray
+
+    @classmethod
+    def empty(cls, size: int) -> Estimate:
+        """Return an estimate of nothing: every coordinate NOT_EVALUATED, every bound infinite."""
+        return cls(
+            value=np.full(size, np.nan),
+            bound=np.full(size, np.inf),
+            step=np.full(size, np.nan),
+            status=np.full(size, Status.NOT_EVALUATED, dtype=np.uint8),
+            jump=np.zeros(size),
+            evaluations=np.zeros(size, dtype=np.intp),
+        )
+
+    def put(self, coordinates: IntArray, part: Estimate) -> None:
+        """Write a part's entries at the given coordinates."""
+        for name in ("value", "bound", "step", "status", "jump", "evaluations"):
+            getattr(self, name)[coordinates] = getattr(part, name)
+
+
+def finite_difference(
+    lines: Lines,
+    noise: Noise,
+    *,
+    coordinates: IntArray | None = None,
+    stencil: Stencil = CENTRAL_4,
+    progress: Callable[[int], None] | None = None,
+) -> Estimate:
+    """Differentiate f along its axes, with a step and an error bound for each.
+
+    Args:
+        lines: the black box at x.
+        noise: the noise of one evaluation.
+        coordinates: which, in the order they are to be evaluated; default: all.
+        stencil: the formula; its order decides how the error falls with the noise.
+        progress: called with the number of coordinates just finished.
+
+    Returns:
+        An estimate with one entry for every coordinate of x. Where the budget of `lines` runs
+        out, the rest is NOT_EVALUATED.
+    """
+    wanted = np.arange(lines.size) if coordinates is None else coordinates
+    estimate = Estimate.empty(lines.size)
+    walk = _Walk(lines, noise, stencil)
+    block = BLOCK if lines.budget is None else 8
+    try:
+        for part in walk.batches(wanted, block):
+            estimate.put(part, walk.differentiate(part))
+            if progress is not None:
+                progress(len(part))
+    except BudgetSpentError:
+        pass
+    return estimate
+
+
+def second_opinions(
+    lines: Lines,
+    noise: Noise,
+    coordinates: IntArray,
+    steps: FloatArray,
+    *,
+    stencil: Stencil = CENTRAL_4,
+) -> list[Estimate]:
+    """Differentiate again at an eighth and at a 64th of the steps; entries as `coordinates`."""
+    points = AxisPoints(lines, coordinates)
+    exponents = np.log2(steps.astype(float)).astype(int)
+    return [
+        _bounded(points, stencil, noise, exponents - EIGHTH),
+        _bounded(points, stencil, noise, exponents - 2 * EIGHTH),
+    ]
+
+
+def difference_quotients(
+    lines: Lines, h: float, *, stencil: Stencil, coordinates: IntArray | None = None
+) -> FloatArray:
+    """Return the plain D(h) at one fixed step: N + 1 forward passes for forward, 2N for central.
+
+    Args:
+        lines: the black box at x (which has already spent the one pass that f(x) takes).
+        h: the step, the same for every coordinate.
+        stencil: the formula.
+        coordinates: which; default: all.
+    """
+    wanted = np.arange(lines.size) if coordinates is None else coordinates
+    numerator = np.zeros(len(wanted), dtype=lines.dtype)
+    denominator = np.zeros(len(wanted), dtype=lines.dtype)
+    for k, c in zip(stencil.offsets, stencil.weights, strict=True):
+        if k:
+            rise, t = lines.along_axes(wanted, np.full(len(wanted), k * h))
+            numerator += float(c) * rise
+            denominator += float(c) * t
+    return numerator / denominator
+
+
+def _bounded(points: AxisPoints, stencil: Stencil, noise: Noise, exponents: IntArray) -> Estimate:
+    """Evaluate value and bound of the module's formula at h = 2^exponents."""
+    h = np.exp2(exponents)
+    above, growth = points.derivative(stencil, exponents + 1)
+    here, _ = points.derivative(stencil, exponents)
+    below, _ = points.derivative(stencil, exponents - EIGHTH)
+    eps_f = noise.bound_at(growth)
+    disagreement = np.maximum(np.abs(here - above), np.abs(below - here))
+    bound = float(stencil.noise_constant) * eps_f / h + 2 * disagreement
+    jump, uncertain = slope_jumps(points, exponents, eps_f)
+    bound = bound + uncertain / 2
+    finite = np.isfinite(here) & np.isfinite(bound)
+    status = np.where(finite, Status.RESOLVED, Status.NO_STEP)
+    status = np.where(finite & (jump != 0), Status.KINK, status).astype(np.uint8)
+    return Estimate(
+        value=here,
+        bound=np.where(finite, bound, np.inf),
+        step=h,
+        status=status,
+        jump=jump,
+        evaluations=points.evaluations.copy(),
+    )
+
+
+@dataclass
+class _Walk:
+    """The search for each coordinate's step."""
+
+    lines: Lines
+    noise: Noise
+    stencil: Stencil
+    _start: dict[str, int] = field(default_factory=dict)
+
+    def batches(self, wanted: IntArray, block: int) -> list[IntArray]:
+        """Split the coordinates: a few pilots of every array first, then blocks of each array."""
+        pilots, rest = [], []
+        for leaf in self.lines.structure.leaves:
+            inside = wanted[(wanted >= leaf.start) & (wanted < leaf.stop)]
+            chosen = np.zeros(len(inside), dtype=bool)
+            if len(inside):
+                chosen[np.linspace(0, len(inside) - 1, PILOTS).astype(int)] = True
+            pilots.append(inside[chosen])
+            others = inside[~chosen]
+            rest += [others[i : i + block] for i in range(0, len(others), block)]
+        first = np.concatenate(pilots) if pilots else wanted
+        batches = [first[i : i + block] for i in range(0, len(first), block)]
+        return batches + rest
+
+    def differentiate(self, coordinates: IntArray) -> Estimate:
+        points = AxisPoints(self.lines, coordinates)
+        exponents, found = self._search(points)
+        estimate = _bounded(points, self.stencil, self.noise, exponents - 1)
+        estimate.status[~found & (estimate.status == Status.RESOLVED)] = Status.NO_STEP
+        self._remember(coordinates, exponents, found)
+        return estimate
+
+    def _search(self, points: AxisPoints) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+        """Walk each coordinate to its step; return exponents and whether r <= 6 was reached."""
+        lowest, highest = self._limits(points.coordinates)
+        e = np.clip(self._first_exponents(points.coordinates), lowest, highest)
+        direction = np.zeros(len(e), dtype=int)
+        found = np.ones(len(e), dtype=bool)
+        active = np.arange(len(e))
+        while active.size:
+            r = self._testing_ratio(points, e[active], active)
+            small_enough = r <= R_UPPER
+            up = small_enough & (r < R_LOWER) & (direction[active] >= 0) & (e < highest)[active]
+            down = ~small_enough & (direction[active] <= 0) & (e > lowest)[active]
+            found[active[~small_enough & (e <= lowest)[active]]] = False
+            overshot = active[~small_enough & (direction[active] > 0)]
+            e[overshot] -= 1
+            e[active[up]] += 1
+            e[active[down]] -= 1
+            direction[active] = np.where(up, 1, np.where(down, -1, direction[active]))
+            active = active[up | down]
+        return e, found
+
+    def _testing_ratio(self, points: AxisPoints, e: IntArray, rows: IntArray) -> FloatArray:
+        here, _ = points.derivative(self.stencil, e, rows)
+        above, growth = points.derivative(self.stencil, e + 1, rows)
+        eps_s = self.noise.level_at(growth)
+        scale = float(self.stencil.disagreement_noise) * eps_s
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.asarray(np.exp2(e) * np.abs(here - above) / scale)
+
+    def _limits(self, coordinates: IntArray) -> tuple[IntArray, IntArray]:
+        """Steps from 32 ulps of x_j (h/2 still moves it exactly) to 8 times the largest |x|."""
+        ulp = self.lines.machine_epsilon[coordinates] * np.maximum(
+            np.abs(self.lines.origin[coordinates]), 2.0**-40 * self.lines.scale
+        )
+        lowest = np.ceil(np.log2(ulp.astype(float))).astype(int) + 5
+        highest = int(np.floor(np.log2(self.lines.scale))) + 3
+        return lowest, np.maximum(lowest, highest)
+
+    def _first_exponents(self, coordinates: IntArray) -> IntArray:
+        """Start where the array's pilots ended, or well below h* of a function of scale |x|."""
+        start = np.empty(len(coordinates), dtype=int)
+        for leaf in self.lines.structure.leaves:
+            inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
+            if inside.any():
+                known = self._start.get(leaf.name)
+                start[inside] = self._blind_start(leaf) if known is None else known
+        return start
+
+    def _blind_start(self, leaf: Leaf) -> int:
+        size = float(np.max(np.abs(self.lines.origin[leaf.start : leaf.stop]), initial=0.0))
+        size = size or self.lines.scale
+        p = self.stencil.accuracy
+        relative_noise = self.noise.level / max(abs(float(self.lines.value)), self.noise.level)
+        h = size * self.stencil.best_step(relative_noise, 1.0)
+        return int(np.floor(np.log2(h))) - p - 1
+
+    def _remember(
+        self, coordinates: IntArray, exponents: IntArray, found: npt.NDArray[np.bool_]
+    ) -> None:
+        """Keep the smallest accepted step of each array as its next starting point."""
+        for leaf in self.lines.structure.leaves:
+            inside = (coordinates >= leaf.start) & (coordinates < leaf.stop) & found
+            if inside.any():
+                self._start[leaf.name] = int(exponents[inside].min()) - 1

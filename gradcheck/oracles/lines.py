@@ -1,0 +1,159 @@
+"""The black box f along straight lines through x: counted, and x restored bit for bit.
+
+Every oracle sees the function through this window alone, so none can do anything but forward
+passes, and none can forget to count one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.structure import Structure, copy_of, structure_of
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.intp]
+
+
+class BudgetSpentError(Exception):
+    """The next forward pass would exceed the budget; what was evaluated before stands."""
+
+
+class InputChangedError(Exception):
+    """The black box wrote to the point it was given."""
+
+
+class Lines:
+    """f on the lines through x, evaluated at a private copy of x.
+
+    Args:
+        f: the black box; takes x's structure and returns one real number.
+        x: an array, or a dict, list or tuple of arrays; never changed.
+        budget: the most forward passes that may be spent, or None.
+
+    Attributes:
+        point: the private copy that f is given.
+        budget: the most forward passes that may be spent, or None.
+        forward_passes: how often f was evaluated.
+        value: f(x).
+        origin: x as one vector.
+        machine_epsilon: 2u of the array that holds each coordinate.
+        dtype: the precision values and offsets are held in (float64, or longdouble where x is).
+        unit_roundoff: u of the least precise arithmetic seen: x's own or that of f's result.
+    """
+
+    def __init__(self, f: Callable[[Any], Any], x: Any, *, budget: int | None = None) -> None:
+        self._f = f
+        self.budget = budget
+        self.forward_passes = 0
+        self.structure: Structure = structure_of(x)
+        self.point, leaves = copy_of(x)
+        self._flat = [leaf.reshape(-1) for leaf in leaves]
+        self._saved = [leaf.copy() for leaf in self._flat]
+        dtypes = {leaf.dtype for leaf in self.structure.leaves}
+        self.dtype: npt.DTypeLike = np.longdouble if np.dtype(np.longdouble) in dtypes else float
+        self.origin: FloatArray = (
+            np.concatenate([leaf.astype(self.dtype) for leaf in self._flat])
+            if self._flat
+            else np.empty(0)
+        )
+        self.machine_epsilon: FloatArray = np.concatenate(
+            [np.full(leaf.size, float(np.finfo(leaf.dtype).eps)) for leaf in self._flat]
+            or [np.empty(0)]
+        )
+        first = self._evaluate()
+        result_dtype = np.asarray(first).dtype
+        self.value = self._number(first)
+        if result_dtype.kind == "f":
+            dtypes.add(result_dtype)
+        self.unit_roundoff = max((float(np.finfo(d).eps) / 2 for d in dtypes), default=2.0**-53)
+        self.tiny = max((float(np.finfo(d).tiny) for d in dtypes), default=0.0)
+
+    @property
+    def size(self) -> int:
+        """How many coordinates x has."""
+        return self.structure.size
+
+    @property
+    def scale(self) -> float:
+        """The largest |x_j|, or 1 where x is 0: a first guess of how far f may be moved."""
+        return float(np.max(np.abs(self.origin), initial=0.0)) or 1.0
+
+    def along_axes(
+        self, coordinates: IntArray, offsets: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Evaluate f(x + t e_j) for every coordinate j with its offset.
+
+        Returns:
+            f(x + t e_j) - f(x), and the realised offsets t = fl(x_j + offset) - x_j, as
+            arrays like `coordinates`.
+        """
+        values = np.empty(len(coordinates), dtype=self.dtype)
+        realised = np.empty(len(coordinates), dtype=self.dtype)
+        leaf, position = None, -1
+        for i, (j, offset) in enumerate(zip(coordinates.tolist(), offsets, strict=True)):
+            if leaf is None or not leaf.start <= j < leaf.stop:
+                leaf = self.structure.leaf_of(j)
+                position = self.structure.leaves.index(leaf)
+            flat, k = self._flat[position], j - leaf.start
+            saved = flat[k]
+            try:
+                flat[k] = self.origin[j] + offset
+                moved = flat[k]
+                values[i] = self._number(self._evaluate()) - self.value
+                if flat[k] != moved:
+                    raise InputChangedError(self.structure.name(j))
+            finally:
+                flat[k] = saved
+            realised[i] = self._widen(moved) - self.origin[j]
+        return values, realised
+
+    def along(self, origin: FloatArray, direction: FloatArray, steps: FloatArray) -> FloatArray:
+        """Evaluate f(origin + t direction) for every step t; returns the values of f."""
+        values = np.empty(len(steps), dtype=self.dtype)
+        try:
+            for i, t in enumerate(steps):
+                self.move_to(origin + t * direction)
+                values[i] = self._number(self._evaluate())
+        finally:
+            self.restore()
+        return values
+
+    def move_to(self, vector: FloatArray) -> None:
+        """Write a vector into the private point; `restore` takes it back."""
+        for leaf, flat in zip(self.structure.leaves, self._flat, strict=True):
+            flat[...] = vector[leaf.start : leaf.stop]
+
+    def restore(self) -> None:
+        """Put x back into the private point, bit for bit."""
+        for flat, saved in zip(self._flat, self._saved, strict=True):
+            flat[...] = saved
+
+    def changed_leaf(self) -> str | None:
+        """Name the first array whose bits are no longer those of x, if any."""
+        for leaf, flat, saved in zip(self.structure.leaves, self._flat, self._saved, strict=True):
+            if not np.array_equal(flat, saved, equal_nan=True) or not np.array_equal(
+                np.signbit(flat), np.signbit(saved)
+            ):
+                return leaf.name
+        return None
+
+    def _evaluate(self) -> Any:
+        if self.budget is not None and self.forward_passes >= self.budget:
+            raise BudgetSpentError
+        self.forward_passes += 1
+        return self._f(self.point)
+
+    def _number(self, result: Any) -> Any:
+        if np.size(result) != 1 or np.iscomplexobj(result):
+            raise TypeError(
+                f"f(x) returned {type(result).__name__} of shape {np.shape(result)} and dtype "
+                f"{np.asarray(result).dtype}; it must return one real number"
+            )
+        return self._widen(np.asarray(result).reshape(()))
+
+    def _widen(self, number: Any) -> Any:
+        return np.longdouble(number) if self.dtype is np.longdouble else float(number)

@@ -1,0 +1,148 @@
+"""Sweeps: many problems against one engine, one result a problem.
+
+The question asked here is consistency: is the engine's gradient the derivative of the engine's
+own loss? An engine is named (`gradcheck.engines.registry`), so that worker processes can find it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gradcheck.case import parse
+from gradcheck.check import check_gradient
+from gradcheck.engines.base import Engine, Unsupported
+from gradcheck.engines.registry import find
+from gradcheck.problem import Problem, gradient_as_dict
+from gradcheck.verdict import Kind, Outcome
+
+THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+CHUNK = 4
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one problem.
+
+    Attributes:
+        token: the case.
+        verdict: "PASS", "FAIL", "INCONCLUSIVE" or "UNSUPPORTED".
+        reason: why not PASS, else "".
+        counts: coordinates by kind.
+        worst: the largest |deviation| / allowance over the compared coordinates.
+        worst_at: the coordinate of `worst`.
+        forward_passes, backward_passes: what the check cost.
+    """
+
+    token: str
+    verdict: str
+    reason: str
+    counts: dict[str, int]
+    worst: float
+    worst_at: str
+    forward_passes: int
+    backward_passes: int
+
+
+def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
+    """Check an engine's gradient of a problem against differences of its own loss.
+
+    Args:
+        engine: computes loss and gradient.
+        problem: where.
+        options: the keyword arguments of `gradcheck.check_gradient`.
+
+    Raises:
+        Unsupported: the engine does not take this problem.
+
+    >>> from gradcheck.case import parse
+    >>> case = parse("gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0")
+    >>> check_engine(find("reference"), case.problem()).verdict.value
+    'PASS'
+    """
+
+    def loss(parameters: Any) -> float:
+        return engine.loss(problem.with_parameters(parameters))
+
+    def gradient(parameters: Any) -> Any:
+        _, layers = engine.value_and_grad(problem.with_parameters(parameters))
+        return gradient_as_dict(layers)
+
+    return check_gradient(loss, gradient, problem.parameters, **options)
+
+
+def replay_line(token: str, engine: str) -> str:
+    """Return the command that repeats one case."""
+    return f"python -m gradcheck replay {token} {engine}"
+
+
+def check_case(engine_name: str, token: str, engine: Engine | None = None) -> Outcome:
+    """Check one case; the outcome's `repeat` is the command that does it again."""
+    outcome = check_engine(engine or find(engine_name), parse(token).problem())
+    return replace(outcome, repeat=replay_line(token, engine_name))
+
+
+def sweep(engine_name: str, tokens: Iterable[str], *, jobs: int = 1) -> Iterator[Result]:
+    """Check every case, in order; results come as they are ready.
+
+    Args:
+        engine_name: as `gradcheck.engines.registry.find` takes it.
+        tokens: the cases.
+        jobs: worker processes; 1 works in this one.
+    """
+    if jobs == 1:
+        engine = find(engine_name)
+        for token in tokens:
+            yield _result(engine_name, token, engine)
+        return
+    with ProcessPoolExecutor(jobs, initializer=_start_worker, initargs=(engine_name,)) as pool:
+        yield from pool.map(_work, tokens, chunksize=CHUNK)
+
+
+_worker_engine: list[tuple[str, Engine]] = []
+
+
+def _start_worker(engine_name: str) -> None:
+    for name in THREAD_SETTINGS:
+        os.environ.setdefault(name, "1")
+    _worker_engine[:] = [(engine_name, find(engine_name))]
+
+
+def _work(token: str) -> Result:
+    engine_name, engine = _worker_engine[0]
+    return _result(engine_name, token, engine)
+
+
+def _result(engine_name: str, token: str, engine: Engine) -> Result:
+    try:
+        outcome = check_case(engine_name, token, engine)
+    except Unsupported as refusal:
+        return Result(token, "UNSUPPORTED", refusal.why, {}, float("nan"), "", 0, 0)
+    worst, worst_at = _worst(outcome)
+    return Result(
+        token=token,
+        verdict=outcome.verdict.value,
+        reason=outcome.reason.value if outcome.reason else "",
+        counts=dict(outcome.counts),
+        worst=worst,
+        worst_at=worst_at,
+        forward_passes=outcome.forward_passes,
+        backward_passes=outcome.backward_passes,
+    )
+
+
+def _worst(outcome: Outcome) -> tuple[float, str]:
+    c = outcome.comparison
+    if c is None:
+        return float("nan"), ""
+    compared = np.flatnonzero(np.isin(c.kind, (Kind.FAILED, Kind.INFORMATIVE, Kind.SMALL)))
+    if not compared.size:
+        return float("nan"), ""
+    ratio = np.abs(c.engine - c.oracle)[compared] / c.allowance[compared]
+    at = int(np.argmax(ratio))
+    return float(ratio[at]), c.structure.name(int(compared[at]))

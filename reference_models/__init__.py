@@ -1,0 +1,21 @@
+"""Reference models: what a right gradient is, in numpy alone.
+
+activations           the sigmoid, its derivative and its integral, without lost digits
+losses                cross-entropy and quadratic loss as (value, residual) pairs
+logistic_regression   the textbook form, in vectors
+sigmoid_network       the multi-layer network, vectorised
+chain_rule            the same network neuron by neuron: the second, independent derivation
+training              gradient descent, on the whole set and in batches
+datasets              breast cancer and optical digits, shipped with the package
+edges                 what the models demand of their arguments
+
+Each is a module to import by name: `from reference_models import sigmoid_network`.
+"""
+
+from reference_models import activations as activations
+from reference_models import chain_rule as chain_rule
+from reference_models import datasets as datasets
+from reference_models import logistic_regression as logistic_regression
+from reference_models import losses as losses
+from reference_models import sigmoid_network as sigmoid_network
+from reference_models import training as training
