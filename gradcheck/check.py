@@ -70,8 +70,8 @@ def check_gradient(
 
     Each derivative is estimated by 4th-order central differences at a step and with an error
     bound of its own (`gradcheck.oracles.finite_difference`), at about 15 forward passes a
-    coordinate, and compared as `gradcheck.verdict` describes. Values are moved by a few
-    percent of their size at most while steps are sought; x itself is never changed.
+    coordinate, and compared as `gradcheck.verdict` describes. A coordinate is accused only if
+    differences at an eighth and a 64th of its step accuse it too. x is never changed.
 
     Args:
         f: takes x's structure, returns one real number.
@@ -83,7 +83,7 @@ def check_gradient(
         budget: the most forward passes to spend; what is left undecided makes the outcome
             INCONCLUSIVE.
         resolution: the relative error that must not go unseen; default 1e-6 for float64,
-            1e-2 for float32, 0.5 for float16 points.
+            0.1 for float32, 0.5 for float16 points.
         seed: picks the directions along which the noise is sampled, and with a budget the
             order of the coordinates.
         progress: called with the number of coordinates just finished.

@@ -215,6 +215,13 @@ def test_weight_scales_out_of_range_are_refused(scale):
         Case(weight_scale=scale)
 
 
+def test_problems_of_two_dtypes_differ_though_their_numbers_do_not():
+    single, double = Case(dtype="float32").problem(), Case(dtype="float64").problem()
+    assert single.weights[0] == double.weights[0]
+    assert single != double
+    assert single.astype("float64") == double
+
+
 def test_seeds_make_different_problems():
     seeds = [0, 1, 2**32, 2**64 - 1]
     built = [Case(sizes=(3, 2), seed=seed).problem() for seed in seeds]

@@ -83,6 +83,25 @@ def test_impossible_limits_are_refused(limits, error, message):
         Limits(**limits)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("narrow", [6, 6, 6, 2]),
+        ("eights", [6, 6, 39, 39]),
+        ("broad", [6, 6, 40, 40]),
+        ("wide", [6, 6, 200, 2]),
+        ("bottleneck", [6, 9, 1, 2]),
+    ],
+)
+def test_a_class_of_widths_shows_where_it_is_put(name, expected):
+    def choose(factor, options):
+        chosen = {"depth": 3, "width class": name}.get(factor, options[-1])
+        assert chosen in options
+        return chosen
+
+    assert draw_sizes(choose, Limits(max_parameters=10_000)) == tuple(expected)
+
+
 def test_corners_that_other_limits_rule_out_are_not_drawn():
     assert "duplicated_examples" not in Limits(max_batch=1).feasible_corners
     assert "stationary" not in Limits(targets=("soft",)).feasible_corners

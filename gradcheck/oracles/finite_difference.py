@@ -156,12 +156,16 @@ def second_opinions(
     *,
     stencil: Stencil = CENTRAL_4,
 ) -> list[Estimate]:
-    """Differentiate again at an eighth and at a 64th of the steps; entries as `coordinates`."""
+    """Differentiate again at an eighth and at a 64th of the steps; entries as `coordinates`.
+
+    The noise term is that of the likely noise, not of its bound: smaller steps carry 8 and 64
+    times the noise, and an interval as wide as the bound's would let large errors pass.
+    """
     points = AxisPoints(lines, coordinates)
     exponents = np.log2(steps.astype(float)).astype(int)
     return [
-        _bounded(points, stencil, noise, exponents - EIGHTH),
-        _bounded(points, stencil, noise, exponents - 2 * EIGHTH),
+        _bounded(points, stencil, noise.at_level(), exponents - EIGHTH),
+        _bounded(points, stencil, noise.at_level(), exponents - 2 * EIGHTH),
     ]
 
 

@@ -63,6 +63,10 @@ class Noise:
         """Return the level where |f| is larger than |f(x)| by `growth`."""
         return np.asarray(self.level + UNDERESTIMATE * self.unit_roundoff * growth)
 
+    def at_level(self) -> Noise:
+        """Return this noise with its level for a bound: what is likely, not what is certain."""
+        return replace(self, bound=self.level)
+
     def bound_at(self, growth: FloatArray) -> FloatArray:
         """Return the bound where |f| is larger than |f(x)| by `growth`."""
         factor = STANDARD_DEVIATIONS * UNDERESTIMATE
@@ -128,12 +132,22 @@ def _noise_along_a_line(lines: Lines, generator: np.random.Generator) -> float:
 def _exact_line(
     lines: Lines, generator: np.random.Generator, spacing: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return x0 near x and d of about `spacing` ulps, with x0 + k d exact for small k.
+    """Return x0 near x and d of 1 to 2 times `spacing` ulps, with x0 + k d exact for small k.
 
-    Every d_j is a power of two and x0_j a multiple of it.
+    In units of 2 ulps of x_j, x0_j is a whole number and d_j an odd one: the last bits of x_j
+    change from sample to sample, so that f's arithmetic has to round as it does elsewhere.
     """
-    scale = np.maximum(np.abs(lines.origin), 2.0**-10 * lines.scale)
-    ulp = lines.machine_epsilon * 2.0 ** np.floor(np.log2(scale))
-    direction = spacing * ulp * generator.choice([1.0, 2.0], lines.size)
-    origin = np.round(lines.origin / direction) * direction
-    return origin, direction * generator.choice([-1.0, 1.0], lines.size)
+    unit = 2 * lines.machine_epsilon * 2.0 ** np.floor(np.log2(_scales(lines)))
+    half = max(spacing / 2, 1.0)
+    odd = 2 * np.floor(half * (1 + generator.random(lines.size)) / 2) + 1
+    origin = np.round(lines.origin / unit) * unit
+    return origin, unit * odd * generator.choice([-1.0, 1.0], lines.size)
+
+
+def _scales(lines: Lines) -> FloatArray:
+    """Return |x_j|; where that is 0, 2^-10 of the largest number in the array (or in x)."""
+    scales = np.abs(lines.origin)
+    for leaf in lines.structure.leaves:
+        own = scales[leaf.start : leaf.stop]
+        own[own == 0] = 2.0**-10 * (float(np.max(own, initial=0.0)) or lines.scale)
+    return np.asarray(np.maximum(scales, lines.tiny / lines.machine_epsilon))

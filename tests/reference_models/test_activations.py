@@ -1,14 +1,18 @@
 """The leaf functions against 60-digit decimal arithmetic, over |z| <= 1e6 with its tails.
 
-Error bounds, in units of the unit roundoff u = eps / 2, to first order. Let exp and log1p be
-correct to one unit in the last place, which is at most 2 u relative; -|z| is exact.
+Error bounds, in units of the unit roundoff u = eps / 2, to first order, -|z| being exact. Let exp
+be within k_e u and log1p within k_l u:
 
-    e = exp(-|z|)                                                               2 u
-    sigma = exp(min(z, 0)) / (1 + e): e is in the numerator (condition of the
-        whole with respect to e at most 1), one addition, one division          2 + 1 + 1 = 4 u
+    e = exp(-|z|)                                                               k_e
+    sigma = exp(min(z, 0)) / (1 + e): condition with respect to e at most 1,
+        one addition, one division                                              k_e + 2
     sigma' = e / (1+e)^2: condition |1-e|/(1+e) <= 1; the addition counts
-        twice, one square, one division                                         2 + 2 + 1 + 1 = 6 u
-    softplus: log1p(e) has condition at most 1 and its own 2 u, one addition    2 + 2 + 1 = 5 u
+        twice, one square, one division                                         k_e + 4
+    softplus: log1p(e) has condition at most 1, one addition                    k_e + k_l + 1
+
+One unit in the last place is at most 2 u. numpy's vectorised float32 exp documents 2.52 units and
+a relative error of 2.1264e-7 = 3.57 u; its float32 log1p was measured, over all float32 numbers,
+within 3.4 u.
 
 Where a result is subnormal, an operation errs by up to eta, the smallest subnormal number, and
 only e, log1p and the division can: 3 eta.
@@ -31,7 +35,13 @@ from reference_models.activations import (
 )
 
 REAL_DTYPES = [np.float16, np.float32, np.float64, np.longdouble]
-ROUNDINGS = {sigmoid: 4, sigmoid_prime: 6, softplus: 5}
+FUNCTIONS = [sigmoid, sigmoid_prime, softplus]
+
+
+def roundings(function, dtype):
+    """The bound derived above, in units of u."""
+    k_e, k_l = (3.57, 3.4) if dtype == np.float32 else (2, 2)
+    return {sigmoid: k_e + 2, sigmoid_prime: k_e + 4, softplus: k_e + k_l + 1}[function]
 
 
 def points(dtype):
@@ -84,14 +94,28 @@ def errors(function, computed, z):
 
 
 @pytest.mark.parametrize("dtype", REAL_DTYPES)
-@pytest.mark.parametrize("function", ROUNDINGS)
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_value_is_within_its_counted_roundings(function, dtype):
     z = points(dtype)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         computed = function(z)
     assert computed.dtype == dtype
     worst = max(errors(function, computed, z))
-    assert worst <= ROUNDINGS[function]
+    assert worst <= roundings(function, dtype)
+
+
+@pytest.mark.nightly
+def test_every_float32_is_within_its_counted_roundings():
+    """All 2^-20 <= |z| <= 110; float64, accurate to 2^-29 of these units, serves as truth."""
+    u, eta = 2.0**-24, 2.0**-149
+    first, last = (int(np.float32(z).view(np.int32)) for z in (2.0**-20, 110))
+    for start in range(first, last, 2**22):
+        bits = np.arange(start, min(start + 2**22, last), dtype=np.int32)
+        for z in (bits.view(np.float32), -bits.view(np.float32)):
+            for function in FUNCTIONS:
+                exact = function(z.astype(np.float64))
+                error = np.abs(function(z) - exact) - 3 * eta
+                assert np.all(error <= roundings(function, np.float32) * u * exact)
 
 
 def test_the_comparison_finds_lost_digits():
@@ -101,10 +125,10 @@ def test_the_comparison_finds_lost_digits():
         lossy = {sigmoid: (1 + np.tanh(z / 2)) / 2, sigmoid_prime: a * (1 - a)}
         lossy[softplus] = np.log(1 + np.exp(z))
     for function, values in lossy.items():
-        assert not max(errors(function, values, z)) <= ROUNDINGS[function]
+        assert not max(errors(function, values, z)) <= roundings(function, z.dtype)
 
 
-@pytest.mark.parametrize("function", ROUNDINGS)
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("dtype", [*REAL_DTYPES, np.complex128])
 def test_scalars_and_arrays_give_the_same_bits_in_the_same_dtype(function, dtype):
     z = np.array([-1000.0, -3.5, -1e-3, 0.0, 0.25, 7.0, 1000.0]).astype(dtype)
@@ -147,7 +171,7 @@ def test_buffers_receive_what_is_returned_and_change_no_bit(dtype):
 
 
 def test_nan_is_not_hidden():
-    for function in ROUNDINGS:
+    for function in FUNCTIONS:
         assert np.isnan(function(np.float64("nan")))
 
 
@@ -171,13 +195,15 @@ def test_the_complex_step_of_each_function_is_its_derivative(z):
         assert abs(step - expected) <= 40 * u * expected + underflow
 
 
-@pytest.mark.parametrize("function", ROUNDINGS)
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_complex_functions_continue_the_real_ones(function):
     z = points(np.float64)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         continued = function(z.astype(np.complex128))
     np.testing.assert_array_equal(continued.imag, 0.0)
-    assert max(errors(function, continued.real, z)) <= ROUNDINGS[function] + 8  # complex division
+    assert (
+        max(errors(function, continued.real, z)) <= roundings(function, np.float64) + 8
+    )  # complex division
 
 
 @given(st.floats(-30, 30), st.floats(-3, 3))

@@ -61,7 +61,7 @@ def cases(draw, dtypes=REAL_DTYPES, sizes=None):
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Roundings, in units of u, of each step; the counts of the leaf functions are tested there.
+    """Roundings, in units of u, of each step; those of the leaf functions are tested there.
 
     `inner` is what an inner product of n terms has beyond n. A complex product of which one
     factor is real up to 1e-30 has two roundings more in each part than a real one.
@@ -69,9 +69,9 @@ class Arithmetic:
 
     u: float
     eta: float
-    sigma: int = 4
-    slope: int = 6
-    residual: int = 14
+    sigma: int = 6
+    slope: int = 8
+    residual: int = 18
     value: int = 24
     inner: int = 0
 

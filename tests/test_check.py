@@ -1,0 +1,319 @@
+"""check_gradient on functions whose gradients are known, and on gradients that lie."""
+
+import collections
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck.check import GradientMismatch, assert_gradient, check_gradient
+from gradcheck.verdict import Reason, Verdict
+
+X = np.array([0.5, -1.25, 2.0])
+
+
+def f(x):
+    return float(np.sum(np.sin(x)))
+
+
+def gradient(x):
+    return np.cos(x)
+
+
+def verdict(*args, **kwargs):
+    outcome = check_gradient(*args, **kwargs)
+    return outcome.verdict, outcome.reason
+
+
+FAILS = Verdict.FAIL
+PASSES = (Verdict.PASS, None)
+
+
+# --- what passes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("f", "gradient", "x"),
+    [
+        (lambda x: x @ x / 2, lambda x: 1 * x, np.array([1.0, -2.0, 3.0])),
+        (lambda x: np.exp(x).sum(), np.exp, np.array([0.1, 5.0, -1.0])),
+        (lambda x: x["a"] * np.sum(x["b"] ** 2),
+         lambda x: {"b": 2 * x["a"] * x["b"], "a": np.sum(x["b"] ** 2)},
+         {"a": np.array(1.5), "b": np.array([[1.0, 2.0], [3.0, 4.0]])}),
+        (lambda x: x[0] @ x[1][0], lambda x: [x[1][0].copy(), (x[0].copy(),)],
+         [np.array([1.0, 2.0]), (np.array([3.0, -4.0]),)]),
+        (lambda x: float(np.prod(x)), lambda x: np.prod(x) / x, np.array([1e-3, 2.0, 1e3])),
+    ],
+    ids=["quadratic", "exp", "dict in another order", "nested", "product"],
+)  # fmt: skip
+def test_right_gradients_pass(f, gradient, x):
+    assert verdict(f, gradient, x) == PASSES
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e-9, 1.0, 1e9, 1e12])
+def test_the_size_of_the_loss_does_not_matter(factor):
+    def right(x):
+        return factor * gradient(x)
+
+    def wrong(x):
+        return factor * gradient(x) * (1 + 1e-6)
+
+    assert verdict(lambda x: factor * f(x), right, X) == PASSES
+    assert verdict(lambda x: factor * f(x), wrong, X) == (FAILS, Reason.MISMATCH)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
+def test_the_scale_of_x_does_not_matter(factor):
+    def scaled(x):
+        return f(x / factor)
+
+    assert verdict(scaled, lambda x: gradient(x / factor) / factor, X * factor) == PASSES
+
+
+def test_float32_points_pass_at_their_own_resolution():
+    outcome = check_gradient(lambda x: np.sum(np.sin(x)), np.cos, X.astype(np.float32))
+    assert outcome.verdict is Verdict.PASS, str(outcome)
+    assert outcome.resolution > np.finfo(np.float32).eps
+
+
+def test_float16_points_are_never_falsely_accused_and_gross_errors_are_seen():
+    x = X.astype(np.float16)
+    assert verdict(lambda x: np.sum(np.sin(x)), np.cos, x)[0] is not FAILS
+    assert verdict(lambda x: np.sum(np.sin(x)), lambda x: 100 * np.cos(x), x)[0] is FAILS
+
+
+# --- gradients that lie -------------------------------------------------------------------------
+
+
+class Counting:
+    """A gradient that behaves differently from call to call."""
+
+    def __init__(self, answer):
+        self.calls, self.answer = 0, answer
+
+    def __call__(self, x):
+        self.calls += 1
+        return self.answer(self.calls, x)
+
+
+BUFFER = np.zeros(3)
+
+
+def overwrites(x):
+    np.cos(x, out=BUFFER)
+    return BUFFER
+
+
+def steps_x(x):
+    x -= 0.1 * np.cos(x)
+    return np.cos(x)
+
+
+def nan_in_one(x):
+    return np.where(x == X[1], np.nan, np.cos(x))
+
+
+@pytest.mark.parametrize(
+    ("lie", "reason", "told"),
+    [
+        (np.sin, Reason.MISMATCH, "x[0]"),
+        (lambda x: np.cos(x) * (1 + 1e-7), Reason.MISMATCH, "x[2]"),
+        (nan_in_one, Reason.NONFINITE, "x[1] is nan"),
+        (lambda x: np.cos(x)[:2], Reason.SHAPE, "(2,)"),
+        (lambda x: np.cos(x)[:, None], Reason.SHAPE, "(3, 1)"),
+        (lambda x: {"x": np.cos(x), "y": x + 0}, Reason.SHAPE, "'y'"),
+        (lambda x: np.array([1, 0, 0]), Reason.DTYPE, "int64"),
+        (lambda x: np.cos(x).astype(np.float32), Reason.DTYPE, "float32"),
+        (lambda x: np.cos(x) + 0j, Reason.DTYPE, "complex128"),
+        (steps_x, Reason.INPUT_CHANGED, "gradient"),
+        (lambda x: x, Reason.ALIASED, "view of x"),
+        (overwrites, Reason.ALIASED, "overwrites"),
+        (Counting(lambda n, x: np.cos(x) + 1e-3 * (n > 2)), Reason.NONDETERMINISTIC, "differ"),
+    ],
+    ids=lambda v: v.value if isinstance(v, Reason) else "",
+)
+def test_lies_are_found_and_named(lie, reason, told):
+    outcome = check_gradient(f, lie, X)
+    assert (outcome.verdict, outcome.reason) == (FAILS, reason), str(outcome)
+    assert told in str(outcome)
+
+
+def test_differences_in_the_last_bits_between_calls_are_noted_and_no_more():
+    wobbly = Counting(lambda n, x: np.cos(x) * (1 + 2.0**-52 * n))
+    outcome = check_gradient(f, wobbly, X)
+    assert outcome.verdict is Verdict.PASS
+    assert "differ within the allowance" in outcome.notes[0]
+
+
+def test_a_gradient_that_remembers_the_last_loss_evaluation_is_found():
+    last = {}
+
+    def remembering(x):
+        last["x"] = x.copy()
+        return f(x)
+
+    def stale(x):
+        return np.cos(last["x"])
+
+    assert verdict(remembering, stale, X)[0] is FAILS
+
+
+def test_a_loss_that_changes_its_argument_is_found():
+    def rude(x):
+        x += 1e-3
+        return f(x)
+
+    assert verdict(rude, gradient, X) == (FAILS, Reason.INPUT_CHANGED)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_has_no_right_gradient(value):
+    assert verdict(lambda x: value, gradient, X) == (FAILS, Reason.NONFINITE)
+
+
+# --- what cannot be decided ---------------------------------------------------------------------
+
+
+def test_a_kink_is_reported_as_such_and_not_as_a_number():
+    for slope_at_kink in (-1.0, 0.0, 1.0):
+        found = verdict(
+            lambda x: np.abs(x).sum(),
+            lambda x, s=slope_at_kink: np.where(x == 0, s, np.sign(x)),
+            np.array([1.0, 0.0, -2.0]),
+        )
+        assert found == (Verdict.INCONCLUSIVE, Reason.NONDIFFERENTIABLE)
+
+
+def test_a_stationary_point_is_vacuous():
+    found = verdict(lambda x: x @ x, lambda x: 2 * x, np.zeros(3))
+    assert found == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+
+
+def test_a_noisy_loss_is_vacuous_and_a_large_error_in_it_still_fails():
+    generator = np.random.default_rng(0)
+
+    def noisy(x):
+        return f(x) + 1e-4 * generator.standard_normal()
+
+    assert verdict(noisy, gradient, X)[0] is Verdict.INCONCLUSIVE
+    assert verdict(noisy, lambda x: 3 * gradient(x), X) == (FAILS, Reason.MISMATCH)
+
+
+def test_no_coordinates_is_no_pass():
+    assert verdict(lambda x: 1.0, lambda x: x.copy(), np.zeros(0)) == (
+        Verdict.INCONCLUSIVE,
+        Reason.VACUOUS,
+    )
+
+
+def test_the_budget_is_kept_and_what_it_left_undecided_is_said():
+    calls = collections.Counter()
+
+    def counted(x):
+        calls["f"] += 1
+        return float(np.sum(np.sin(x)))
+
+    x = np.linspace(0.1, 1.0, 40)
+    outcome = check_gradient(counted, np.cos, x, budget=300)
+    assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.BUDGET)
+    assert calls["f"] == outcome.forward_passes <= 300
+    assert 0 < outcome.counts["informative"] < 40
+    assert verdict(counted, np.cos, x, budget=5) == (Verdict.INCONCLUSIVE, Reason.BUDGET)
+
+
+def test_a_smaller_demand_decides_what_a_larger_one_leaves_open():
+    def coarse(x):
+        return float(np.float32(f(x)))
+
+    assert verdict(coarse, gradient, X)[0] is Verdict.INCONCLUSIVE
+    assert verdict(coarse, gradient, X, resolution=0.01) == PASSES
+
+
+# --- manners ------------------------------------------------------------------------------------
+
+
+def test_the_cost_is_what_an_independent_counter_says():
+    calls = collections.Counter()
+
+    def counted_f(x):
+        calls["f"] += 1
+        return f(x)
+
+    def counted_gradient(x):
+        calls["gradient"] += 1
+        return gradient(x)
+
+    outcome = check_gradient(counted_f, counted_gradient, X)
+    assert (outcome.forward_passes, outcome.backward_passes) == (calls["f"], calls["gradient"])
+
+
+def test_x_is_never_changed():
+    x = {"w": np.array([0.1, -0.0, 3.0]), "b": np.array(2.0, dtype=np.float32)}
+    before = {k: v.tobytes() for k, v in x.items()}
+    for v in x.values():
+        v.flags.writeable = False
+    check_gradient(
+        lambda p: np.sin(p["w"]).sum() * p["b"],
+        lambda p: {"w": np.cos(p["w"]) * p["b"], "b": np.sin(p["w"]).sum().astype(np.float32)},
+        x,
+    )
+    assert {k: v.tobytes() for k, v in x.items()} == before
+
+
+def test_the_same_seed_gives_the_same_outcome():
+    first, second = (str(check_gradient(f, np.sin, X, seed=3)) for _ in range(2))
+    assert first == second
+
+
+def test_assert_gradient_raises_the_whole_story():
+    assert_gradient(f, gradient, X)
+    with pytest.raises(GradientMismatch) as caught:
+        assert_gradient(f, lambda x: -gradient(x), X)
+    story = str(caught.value)
+    for part in ("x[0]", "engine", "allowed", "the sign is wrong", "forward", "check_gradient("):
+        assert part in story
+    assert caught.value.outcome.verdict is FAILS
+    assert isinstance(caught.value, AssertionError)
+
+
+def test_assert_gradient_does_not_let_the_undecided_pass():
+    with pytest.raises(GradientMismatch, match="INCONCLUSIVE"):
+        assert_gradient(lambda x: np.abs(x).sum(), np.sign, np.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"method": "magic"}, "method='magic' is not one of auto, every-coordinate"),
+        ({"noise": 0.0}, "noise=0.0 must be"),
+        ({"noise": float("nan")}, "noise=nan must be"),
+        ({"budget": 0}, "budget=0 must be at least 1"),
+        ({"resolution": 1.0}, "resolution=1.0 must be between"),
+        ({"resolution": float("nan")}, "resolution=nan must be between"),
+    ],
+)
+def test_bad_arguments_are_named(options, told):
+    with pytest.raises(ValueError, match=told):
+        check_gradient(f, gradient, X, **options)
+
+
+def test_integer_points_and_vector_losses_are_refused():
+    with pytest.raises(TypeError, match="dtype int64"):
+        check_gradient(f, gradient, np.array([1, 2]))
+    with pytest.raises(TypeError, match="one real number"):
+        check_gradient(np.sin, gradient, X)
+    with pytest.raises(TypeError, match="one real number"):
+        check_gradient(lambda x: 1j * f(x), gradient, X)
+
+
+def test_noise_given_by_the_caller_widens_the_allowance():
+    known = check_gradient(f, gradient, X)
+    told = check_gradient(f, gradient, X, noise=1e-12)
+    assert told.comparison.bound.max() > 10 * known.comparison.bound.max()
+
+
+def test_the_public_names_are_all_there():
+    for name in gradcheck.__all__:
+        assert getattr(gradcheck, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = gradcheck.nothing

@@ -1,0 +1,62 @@
+"""The likely mistake, from the pattern of wrong coordinates; silence where there is none."""
+
+import numpy as np
+import pytest
+
+from gradcheck.check import check_gradient
+
+GENERATOR = np.random.default_rng(7)
+A = GENERATOR.standard_normal((3, 3))
+POINT = {"W": GENERATOR.standard_normal((3, 3)), "b": GENERATOR.standard_normal(3)}
+
+
+def f(x):
+    return float(np.sum(A * np.sin(x["W"])) + np.sum(np.cos(x["b"])))
+
+
+def right(x):
+    return {"W": A * np.cos(x["W"]), "b": -np.sin(x["b"])}
+
+
+def diagnosis(change):
+    return check_gradient(f, lambda x: change(right(x)), POINT).diagnosis
+
+
+def scaled(factor):
+    return lambda g: {k: factor * v for k, v in g.items()}
+
+
+def only(name, change):
+    return lambda g: g | {name: change(g[name])}
+
+
+def turned(g):
+    return g.T.copy()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (scaled(-1), "the sign is wrong"),
+        (scaled(2), "a factor 1/2 is missing"),
+        (scaled(0.5), "a factor 2 is missing"),
+        (scaled(6), "a sum where a mean is meant"),
+        (scaled(1 / 6), "1/6: a mean taken twice"),
+        (scaled(1.01), "engine = 1.01 x the derivative"),
+        (scaled(0), "every wrong coordinate is exactly 0"),
+        (only("W", turned), "W holds the transpose"),
+        (only("b", np.zeros_like), "only b wholly wrong"),
+        (only("b", lambda b: -b), "only b wholly wrong"),
+    ],
+)
+def test_patterns_are_named(change, told):
+    assert told in diagnosis(change)
+
+
+def test_a_right_gradient_has_no_diagnosis():
+    assert diagnosis(lambda g: g) == ""
+
+
+def test_noise_has_no_pattern():
+    wrong = {k: 1 + 0.1 * GENERATOR.standard_normal(v.shape) for k, v in POINT.items()}
+    assert diagnosis(lambda g: {k: v * wrong[k] for k, v in g.items()}) == ""

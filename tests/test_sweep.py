@@ -1,0 +1,88 @@
+"""Sweeps: one result a case, the same with one worker and with two; no false alarm."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from gradcheck.case import parse, sample_cases
+from gradcheck.engines.base import Unsupported
+from gradcheck.engines.registry import find
+from gradcheck.strategies import problems
+from gradcheck.sweep import check_case, check_engine, sweep
+from gradcheck.verdict import Verdict
+
+TOKEN = "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3"
+TOKENS = [case.token for case in sample_cases(12, 1, max_parameters=40)]
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """Make engines importable as `py:planted:NAME`."""
+    reference = find("reference")
+    module = types.ModuleType("planted")
+
+    def wrong_sign(problem):
+        value, gradient = reference.value_and_grad(problem)
+        return value, [(-W, -b) for W, b in gradient]
+
+    def refuses(problem):
+        raise Unsupported("anything")
+
+    module.wrong_sign, module.refuses = wrong_sign, refuses
+    monkeypatch.setitem(sys.modules, "planted", module)
+
+
+def test_the_reference_engines_pass():
+    for name in ("reference", "chain-rule"):
+        assert check_case(name, TOKEN).verdict is Verdict.PASS
+
+
+def test_a_wrong_engine_fails_in_every_case_with_the_line_that_repeats_it(planted):
+    outcome = check_case("py:planted:wrong_sign", TOKEN)
+    assert outcome.verdict is Verdict.FAIL
+    assert "the sign is wrong" in outcome.diagnosis
+    assert outcome.repeat == f"python -m gradcheck replay {TOKEN} py:planted:wrong_sign"
+
+
+def test_results_come_in_order_and_say_the_worst(planted):
+    results = list(sweep("reference", TOKENS))
+    assert [r.token for r in results] == TOKENS
+    assert all(r.verdict != "FAIL" for r in results)
+    assert any(r.verdict == "PASS" and 0 <= r.worst <= 1 and r.worst_at for r in results)
+    assert next(iter(sweep("py:planted:wrong_sign", [TOKEN]))).worst > 1
+
+
+def test_two_workers_find_what_one_finds():
+    one, two = (list(sweep("reference", TOKENS, jobs=n)) for n in (1, 2))
+    assert repr(one) == repr(two)
+
+
+def test_a_refused_problem_is_counted_as_such(planted):
+    [result] = sweep("py:planted:refuses", [TOKEN])
+    assert (result.verdict, result.reason) == ("UNSUPPORTED", "anything")
+
+
+def test_the_engine_of_float32_is_checked_in_float32(planted):
+    token = TOKEN.replace("float64", "float32")
+    outcome = check_engine(find("reference"), parse(token).problem())
+    assert outcome.verdict is Verdict.PASS
+    assert outcome.resolution > 1e-5
+    assert check_case("py:planted:wrong_sign", token).verdict is Verdict.FAIL
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=25)
+@given(problems(max_parameters=120))
+def test_no_false_alarm_on_random_problems(problem):
+    outcome = check_engine(find("reference"), problem)
+    assert outcome.verdict is not Verdict.FAIL, str(outcome)
+
+
+@pytest.mark.nightly
+def test_no_false_alarm_on_2000_problems():
+    tokens = [case.token for case in sample_cases(2000, 0)]
+    results = list(sweep("reference", tokens, jobs=2))
+    assert [r for r in results if r.verdict == "FAIL"] == []
+    assert np.mean([r.verdict == "PASS" for r in results]) > 0.3
