@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from gradcheck.check import assert_gradient as assert_gradient
     from gradcheck.check import check_gradient as check_gradient
     from gradcheck.engines.base import Unsupported as Unsupported
+    from gradcheck.hessian import (
+        check_hessian_vector_product as check_hessian_vector_product,
+    )
+    from gradcheck.jacobian import check_jacobian as check_jacobian
     from gradcheck.problem import Architecture as Architecture
     from gradcheck.problem import Problem as Problem
     from gradcheck.verdict import Discrepancy as Discrepancy
@@ -34,6 +38,8 @@ _HOMES = {
     "GradientMismatch": "gradcheck.check",
     "assert_gradient": "gradcheck.check",
     "check_gradient": "gradcheck.check",
+    "check_hessian_vector_product": "gradcheck.hessian",
+    "check_jacobian": "gradcheck.jacobian",
     "Unsupported": "gradcheck.engines.base",
     "Architecture": "gradcheck.problem",
     "Problem": "gradcheck.problem",

@@ -40,7 +40,8 @@ def _ratio(c: Comparison, failed: np.typing.NDArray[np.bool_]) -> str:
     if failed.sum() < 2:
         return ""
     g, D, B = c.engine[failed], c.oracle[failed], c.allowance[failed]
-    best = int(np.argmin(B / np.abs(D)))
+    size = np.abs(D)
+    best = int(np.argmin(np.divide(B, size, out=np.full_like(B, np.inf), where=size > 0)))
     if not np.isfinite(g[best]) or D[best] == 0:
         return ""
     r = g[best] / D[best]

@@ -89,8 +89,13 @@ def leaves_of(x: Any) -> list[Array]:
     return [array for _, array in _walk(x, "")]
 
 
-def copy_of(x: Any) -> tuple[Any, list[Array]]:
-    """Copy a structure; return the copy and its writable, contiguous leaves in order."""
+def copy_of(x: Any, dtype: npt.DTypeLike | None = None) -> tuple[Any, list[Array]]:
+    """Copy a structure; return the copy and its writable, contiguous leaves in order.
+
+    Args:
+        x: an array or scalar, or a dict, list or tuple of such, nested.
+        dtype: of the copies; default: each array keeps its own.
+    """
     leaves: list[Array] = []
 
     def rebuild(node: Any) -> Any:
@@ -101,7 +106,7 @@ def copy_of(x: Any) -> tuple[Any, list[Array]]:
         if isinstance(node, tuple):
             values = [rebuild(value) for value in node]
             return type(node)(*values) if hasattr(node, "_fields") else tuple(values)
-        leaf = np.array(node, copy=True, order="C")
+        leaf = np.array(node, dtype=dtype, copy=True, order="C")
         leaves.append(leaf)
         return leaf
 

@@ -21,7 +21,7 @@ the decision whether a coordinate fails.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -217,6 +217,26 @@ def compare(
     return Comparison(
         structure, gradient, estimate.value, estimate.bound, allowance, kind, resolution
     )
+
+
+def beside_their_row(comparison: Comparison, outputs: int) -> Comparison:
+    """Judge exact zeros beside everything that their output depends on.
+
+    An output that does not depend on an array of x has a block of zeros there, without a
+    neighbour to be small beside. Where engine and oracle are both exactly 0 (f did not change by
+    a bit), a vacuous coordinate is SMALL if allowance <= resolution max |D| over its output.
+
+    Args:
+        comparison: that of `outputs` outputs, one after the other, each with as many coordinates.
+        outputs: how many.
+    """
+    c = comparison
+    size = np.where(np.isin(c.kind, (Kind.INFORMATIVE, Kind.SMALL)), np.abs(c.oracle), 0.0)
+    largest = size.reshape(outputs, -1).max(axis=1, initial=0.0) if outputs else size
+    row = np.repeat(largest, c.structure.size // max(outputs, 1))
+    zero = (c.kind == Kind.VACUOUS) & (c.engine == 0) & (c.oracle == 0)
+    small = zero & (c.allowance <= c.resolution * row)
+    return replace(c, kind=np.where(small, np.uint8(Kind.SMALL), c.kind))
 
 
 def reconcile(comparison: Comparison, opinions: list[Estimate]) -> dict[int, tuple[float, float]]:

@@ -22,10 +22,15 @@ ORDER = [
     ["gradcheck.oracles"],
     ["gradcheck.verdict"],
     ["gradcheck.diagnose"],
-    ["gradcheck.check"],
+    ["gradcheck.examine"],
+    ["gradcheck.outputs"],
+    ["gradcheck.check", "gradcheck.jacobian", "gradcheck.hessian"],
     ["gradcheck.engines"],
     ["gradcheck.strategies"],
     ["gradcheck.sweep"],
+    ["gradcheck.report"],
+    ["gradcheck.cli"],
+    ["gradcheck.__main__"],
 ]
 RANK = {unit: rank for rank, line in enumerate(ORDER) for unit in line}
 

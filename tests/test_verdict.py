@@ -16,6 +16,7 @@ from gradcheck.verdict import (
     Outcome,
     Reason,
     Verdict,
+    beside_their_row,
     compare,
     outcome_of,
     reconcile,
@@ -155,6 +156,27 @@ def test_a_suspect_is_cleared_only_by_an_opinion_that_holds_its_value():
 def test_a_missing_opinion_does_not_accuse():
     c = judge([1.5], [1.0], [0.1])
     assert list(reconcile(c, [estimate([np.nan], [np.inf])])) == [0]
+
+
+def test_exact_zeros_without_neighbours_are_judged_beside_their_own_output():
+    x = [np.zeros(1), np.zeros(1)]
+    D, B = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-3]
+    c = judge(D, D, B, x=x * 3)
+    assert c.kind.tolist() == [
+        Kind.INFORMATIVE, Kind.VACUOUS, Kind.VACUOUS, Kind.VACUOUS, Kind.INFORMATIVE, Kind.VACUOUS,
+    ]  # fmt: skip
+    assert beside_their_row(c, 3).kind.tolist() == [
+        Kind.INFORMATIVE, Kind.SMALL,    # negligible beside the first
+        Kind.VACUOUS, Kind.VACUOUS,      # an output with nothing but zeros
+        Kind.INFORMATIVE, Kind.VACUOUS,  # too little is known of it
+    ]  # fmt: skip
+
+
+def test_what_is_not_exactly_zero_is_not_judged_beside_its_output():
+    x = [np.zeros(1), np.zeros(1)]
+    for g, D in [(1e-12, 0.0), (0.0, 1e-12)]:
+        c = judge([1.0, g], [1.0, D], [1e-9, 1e-9], x=x)
+        assert beside_their_row(c, 1).kind.tolist() == [Kind.INFORMATIVE, Kind.VACUOUS]
 
 
 def test_verdict_holds_no_number_but_the_stated_power_requirements():

@@ -191,28 +191,53 @@ def difference_quotients(
     return numerator / denominator
 
 
-def _bounded(points: AxisPoints, stencil: Stencil, noise: Noise, exponents: IntArray) -> Estimate:
+def _bounded(
+    points: AxisPoints,
+    stencil: Stencil,
+    noise: Noise,
+    exponents: IntArray,
+    rows: IntArray | None = None,
+) -> Estimate:
     """Evaluate value and bound of the module's formula at h = 2^exponents."""
+    rows = np.arange(len(points.coordinates)) if rows is None else rows
     h = np.exp2(exponents)
-    above, growth = points.derivative(stencil, exponents + 1)
-    here, _ = points.derivative(stencil, exponents)
-    below, _ = points.derivative(stencil, exponents - EIGHTH)
-    eps_f = noise.bound_at(growth)
+    above, growth = points.derivative(stencil, exponents + 1, rows)
+    here, _ = points.derivative(stencil, exponents, rows)
+    below, _ = points.derivative(stencil, exponents - EIGHTH, rows)
     disagreement = np.maximum(np.abs(here - above), np.abs(below - here))
-    bound = float(stencil.noise_constant) * eps_f / h + 2 * disagreement
-    jump, uncertain = slope_jumps(points, exponents, eps_f)
-    bound = bound + uncertain / 2
+    jumps = slope_jumps(points, exponents, noise, rows)
+    bound = float(stencil.noise_constant) * noise.bound_at(growth) / h
+    bound = bound + 2 * disagreement + jumps.uncertain / 2
     finite = np.isfinite(here) & np.isfinite(bound)
     status = np.where(finite, Status.RESOLVED, Status.NO_STEP)
-    status = np.where(finite & (jump != 0), Status.KINK, status).astype(np.uint8)
-    return Estimate(
+    status = np.where(finite & (jumps.established != 0), Status.KINK, status).astype(np.uint8)
+    estimate = Estimate(
         value=here,
         bound=np.where(finite, bound, np.inf),
         step=h,
         status=status,
-        jump=jump,
-        evaluations=points.evaluations.copy(),
+        jump=jumps.established,
+        evaluations=points.evaluations[rows],
     )
+    lost = np.flatnonzero(jumps.lost_at < exponents)
+    if lost.size:
+        closer = _bounded(points, stencil, noise, jumps.lost_at[lost], rows[lost])
+        _take_better(estimate, lost, closer)
+    return estimate
+
+
+def _take_better(estimate: Estimate, rows: IntArray, closer: Estimate) -> None:
+    """Replace rows by estimates at smaller steps where those have the smaller bound.
+
+    f has lost one jump of its slope on the way down: another is held to be an uncertainty.
+    """
+    estimate.evaluations[rows] = closer.evaluations
+    closer.bound += np.abs(closer.jump) / 2
+    for i, row in enumerate(rows.tolist()):
+        if closer.bound[i] < estimate.bound[row]:
+            for name in ("value", "bound", "step"):
+                getattr(estimate, name)[row] = getattr(closer, name)[i]
+            estimate.status[row] = Status.RESOLVED
 
 
 @dataclass
@@ -255,9 +280,13 @@ class _Walk:
         found = np.ones(len(e), dtype=bool)
         active = np.arange(len(e))
         while active.size:
-            r = self._testing_ratio(points, e[active], active)
+            r, gains = self._testing_ratio(points, e[active], active)
             small_enough = r <= R_UPPER
             up = small_enough & (r < R_LOWER) & (direction[active] >= 0) & (e < highest)[active]
+            up &= gains
+            settled = np.flatnonzero(small_enough & ~up)
+            below, _ = self._testing_ratio(points, e[active[settled]] - 1, active[settled])
+            small_enough[settled] = below <= R_UPPER
             down = ~small_enough & (direction[active] <= 0) & (e > lowest)[active]
             found[active[~small_enough & (e <= lowest)[active]]] = False
             overshot = active[~small_enough & (direction[active] > 0)]
@@ -268,39 +297,57 @@ class _Walk:
             active = active[up | down]
         return e, found
 
-    def _testing_ratio(self, points: AxisPoints, e: IntArray, rows: IntArray) -> FloatArray:
+    def _testing_ratio(
+        self, points: AxisPoints, e: IntArray, rows: IntArray
+    ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Return r(h), and whether eps_s / h still falls with h: |f| has not outgrown |f(x)|."""
         here, _ = points.derivative(self.stencil, e, rows)
         above, growth = points.derivative(self.stencil, e + 1, rows)
         eps_s = self.noise.level_at(growth)
         scale = float(self.stencil.disagreement_noise) * eps_s
         with np.errstate(invalid="ignore", over="ignore"):
-            return np.asarray(np.exp2(e) * np.abs(here - above) / scale)
+            return np.exp2(e) * np.abs(here - above) / scale, eps_s <= 2 * self.noise.level
 
     def _limits(self, coordinates: IntArray) -> tuple[IntArray, IntArray]:
-        """Steps from 32 ulps of x_j (h/2 still moves it exactly) to 8 times the largest |x|."""
-        ulp = self.lines.machine_epsilon[coordinates] * np.maximum(
-            np.abs(self.lines.origin[coordinates]), 2.0**-40 * self.lines.scale
-        )
+        """Steps from 32 ulps of x_j (h/2 still moves it exactly) to the largest |x| of its array.
+
+        Beyond that f may saturate; where its change drowns in the noise, nobody would notice.
+        """
+        size = np.abs(self.lines.origin[coordinates])
+        least = np.where(size == 0, 2.0**-40, 2.0**-80) * self.lines.scale
+        ulp = self.lines.machine_epsilon[coordinates] * np.maximum(size, least)
         lowest = np.ceil(np.log2(ulp.astype(float))).astype(int) + 5
-        highest = int(np.floor(np.log2(self.lines.scale))) + 3
+        highest = np.empty(len(coordinates), dtype=int)
+        for leaf in self.lines.structure.leaves:
+            inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
+            highest[inside] = int(np.floor(np.log2(self._size(leaf))))
         return lowest, np.maximum(lowest, highest)
 
     def _first_exponents(self, coordinates: IntArray) -> IntArray:
-        """Start where the array's pilots ended, or well below h* of a function of scale |x|."""
+        """Start where the array's pilots ended, or well below h* of a function of scale |x|.
+
+        Never above |x_j|: where the scales of an array differ, the steps of its large numbers
+        would step over all that f does on the scale of its small ones.
+        """
         start = np.empty(len(coordinates), dtype=int)
         for leaf in self.lines.structure.leaves:
             inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
             if inside.any():
                 known = self._start.get(leaf.name)
                 start[inside] = self._blind_start(leaf) if known is None else known
-        return start
+        size = np.abs(self.lines.origin[coordinates]).astype(float)
+        own = np.floor(np.log2(size, where=size > 0, out=np.full(len(size), np.inf)))
+        return np.minimum(start, own).astype(int)
+
+    def _size(self, leaf: Leaf) -> float:
+        """Return the largest |x| of an array, or of x where the array is 0."""
+        own = np.abs(self.lines.origin[leaf.start : leaf.stop])
+        return float(np.max(own, initial=0.0)) or self.lines.scale
 
     def _blind_start(self, leaf: Leaf) -> int:
-        size = float(np.max(np.abs(self.lines.origin[leaf.start : leaf.stop]), initial=0.0))
-        size = size or self.lines.scale
         p = self.stencil.accuracy
         relative_noise = self.noise.level / max(abs(float(self.lines.value)), self.noise.level)
-        h = size * self.stencil.best_step(relative_noise, 1.0)
+        h = self._size(leaf) * self.stencil.best_step(relative_noise, 1.0)
         return int(np.floor(np.log2(h))) - p - 1
 
     def _remember(

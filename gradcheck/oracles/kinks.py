@@ -8,16 +8,21 @@ steps the first two smooth terms are eliminated:
     J(h) = (16 S(h) - 10 S(2h) + S(4h)) / 7,     |noise in J| <= (64 + 20 + 1) / 7 eps_f / h
 
 (each S(kh) carries at most 4 eps_f / (k h)). A J that stands out of its noise is a suspicion.
-It is believed when it persists, within a factor 2, at h/8, h/64, ... for as long as the noise
-there would let a jump of that size be seen; a smooth f has lost it by then. A suspicion that
-cannot be followed even once is no verdict: the derivative is then unsure by J/2.
+It is believed when it persists from each look to the next, at h/8, h/64, ..., for as long as the
+noise there would let it be seen. A kink leaves J as it is, a cusp like sqrt|x| multiplies it by
+8^(1/2); "persists" is a factor between 1/2 and 4. A smooth f loses it. A suspicion that is not
+believed leaves the derivative unsure by J/2; where the jump was lost at a smaller step, that step
+is the better one to take the derivative at.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from gradcheck.oracles.lines import FloatArray, IntArray
+from gradcheck.oracles.noise import Noise
 from gradcheck.oracles.points import AxisPoints
 
 NOISE = 85 / 7
@@ -27,66 +32,90 @@ DESCENT = 3
 """Each look goes down by 2^3."""
 
 
+@dataclass(frozen=True)
+class Jumps:
+    """What a look for kinks found, one entry a coordinate.
+
+    Attributes:
+        established: the jump J of the slope where a kink is established, else 0.
+        uncertain: |J| where one is suspected and not established, else 0.
+        lost_at: the exponent of the step where a suspected jump was lost, else the one asked for:
+            f is smooth, but on a scale that only steps like 2^lost_at resolve.
+    """
+
+    established: FloatArray
+    uncertain: FloatArray
+    lost_at: IntArray
+
+
 def slope_jumps(
-    points: AxisPoints, exponents: IntArray, eps_f: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+    points: AxisPoints, exponents: IntArray, noise: Noise, rows: IntArray | None = None
+) -> Jumps:
     """Look for kinks at x along every axis.
 
     Args:
         points: the black box along the axes.
         exponents: the steps h = 2^exponents of the derivative estimate.
-        eps_f: noise bound of one evaluation there.
-
-    Returns:
-        The jump J of the slope where a kink is established, else 0; and |J| where one is
-        suspected but could be neither established nor ruled out, else 0.
+        noise: the noise of one evaluation.
+        rows: which of the coordinates of `points`; default: all.
     """
-    jump, noise = _jump(points, exponents, eps_f, np.arange(len(exponents)))
-    suspects = np.flatnonzero(np.abs(jump) > 2 * noise)
-    established = np.zeros(len(exponents))
-    uncertain = np.zeros(len(exponents))
-    for i in suspects.tolist():
-        persists = _persists(points, int(exponents[i]), float(eps_f[i]), i, float(jump[i]))
-        if persists is None:
-            uncertain[i] = abs(jump[i])
-        elif persists:
-            established[i] = jump[i]
-    return established, uncertain
+    rows = np.arange(len(points.coordinates)) if rows is None else rows
+    jump, uncertainty = _jump(points, exponents, noise, rows)
+    found = Jumps(np.zeros(len(rows)), np.zeros(len(rows)), exponents.copy())
+    for i in np.flatnonzero(np.abs(jump) > 2 * uncertainty).tolist():
+        seen, lost_at = _follow(points, int(exponents[i]), noise, int(rows[i]), float(jump[i]))
+        if lost_at is None and seen:
+            found.established[i] = jump[i]
+        else:
+            found.uncertain[i] = abs(jump[i])
+        if lost_at is not None:
+            found.lost_at[i] = lost_at
+    return found
 
 
 def _jump(
-    points: AxisPoints, exponents: IntArray, eps_f: FloatArray, rows: IntArray
+    points: AxisPoints, exponents: IntArray, noise: Noise, rows: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return J(h) and the bound of its noise."""
     with np.errstate(all="ignore"):
-        S = [_second_difference(points, exponents + i, rows) for i in range(3)]
+        looks = [_second_difference(points, exponents + i, rows) for i in range(3)]
+        S = [look[0] for look in looks]
         jump = (16 * S[0] - 10 * S[1] + S[2]) / 7
-        return jump, NOISE * eps_f / np.exp2(exponents)
+        growth = np.fmax.reduce([look[1] for look in looks])
+        return jump, NOISE * noise.bound_at(growth) / np.exp2(exponents)
 
 
-def _second_difference(points: AxisPoints, exponents: IntArray, rows: IntArray) -> FloatArray:
+def _second_difference(
+    points: AxisPoints, exponents: IntArray, rows: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return S(t) at t = 2^exponents, and by how much |f| grew on the way."""
     right, t_right = points.rise(1, exponents, rows)
     left, t_left = points.rise(-1, exponents, rows)
-    return right / t_right - left / t_left
+    value = points.lines.value
+    largest = np.fmax(np.abs(value + right), np.abs(value + left))
+    return right / t_right - left / t_left, np.fmax(largest - abs(value), 0.0)
 
 
-def _persists(
-    points: AxisPoints, exponent: int, eps_f: float, row: int, jump: float
-) -> bool | None:
-    """Follow a suspected jump to smaller steps: True, False, or None where none can be seen."""
-    answer: bool | None = None
+def _follow(
+    points: AxisPoints, exponent: int, noise: Noise, row: int, jump: float
+) -> tuple[int, int | None]:
+    """Follow a suspected jump down; return how often it was seen again, and where it was lost."""
+    seen = 0
     e = exponent - DESCENT
-    while NOISE * eps_f / 2.0**e < abs(jump) / 4 and _moves(points, row, e):
-        smaller, _ = _jump(points, np.array([e]), np.array([eps_f]), np.array([row]))
-        if not abs(float(smaller[0]) - jump) <= abs(jump) / 2:
-            return False
-        answer = True
+    while _moves(points, row, e):
+        smaller, uncertainty = _jump(points, np.array([e]), noise, np.array([row]))
+        if not float(uncertainty[0]) < abs(jump) / 4:
+            break
+        if not 1 / 2 <= float(smaller[0]) / jump <= 4:
+            return seen, e
+        seen, jump = seen + 1, float(smaller[0])
         e -= DESCENT
-    return answer
+    return seen, None
 
 
 def _moves(points: AxisPoints, row: int, exponent: int) -> bool:
-    """Tell whether x_j can be moved by 2^exponent to within an eighth of it."""
+    """Tell whether 2^exponent is at least 32 ulps of x_j."""
     j = points.coordinates[row]
     lines = points.lines
-    return bool(2.0**exponent >= 4 * lines.machine_epsilon[j] * abs(lines.origin[j]))
+    size = max(abs(float(lines.origin[j])), 2.0**-40 * lines.scale)
+    return bool(2.0**exponent >= 32 * lines.machine_epsilon[j] * size)

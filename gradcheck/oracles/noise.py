@@ -14,14 +14,15 @@ and sigma_(k+2) agree within a factor 4 and T_(.,k) changes sign.
 Source: J. J. Moré and S. M. Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33
 (2011), 1292-1314, sections 3 to 5 (algorithm ECnoise).
 
-Two things differ from the paper. Samples lie on multiples of a power of two, so that x + k d is
-exact and the rounding of x does not pass for noise of f. Where the table never settles, f
-varies wildly over a few units in the last place of x, and the range of the samples is taken:
-that much is unknown about f(x).
+Two things differ from the paper. The samples x + k d are exact, so that the rounding of x does
+not pass for noise of f, and their last bits differ, so that none of f's own rounding is missed.
+Where no k is believed, the largest of the last three sigma_k is taken: it holds the noise, and
+whatever the differences have not removed of a smooth part.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import factorial
 
@@ -78,7 +79,8 @@ def table_noise(samples: FloatArray) -> tuple[float, str]:
 
     Returns:
         sigma_k and "settled"; or 0 and "constant" where half of the neighbours are equal
-        (spacing too small); or the samples' range and "varies" where no k is believed.
+        (spacing too small); or the largest of the last three sigma_k and "varies" where no k is
+        believed.
 
     >>> table_noise(np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]))
     (0.0, 'constant')
@@ -96,13 +98,13 @@ def table_noise(samples: FloatArray) -> tuple[float, str]:
     for k in range(len(sigmas) - 2):
         if changes[k] and max(sigmas[k : k + 3]) <= 4 * min(sigmas[k : k + 3]):
             return sigmas[k], "settled"
-    return float(samples.max() - samples.min()), "varies"
+    return max(sigmas[-3:]), "varies"
 
 
 def estimate_noise(lines: Lines, generator: np.random.Generator) -> Noise:
     """Estimate the noise of f at x, never below the rounding of f(x) itself."""
     before = lines.forward_passes
-    estimate = max(_noise_along_a_line(lines, generator) for _ in range(DIRECTIONS))
+    estimate = max(line_noise(lines, generator, lines.along) for _ in range(DIRECTIONS))
     floor = lines.unit_roundoff * abs(float(lines.value)) + lines.tiny
     level = UNDERESTIMATE * max(estimate, floor)
     spent = lines.forward_passes - before
@@ -114,16 +116,27 @@ def given_noise(noise: float, estimate: Noise) -> Noise:
     return replace(estimate, level=min(noise, estimate.level), bound=noise)
 
 
-def _noise_along_a_line(lines: Lines, generator: np.random.Generator) -> float:
+def line_noise(
+    lines: Lines,
+    generator: np.random.Generator,
+    sample: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
+) -> float:
+    """Estimate the noise of any function along one random line through x, a few ulps long.
+
+    Args:
+        lines: says what x is.
+        generator: draws the line.
+        sample: the function's values at origin + t direction, given origin, direction and ts.
+    """
     steps = np.arange(SAMPLES, dtype=float) - SAMPLES // 2
     spacing = 2.0**6
     for attempt in range(6):
         origin, direction = _exact_line(lines, generator, spacing)
-        samples = lines.along(origin, direction, steps)
+        samples = sample(origin, direction, steps)
         if not np.all(np.isfinite(samples)):
             return 0.0
         estimate, state = table_noise(samples)
-        if state == "settled" or (state == "varies" and attempt == 0):
+        if state == "settled" or (state == "varies" and attempt == 0 and estimate > 0):
             return estimate
         spacing = spacing * 2.0**7 if state == "constant" else spacing / 2.0**4
     return 0.0

@@ -1,0 +1,308 @@
+"""What every check of a derivative does, whether f returns one number or many.
+
+The derivative under test is called three times, at x, nearby and at x again, and must behave:
+shape, dtype, finite numbers, arguments unchanged, an answer of its own, the same answer twice.
+Between the calls a witness differentiates f, and asks a second time before it accuses anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.diagnose import likely_mistake
+from gradcheck.oracles.finite_difference import (
+    Estimate,
+    Status,
+    finite_difference,
+    second_opinions,
+)
+from gradcheck.oracles.lines import BudgetSpentError, InputChangedError, IntArray, Lines
+from gradcheck.oracles.noise import Noise
+from gradcheck.structure import Structure, leaves_of, structure_of
+from gradcheck.verdict import (
+    DEFAULT_RESOLUTION,
+    Comparison,
+    Kind,
+    Outcome,
+    Reason,
+    Verdict,
+    compare,
+    outcome_of,
+    reconcile,
+)
+
+FloatArray = npt.NDArray[np.floating[Any]]
+Witness = Callable[[FloatArray], Comparison]
+
+
+class DefectError(Exception):
+    """A derivative that cannot even be compared."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the answer of a derivative becomes one vector.
+
+    Attributes:
+        called: the call, for messages: ``gradient(x)``.
+        part: what one of its arrays is, for messages: ``the gradient of``.
+        structure: that of x.
+        outputs: the shape of f(x): every array of the answer has shape outputs + leaf.shape.
+    """
+
+    called: str
+    part: str
+    structure: Structure
+    outputs: tuple[int, ...] = ()
+
+    def vector(self, answer: Any) -> FloatArray:
+        """Copy an answer into a vector, output by output, each in the order of x.
+
+        Raises:
+            DefectError: the answer does not have x's arrays, their shapes or their precision.
+        """
+        leaves = self._arrays(answer)
+        for leaf in self.structure.leaves:
+            array, shape = leaves[leaf.name], self.outputs + leaf.shape
+            if array.shape != shape:
+                raise DefectError(
+                    Reason.SHAPE,
+                    f"{self.part} {leaf.name} has shape {array.shape}, but must have {shape}",
+                )
+            if np.finfo(array.dtype).eps > np.finfo(leaf.dtype).eps:
+                raise DefectError(
+                    Reason.DTYPE,
+                    f"{self.part} {leaf.name} is {array.dtype}, less precise than its {leaf.dtype}",
+                )
+        rows = prod(self.outputs)
+        parts = [leaves[leaf.name].reshape(rows, leaf.size) for leaf in self.structure.leaves]
+        return np.concatenate(parts, axis=1).reshape(-1) if parts else np.empty(0)
+
+    def _arrays(self, answer: Any) -> dict[str, FloatArray]:
+        try:
+            given = structure_of(answer)
+        except TypeError as error:
+            raise DefectError(Reason.DTYPE, f"{self.called}: {error}") from None
+        names = sorted(leaf.name for leaf in self.structure.leaves)
+        found = [leaf.name for leaf in given.leaves]
+        if sorted(found) != names:
+            raise DefectError(
+                Reason.SHAPE, f"{self.called} has arrays {sorted(found)}, but x has {names}"
+            )
+        return dict(zip(found, leaves_of(answer), strict=True))
+
+
+@dataclass
+class UnderTest:
+    """A derivative under test, and what was seen of it.
+
+    Attributes:
+        lines: holds the private point that the derivative is called at.
+        derivative: takes that point.
+        layout: how its answer becomes a vector.
+        names: one for each number of that vector.
+        values: the outputs at x of the function that is differentiated.
+        black_box: what that function is called in messages.
+        backward_passes: how often the derivative was called.
+        notes: what was seen besides.
+    """
+
+    lines: Lines
+    derivative: Callable[[Any], Any]
+    layout: Layout
+    names: Structure
+    values: FloatArray
+    black_box: str = "f"
+    backward_passes: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def _name(self) -> str:
+        return self.layout.called.partition("(")[0]
+
+    def first_answer(self) -> FloatArray:
+        """Call the derivative at x, then nearby: an answer that changes afterwards is a view."""
+        self._must_be_unchanged(self.black_box)
+        bad = self.values[~np.isfinite(self.values)]
+        if bad.size:
+            told = f"{self.black_box}(x) is {bad[0]}"
+            if self.values.size > 1:
+                told = f"{bad.size} of {self.values.size} outputs of {told}"
+            raise DefectError(Reason.NONFINITE, f"{told}: there is no derivative")
+        answer, g = self._ask()
+        lines = self.lines
+        lines.move_to(lines.origin * (1 + 2.0**-6))
+        try:
+            self._call()
+        finally:
+            lines.restore()
+        if not np.array_equal(self.layout.vector(answer), g):
+            raise DefectError(
+                Reason.ALIASED,
+                f"the next call of {self._name} overwrites the answer of the one before; "
+                "return a new array",
+            )
+        return g
+
+    def must_repeat(self, g: FloatArray, allowance: FloatArray) -> None:
+        """Call the derivative again, after f was last evaluated elsewhere."""
+        _, again = self._ask()
+        differs = np.flatnonzero(again != g)
+        if not differs.size:
+            return
+        beyond = differs[~(np.abs(again - g)[differs] <= allowance[differs])]
+        j = int(beyond[0]) if beyond.size else int(differs[0])
+        told = f"{self.names.name(j)} is {g[j]:.17g}, then {again[j]:.17g}"
+        if beyond.size:
+            raise DefectError(
+                Reason.NONDETERMINISTIC,
+                f"two calls of {self._name} with the same arguments differ: {told}",
+            )
+        self.notes.append(f"two calls of {self._name} differ within the allowance: {told}")
+
+    def _call(self) -> Any:
+        self.backward_passes += 1
+        return self.derivative(self.lines.point)
+
+    def _ask(self) -> tuple[Any, FloatArray]:
+        answer = self._call()
+        self._must_be_unchanged(self._name)
+        g = self.layout.vector(answer)
+        for leaf, mine in zip(
+            self.lines.structure.leaves, leaves_of(self.lines.point), strict=True
+        ):
+            if any(np.shares_memory(theirs, mine) for theirs in leaves_of(answer)):
+                raise DefectError(
+                    Reason.ALIASED,
+                    f"{self.layout.called} returns a view of {leaf.name}: whoever steps "
+                    f"{leaf.name} changes the answer; return a copy",
+                )
+        bad = np.flatnonzero(~np.isfinite(g))
+        if bad.size:
+            name = self.names.name(int(bad[0]))
+            raise DefectError(
+                Reason.NONFINITE,
+                f"{bad.size} of {g.size} coordinates are not finite; {name} is {g[bad[0]]}",
+            )
+        return answer, g
+
+    def _must_be_unchanged(self, who: str) -> None:
+        leaf = self.lines.changed_leaf()
+        if leaf is not None:
+            self.lines.restore()
+            raise DefectError(Reason.INPUT_CHANGED, f"{who} changes its argument: {leaf}")
+
+
+def examine(
+    test: UnderTest,
+    witness: Witness,
+    *,
+    resolution: float,
+    budget: int | None,
+    diagnosis: Callable[[Comparison], str] = likely_mistake,
+) -> Outcome:
+    """Hold a derivative to its manners and to the witness.
+
+    Args:
+        test: the derivative.
+        witness: turns the derivative's numbers into a comparison with differences of f.
+        resolution: the power requirement, for outcomes without a comparison.
+        budget: the most forward passes, for the message.
+        diagnosis: names the likely mistake.
+    """
+    try:
+        g = test.first_answer()
+        comparison = witness(g)
+        test.must_repeat(g, comparison.allowance)
+        outcome = outcome_of(comparison, diagnosis=diagnosis(comparison))
+    except DefectError as defect:
+        outcome = Outcome(Verdict.FAIL, defect.reason, defect.detail, resolution=resolution)
+    except BudgetSpentError:
+        detail = f"budget={budget} forward passes were spent before any coordinate was compared"
+        outcome = Outcome(Verdict.INCONCLUSIVE, Reason.BUDGET, detail, resolution=resolution)
+    return replace(outcome, backward_passes=test.backward_passes, notes=tuple(test.notes))
+
+
+def differentiate(
+    lines: Lines,
+    eps: Noise,
+    g: FloatArray,
+    *,
+    names: Structure,
+    resolution: float,
+    notes: list[str],
+    coordinates: IntArray | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Estimate:
+    """Differentiate f along its axes; ask again, at smaller steps, where g would be accused.
+
+    Args:
+        lines: the black box.
+        eps: its noise.
+        g: the numbers under test.
+        names: what the coordinates are called.
+        resolution: the power requirement.
+        notes: receives what could not be confirmed.
+        coordinates: which, in the order they are to be evaluated; default: all.
+        progress: called with the number of coordinates just finished.
+
+    Returns:
+        An estimate in which a coordinate contradicts g only if every opinion does.
+    """
+    try:
+        estimate = finite_difference(lines, eps, coordinates=coordinates, progress=progress)
+    except InputChangedError as error:
+        raise DefectError(Reason.INPUT_CHANGED, f"f changes its argument at {error}") from None
+    comparison = compare(names, g, estimate, resolution=resolution)
+    failed = np.flatnonzero(comparison.kind == Kind.FAILED)
+    if not failed.size:
+        return estimate
+    try:
+        opinions = second_opinions(lines, eps, failed, estimate.step[failed])
+    except BudgetSpentError:
+        estimate.status[failed] = Status.NOT_EVALUATED
+        notes.append(
+            f"{comparison.first_of(Kind.FAILED)} looks wrong, but the budget is spent "
+            "before that could be confirmed"
+        )
+        return estimate
+    for j, (value, bound) in reconcile(comparison, opinions).items():
+        estimate.value[j], estimate.bound[j] = value, bound
+    return estimate
+
+
+def default_resolution(structure: Structure) -> float:
+    """Return what finite differences reach in the precision of the least precise array."""
+    smallest = min((leaf.dtype.itemsize for leaf in structure.leaves), default=8)
+    return DEFAULT_RESOLUTION[min(smallest, 8)]
+
+
+def check_options(noise: float | None, budget: int | None, resolution: float | None) -> None:
+    """Raise ValueError for a number out of its range."""
+    if noise is not None and not (isfinite(noise) and noise > 0):
+        raise ValueError(f"noise={noise!r} must be a finite number above 0")
+    if budget is not None and not budget >= 1:
+        raise ValueError(f"budget={budget!r} must be at least 1 forward pass")
+    if resolution is not None and not 0 < resolution < 1:
+        raise ValueError(f"resolution={resolution!r} must be between 0 and 1")
+
+
+def repeat_line(call: str, **options: Any) -> str:
+    """Return the line that repeats a check; options that are None are left out.
+
+    >>> repeat_line("check_gradient(f, gradient, x", noise=None, seed=3)
+    'gradcheck.check_gradient(f, gradient, x, seed=3)'
+    """
+    extra = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
+    return f"gradcheck.{call}{extra})"

@@ -1,0 +1,173 @@
+"""A vector function and its derivatives, output by output.
+
+Every output F_k is differentiated as a loss of its own, with its own noise, step and bound
+(`gradcheck.oracles.finite_difference`); evaluations are shared, since one gives all outputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from gradcheck.examine import DefectError, FloatArray, differentiate
+from gradcheck.oracles.finite_difference import Estimate
+from gradcheck.oracles.lines import BudgetSpentError, IntArray, Lines
+from gradcheck.oracles.noise import STANDARD_DEVIATIONS, Noise, estimate_noise, given_noise
+from gradcheck.structure import Structure, leaves_of
+from gradcheck.verdict import Reason
+
+MEMORY = 2**28
+"""Bytes of remembered evaluations, about. A block of coordinates that fills them is finished in
+all outputs; then they are forgotten."""
+
+POINTS = 40
+"""Points a coordinate, about: 15 for one output, more where the outputs differ in step."""
+
+KEY = 200
+"""Bytes of a remembered point beside its outputs: a hash, and what the dictionary takes."""
+
+BUDGET_BLOCK = 16
+"""Coordinates a block where a budget may end the search: finished ones are finished in all
+outputs."""
+
+
+class Outputs:
+    """A vector function, evaluated once a point and remembered by the bits of the point.
+
+    Attributes:
+        evaluations: how often the function was really called.
+        first: its value at x as one vector, from `count`.
+    """
+
+    def __init__(self, name: str, F: Callable[[Any], Any], budget: int | None) -> None:
+        self._name, self._F, self._budget = name, F, budget
+        self._known: dict[bytes, FloatArray] = {}
+        self.evaluations = 0
+        self.first: FloatArray = np.empty(0)
+        self._shape: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the function's value; () before it was first called."""
+        return self._shape or ()
+
+    def count(self, x: Any) -> float:
+        """Evaluate at x; return the number of outputs. A changed x is for the caller to find."""
+        key = _key(x)
+        self.first = self._known[key] = self._evaluate(x)
+        return float(self.first.size)
+
+    def __call__(self, x: Any) -> FloatArray:
+        """Return the outputs as one vector."""
+        key = _key(x)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._evaluate(x)
+            if _key(x) != key:
+                raise DefectError(Reason.INPUT_CHANGED, f"{self._name} changes its argument")
+        return known
+
+    def output(self, k: int) -> Callable[[Any], Any]:
+        """Return the function that gives output k alone."""
+        return lambda x: self(x)[k]
+
+    def forget(self) -> None:
+        """Release the remembered values."""
+        self._known.clear()
+
+    def _evaluate(self, x: Any) -> FloatArray:
+        if self._budget is not None and self.evaluations >= self._budget:
+            raise BudgetSpentError
+        self.evaluations += 1
+        value = np.array(self._F(x), copy=True, order="C")
+        if value.dtype.kind not in "fiu":
+            raise TypeError(
+                f"{self._name}(x) returned dtype {value.dtype}; it must return real numbers"
+            )
+        if self._shape not in (None, value.shape):
+            raise ValueError(f"{self._name}(x) has shape {value.shape}, but had {self._shape}")
+        self._shape = value.shape
+        return value.reshape(-1)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """All outputs of a function along the axes of a point, each with its own noise and steps.
+
+    Attributes:
+        outputs: the function.
+        x: the point.
+        rows: for every output, the names of its coordinates.
+        noise, budget, resolution, seed: as in `check_jacobian`.
+        notes: receives what could not be confirmed.
+    """
+
+    outputs: Outputs
+    x: Any
+    rows: Sequence[Structure]
+    noise: float | None
+    budget: int | None
+    resolution: float
+    seed: int
+    notes: list[str]
+
+    def estimate(self, G: FloatArray, rounding: FloatArray | None = None) -> Estimate:
+        """Differentiate, output by output.
+
+        Args:
+            G: the numbers under test, one row an output.
+            rounding: a noise level to be added, one an output.
+        """
+        if rounding is None:
+            rounding = np.zeros(len(G))
+        lines = [Lines(self.outputs.output(k), self.x, budget=self.budget) for k in range(len(G))]
+        noises = [self._noise(*one) for one in zip(lines, rounding, strict=True)]
+        estimate = Estimate.empty(G.size)
+        for block in self._blocks(G.shape[1]):
+            for k, g in enumerate(G):
+                part = differentiate(
+                    lines[k],
+                    noises[k],
+                    g,
+                    names=self.rows[k],
+                    resolution=self.resolution,
+                    notes=self.notes,
+                    coordinates=block,
+                )
+                estimate.put(k * len(g) + block, _part(part, block))
+            self.outputs.forget()
+        return estimate
+
+    def _noise(self, lines: Lines, rounding: float) -> Noise:
+        eps = estimate_noise(lines, np.random.default_rng(self.seed))  # the same points for all
+        if self.noise is not None:
+            eps = given_noise(self.noise, eps)
+        return replace(
+            eps, level=eps.level + rounding, bound=eps.bound + STANDARD_DEVIATIONS * rounding
+        )
+
+    def _blocks(self, n: int) -> Iterator[IntArray]:
+        """Cut the coordinates into blocks whose evaluations are shared by all outputs."""
+        order = np.arange(n)
+        size = MEMORY // (POINTS * (KEY + 8 * max(len(self.rows), 1)))
+        if self.budget is not None:
+            order = np.random.default_rng(self.seed).permutation(n)
+            size = BUDGET_BLOCK
+        for start in range(0, n, max(size, 1)):
+            yield order[start : start + max(size, 1)]
+
+
+def _part(estimate: Estimate, coordinates: IntArray) -> Estimate:
+    return Estimate(*(getattr(estimate, field.name)[coordinates] for field in fields(Estimate)))
+
+
+def _key(x: Any) -> bytes:
+    """Hash the bits of a point: 32 bytes, so that no two points will ever share a key."""
+    state = hashlib.blake2b(digest_size=32)
+    for leaf in leaves_of(x):
+        state.update(np.ascontiguousarray(leaf).data)
+    return state.digest()

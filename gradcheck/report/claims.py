@@ -1,0 +1,128 @@
+"""What the numbers show: each claim holds or does not, by the sections' results alone.
+
+The exit code of the report is decided here, before anything is set out for reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+COVERAGE = 0.999
+"""The part of all coordinates in which a stated error bound must hold the true error."""
+
+Sections = dict[str, Any]
+
+PASSED, WRONG, NOTHING = 0, 1, 4
+
+
+def verdict_counts(sections: Sections) -> dict[str, int]:
+    """Count verdicts over every gradient that was checked."""
+    counts = dict.fromkeys(("PASS", "FAIL", "INCONCLUSIVE", "UNSUPPORTED"), 0)
+    if "agreement" in sections:
+        results = sections["agreement"]["results"]
+        for part in (results, results["chain_rule"]):
+            for name, n in part["verdicts"].items():
+                counts[name] += n
+    if "real_data" in sections:
+        for check in sections["real_data"]["results"]["checks"]:
+            counts[check["verdict"]] += 1
+    return counts
+
+
+def judge(sections: Sections) -> list[dict[str, Any]]:
+    """Return the claims that the finished sections bear on: id, statement, whether it holds."""
+    return [
+        {"id": name, "statement": statement, "holds": holds}
+        for section, judged in _JUDGES.items()
+        if section in sections
+        for name, statement, holds in judged(sections[section])
+    ]
+
+
+def exit_code(report: dict[str, Any]) -> int:
+    """Return 0 as expected; 1 a gradient is wrong or a claim does not hold; 4 nothing verified."""
+    counts = verdict_counts(report["sections"])
+    if counts["FAIL"] or not all(claim["holds"] for claim in report["claims"]):
+        return WRONG
+    return PASSED if counts["PASS"] else NOTHING
+
+
+Claim = tuple[str, str, bool]
+
+
+def _agreement(section: dict[str, Any]) -> Iterator[Claim]:
+    results = section["results"]
+    failed = results["verdicts"]["FAIL"]
+    yield (
+        "agreement",
+        "over random architectures no gradient of the engine contradicts differences of its loss",
+        failed == 0 and results["problems"] > 0,
+    )
+    yield (
+        "chain-rule",
+        "nor does any gradient derived neuron by neuron",
+        results["chain_rule"]["verdicts"]["FAIL"] == 0,
+    )
+    parts = [part["coverage"] for part in section["measured"]["by_dtype"]]
+    yield (
+        "coverage",
+        f"the error bounds of the differences hold the true error in at least {COVERAGE:.1%} "
+        "of the coordinates, for each dtype",
+        all(part["held"] >= COVERAGE * part["coordinates"] for part in parts),
+    )
+
+
+def _step_size(section: dict[str, Any]) -> Iterator[Claim]:
+    stencils = section["results"]["stencils"]
+    orders = ", ".join(str(stencil["order"]) for stencil in stencils)
+    yield (
+        "order",
+        f"with the step h the truncation errors of the stencils fall as h^p, p = {orders}",
+        all(stencil["order_shown"] for stencil in stencils),
+    )
+    yield (
+        "noise",
+        "below the best step the error of every stencil grows as 1/h",
+        all(stencil["noise_shown"] for stencil in stencils),
+    )
+
+
+def _cost(section: dict[str, Any]) -> Iterator[Claim]:
+    results = section["results"]
+    networks = results["networks"]
+    yield (
+        "passes",
+        "wherever they were counted, forward differences took N + 1 forward passes, central ones "
+        "2N, backpropagation one forward and one backward pass",
+        all(
+            row["passes_as_formula"]
+            and row["backprop_forward_passes"] == row["backprop_backward_passes"] == 1
+            for row in networks
+        ),
+    )
+    yield (
+        "flops",
+        "the counted flops of matrix products are those of the formulas, and loss with gradient "
+        "costs 3 - n_0 n_1 / M losses",
+        all(row["gemm_as_formula"] for row in networks)
+        and all(row["gemm_ratio"] == row["formula"] for row in results["ratios"]),
+    )
+
+
+def _real_data(section: dict[str, Any]) -> Iterator[Claim]:
+    checks = section["results"]["checks"]
+    yield (
+        "real-data",
+        "on breast cancer and digits, before and after training, no coordinate of the gradient "
+        "contradicts the differences",
+        all(check["verdict"] != "FAIL" for check in checks),
+    )
+
+
+_JUDGES: dict[str, Callable[[dict[str, Any]], Iterator[Claim]]] = {
+    "agreement": _agreement,
+    "step_size": _step_size,
+    "cost": _cost,
+    "real_data": _real_data,
+}

@@ -1,0 +1,163 @@
+"""Runs a committed report again and says what has changed.
+
+Compared are `results` and `claims`, always; `measured` where the arithmetic is the same to the
+last bit (`machine.arithmetic`), since it is the same then and need not be otherwise; `timings`
+and machine never. And the page must be what its numbers render to.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradcheck.report.render import render
+from gradcheck.report.run import FORMAT, SCHEMA, measure
+from gradcheck.report.settings import Settings
+
+
+class UnreadableReportError(ValueError):
+    """There is no report in the folder, or not one of this version."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that is not what the committed report says.
+
+    Attributes:
+        path: where in `report.json`, or ``report.md``.
+        committed, fresh: both values.
+        line: where in `report.md` it shows, "" if nowhere.
+    """
+
+    path: str
+    committed: Any
+    fresh: Any
+    line: str = ""
+
+    def __str__(self) -> str:
+        shown = f"\n  {self.line}" if self.line else ""
+        return f"{self.path}: committed {self.committed!r}, now {self.fresh!r}{shown}"
+
+
+ABSENT = "(absent)"
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Read a folder's `report.json`.
+
+    Raises:
+        UnreadableReportError: it is missing, no JSON, or of another format or version.
+    """
+    path = folder / "report.json"
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnreadableReportError(f"{path} does not exist: run the report first") from None
+    except ValueError as error:
+        raise UnreadableReportError(f"{path} is not JSON: {error}") from None
+    if report.get("format") != FORMAT or report.get("schema") != SCHEMA:
+        raise UnreadableReportError(
+            f"{path} has format={report.get('format')!r} and schema={report.get('schema')!r}; "
+            f"this version compares {FORMAT!r}, {SCHEMA}"
+        )
+    return report
+
+
+def check_report(folder: Path) -> tuple[list[Difference], bool]:
+    """Measure again with the committed settings, write nothing, and compare.
+
+    Returns:
+        The differences, and whether `measured` numbers were compared too.
+
+    Raises:
+        UnreadableReportError: there is nothing to compare with.
+    """
+    committed = read_report(folder)
+    try:
+        settings = Settings.from_json(committed["settings"])
+    except ValueError as error:
+        raise UnreadableReportError(f"{folder / 'report.json'}: {error}") from None
+    for _, _, report in measure(settings, command=committed["command"]):
+        fresh = report
+    page = folder / "report.md"
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    return compare(committed, fresh, text), same_arithmetic(committed, fresh)
+
+
+def same_arithmetic(committed: dict[str, Any], fresh: dict[str, Any]) -> bool:
+    """Whether both reports come from arithmetic that agrees to the last bit."""
+    return bool(committed["machine"]["arithmetic"] == fresh["machine"]["arithmetic"])
+
+
+def compare(committed: dict[str, Any], fresh: dict[str, Any], page: str) -> list[Difference]:
+    """List what differs, in the order of the report, then lines that the numbers do not give."""
+    groups = ("results", "measured") if same_arithmetic(committed, fresh) else ("results",)
+    found = []
+    for path, old, new in _walk("complete", committed["complete"], fresh["complete"]):
+        found.append(Difference(path, old, new))
+    names = [*committed["sections"], *(fresh["sections"].keys() - committed["sections"].keys())]
+    for name in names:
+        for group in groups:
+            old = committed["sections"].get(name, {}).get(group, ABSENT)
+            new = fresh["sections"].get(name, {}).get(group, ABSENT)
+            found += [
+                Difference(path, a, b, _line(committed, path, b))
+                for path, a, b in _walk(f"sections.{name}.{group}", old, new)
+            ]
+    found += [
+        Difference(path, old, new, _line(committed, path, new))
+        for path, old, new in _walk("claims", committed["claims"], fresh["claims"])
+    ]
+    return found + _stale_lines(committed, page)
+
+
+def _walk(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield every leaf that differs, with its path."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from _walk(f"{path}.{key}", old.get(key, ABSENT), new.get(key, ABSENT))
+    elif isinstance(old, list) and isinstance(new, list):
+        for i in range(max(len(old), len(new))):
+            a = old[i] if i < len(old) else ABSENT
+            b = new[i] if i < len(new) else ABSENT
+            yield from _walk(f"{path}.{i}", a, b)
+    elif type(old) is not type(new) or old != new:
+        yield path, old, new
+
+
+def _line(committed: dict[str, Any], path: str, value: Any) -> str:
+    """Find the line of the page that changes when the value at the path does."""
+    altered = copy.deepcopy(committed)
+    node: Any = altered
+    *way, last = path.split(".")
+    try:
+        for key in way:
+            node = node[int(key) if isinstance(node, list) else key]
+        node[int(last) if isinstance(node, list) else last] = value
+        after = render(altered)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return ""  # the page cannot be set with that value
+    return _first_difference(render(committed), after)
+
+
+def _first_difference(before: str, after: str) -> str:
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    for n, (old, new) in enumerate(pairs, start=1):
+        if old != new:
+            return f"report.md line {n}: {old}"
+    return ""
+
+
+def _stale_lines(committed: dict[str, Any], page: str) -> list[Difference]:
+    rendered = render(committed)
+    if page == rendered:
+        return []
+    lines = zip(page.splitlines(), rendered.splitlines(), strict=False)
+    for n, (old, new) in enumerate(lines, start=1):
+        if old != new:
+            return [Difference(f"report.md line {n}", old, new)]
+    return [Difference("report.md", f"{len(page)} characters", f"{len(rendered)} characters")]

@@ -1,0 +1,272 @@
+"""What the gradient costs by finite differences and by backpropagation, as N grows.
+
+Passes are counted by wrapping the loss and the gradient, flops by counting every numpy operation
+(`gradcheck.cost`), seconds by the clock. Where a run to the end takes too long, a forward pass is
+timed and the rest is multiplied out: such numbers are marked `extrapolated` and counted nowhere.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradcheck.check import check_gradient
+from gradcheck.cost import (
+    CountedFunction,
+    Timing,
+    central_difference_passes,
+    cost_ratio,
+    count_flops,
+    counted_loss,
+    counted_value_and_grad,
+    forward_difference_passes,
+    gemm_flops_backward,
+    gemm_flops_forward,
+    time_call,
+)
+from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.stencils import CENTRAL_2, FORWARD, Stencil
+from gradcheck.report.fits import PowerLaw, fit_power_law
+from gradcheck.report.progress import section_progress
+from gradcheck.report.section import Section
+from gradcheck.report.settings import Settings
+from gradcheck.splitmix64 import Stream
+from reference_models import sigmoid_network
+
+RATIO_BATCH = 64
+STEP = 2.0**-20
+UPPER_DECADES = 2.0
+"""Times are fitted over this many decades of N, where arithmetic and not calls take the time."""
+
+
+class Network:
+    """A network with weights and a batch, and its loss and gradient in buffers that are kept.
+
+    Args:
+        sizes: n_0, ..., n_L.
+        m: examples.
+        seed: of weights, inputs and targets.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], m: int, seed: int = 1) -> None:
+        self.sizes, self.m = sizes, m
+        self.parameters: dict[str, Any] = {}
+        for layer, (n_in, n) in enumerate(pairwise(sizes), start=1):
+            W = Stream(seed, f"W{layer}").normal((n, n_in)) / np.sqrt(n_in)
+            self.parameters |= {f"W{layer}": W, f"b{layer}": np.zeros(n)}
+        self.X = Stream(seed, "inputs").normal((m, sizes[0]))
+        self.Y = Stream(seed, "targets").uniform((m, sizes[-1]))
+        self.workspace = sigmoid_network.Workspace(sizes, m, np.float64)
+
+    @property
+    def N(self) -> int:  # noqa: N802 - the symbol
+        """How many numbers are learned."""
+        return sum(array.size for array in self.parameters.values())
+
+    def loss(self, parameters: dict[str, Any]) -> Any:
+        """Run one forward pass."""
+        return sigmoid_network.loss(_pairs(parameters), self.X, self.Y, out=self.workspace)
+
+    def gradient(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Run one forward and one backward pass; the arrays are the workspace's."""
+        _, layers = sigmoid_network.value_and_grad(
+            _pairs(parameters), self.X, self.Y, out=self.workspace
+        )
+        flat = [array for pair in layers for array in pair]
+        return dict(zip(parameters, flat, strict=True))
+
+
+def measure(settings: Settings) -> Section:
+    """Measure every network of the settings, then fit how cost grows with N."""
+    start = time.perf_counter()
+    rows, timings = [], []
+    with section_progress("cost", len(settings.hidden) + len(settings.ratio_networks)) as advance:
+        for h in settings.hidden:
+            row, timing = _measure_network(Network((2 * h, h, 1), 1, settings.seed), settings)
+            rows.append(row)
+            timings.append(timing)
+            advance(1)
+        ratios, ratio_timings = [], []
+        for sizes in settings.ratio_networks:
+            ratio, timing = _measure_ratio(Network(sizes, RATIO_BATCH, settings.seed), settings)
+            ratios.append(ratio)
+            ratio_timings.append(timing)
+            advance(1)
+    checks = [row.pop("check_passes") for row in rows]
+    results = {"networks": rows, "ratios": ratios}
+    measured = {"check_passes": checks, "passes_growth": _growth_of_passes(rows)}
+    clock = {
+        "seconds": time.perf_counter() - start,
+        "networks": timings,
+        "ratios": ratio_timings,
+        "growth": _growth_of_time(rows, timings),
+    }
+    return Section(results, measured, clock, {"cost": _frame(rows, checks, timings)})
+
+
+def _measure_network(network: Network, settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+    N, sizes, m = network.N, network.sizes, network.m
+    forward_flops, gradient_flops = _flops(network)
+    _, gradient = _count_gradient(network)
+    pass_time = time_call(
+        lambda: network.loss(network.parameters), minimum_seconds=settings.timing_seconds
+    )
+    gradient_time = time_call(
+        lambda: network.gradient(network.parameters), minimum_seconds=settings.timing_seconds
+    )
+    forward = _run(network, FORWARD, settings.longest_run)
+    central = _run(network, CENTRAL_2, settings.longest_central_run)
+    row = {
+        "sizes": list(sizes),
+        "m": m,
+        "N": N,
+        "forward_difference_passes": forward[0],
+        "central_difference_passes": central[0],
+        "backprop_forward_passes": gradient.cost.forward_passes,
+        "backprop_backward_passes": gradient.cost.backward_passes,
+        "forward_flops": forward_flops.total,
+        "backprop_flops": gradient_flops.total,
+        "gemm_as_formula": forward_flops.gemm == gemm_flops_forward(sizes, m)
+        and gradient_flops.gemm == gemm_flops_forward(sizes, m) + gemm_flops_backward(sizes, m),
+        "passes_as_formula": forward[0] in (None, forward_difference_passes(N))
+        and central[0] in (None, central_difference_passes(N)),
+        "check_passes": _check_passes(network) if settings.longest_check >= N else None,
+    }
+    timing = {
+        "forward_pass": _quartiles(pass_time),
+        "backprop": _quartiles(gradient_time),
+        "forward_differences": _difference_time(forward[1], N + 1, pass_time),
+        "central_differences": _difference_time(central[1], 2 * N, pass_time),
+    }
+    return row, timing
+
+
+def _measure_ratio(network: Network, settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What loss and gradient together cost, in forward passes."""
+    forward_flops, gradient_flops = _flops(network)
+    pass_time = time_call(
+        lambda: network.loss(network.parameters), minimum_seconds=settings.timing_seconds
+    )
+    gradient_time = time_call(
+        lambda: network.gradient(network.parameters), minimum_seconds=settings.timing_seconds
+    )
+    row = {
+        "sizes": list(network.sizes),
+        "m": network.m,
+        "N": network.N,
+        "gemm_ratio": gradient_flops.gemm / forward_flops.gemm,
+        "formula": cost_ratio(network.sizes),
+        "flop_ratio": gradient_flops.total / forward_flops.total,
+    }
+    timing = {
+        "ratio": gradient_time.median / pass_time.median,
+        "low": gradient_time.q25 / pass_time.q75,
+        "high": gradient_time.q75 / pass_time.q25,
+    }
+    return row, timing
+
+
+def _flops(network: Network) -> tuple[Any, Any]:
+    arguments = (_pairs(network.parameters), network.X, network.Y)
+    _, forward = count_flops(sigmoid_network.loss, *arguments, out=network.workspace)
+    _, gradient = count_flops(sigmoid_network.value_and_grad, *arguments, out=network.workspace)
+    return forward, gradient
+
+
+def _count_gradient(network: Network) -> tuple[Any, CountedFunction[Any, Any]]:
+    counted = counted_value_and_grad(network.gradient)
+    return counted(network.parameters), counted
+
+
+def _run(network: Network, stencil: Stencil, longest: int) -> tuple[int | None, float | None]:
+    """Differentiate in every coordinate; return passes counted and seconds taken."""
+    N = network.N
+    if longest < N:
+        return None, None
+    loss = counted_loss(network.loss)
+    start = time.perf_counter()
+    lines = Lines(loss, network.parameters)
+    if 0 not in stencil.offsets:
+        loss.reset()  # f(x) itself does not enter
+    difference_quotients(lines, STEP, stencil=stencil)
+    return loss.cost.forward_passes, time.perf_counter() - start
+
+
+def _check_passes(network: Network) -> int:
+    """Count the forward passes of the check with error bounds, all coordinates decided."""
+    loss = counted_loss(network.loss)
+
+    def gradient(parameters: dict[str, Any]) -> dict[str, Any]:
+        return {name: array.copy() for name, array in network.gradient(parameters).items()}
+
+    check_gradient(loss, gradient, network.parameters)
+    return loss.cost.forward_passes
+
+
+def _difference_time(seconds: float | None, passes: int, pass_time: Timing) -> dict[str, Any]:
+    if seconds is not None:
+        return {"seconds": seconds, "low": None, "high": None, "extrapolated": False}
+    low, median, high = (passes * t for t in (pass_time.q25, pass_time.median, pass_time.q75))
+    return {"seconds": median, "low": low, "high": high, "extrapolated": True}
+
+
+def _growth_of_passes(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Fit counted passes = C N^s."""
+
+    def law(key: str) -> dict[str, Any] | None:
+        points = [(row["N"], row[key]) for row in rows if row[key] is not None]
+        return _law(*zip(*points, strict=True)) if points else None
+
+    return {
+        "forward_differences": law("forward_difference_passes"),
+        "central_differences": law("central_difference_passes"),
+        "backprop": law("backprop_forward_passes"),
+    }
+
+
+def _growth_of_time(rows: list[dict[str, Any]], timings: list[dict[str, Any]]) -> dict[str, Any]:
+    """Fit seconds = C N^s over the upper decades of N."""
+    lowest = max(row["N"] for row in rows) / 10**UPPER_DECADES
+    chosen = [(row["N"], t) for row, t in zip(rows, timings, strict=True) if row["N"] >= lowest]
+    N = [n for n, _ in chosen]
+    return {
+        "lowest": min(N),
+        "forward_pass": _law(N, [t["forward_pass"]["median"] for _, t in chosen]),
+        "forward_differences": _law(N, [t["forward_differences"]["seconds"] for _, t in chosen]),
+        "backprop": _law(N, [t["backprop"]["median"] for _, t in chosen]),
+    }
+
+
+def _law(x: Any, y: Any) -> dict[str, Any] | None:
+    if len(x) < 3:
+        return None
+    law: PowerLaw = fit_power_law(x, y)
+    return {**law.to_json(), "from": min(x), "to": max(x)}
+
+
+def _quartiles(timing: Timing) -> dict[str, float]:
+    return {"median": timing.median, "low": timing.q25, "high": timing.q75}
+
+
+def _frame(
+    rows: list[dict[str, Any]], checks: list[int | None], timings: list[dict[str, Any]]
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            **row,
+            "sizes": "-".join(map(str, row["sizes"])),
+            "check_passes": check,
+            **{f"{what}_{name}": value for what, t in timing.items() for name, value in t.items()},
+        }
+        for row, check, timing in zip(rows, checks, timings, strict=True)
+    )
+
+
+def _pairs(parameters: dict[str, Any]) -> list[tuple[Any, Any]]:
+    arrays = iter(parameters.values())
+    return list(zip(arrays, arrays, strict=True))

@@ -1,0 +1,27 @@
+"""The page, from `report.json` alone."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from gradcheck.report import tables
+from gradcheck.report.summary import sentences
+from gradcheck.report.words import count, number, seconds
+
+
+def render(report: dict[str, Any]) -> str:
+    """Write the page in Markdown; the same report gives the same bytes."""
+    template = files("gradcheck.report").joinpath("templates/report.md.j2")
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=False)  # noqa: S701 - Markdown, not HTML
+    page = environment.from_string(template.read_text(encoding="utf-8")).render(
+        report=report,
+        sentences=sentences(report["sections"]),
+        tables=tables,
+        number=number,
+        seconds=seconds,
+        count=count,
+    )
+    return page.rstrip("\n") + "\n"

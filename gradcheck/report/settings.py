@@ -1,0 +1,94 @@
+"""What a report measures, and how much of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The size of every measurement. The same settings give the same problems.
+
+    Attributes:
+        engine: the engine under test, as `gradcheck.engines.registry.find` takes it.
+        seed: of the random cases and of the training.
+        problems: random problems for the engine under test.
+        chain_rule_problems: random problems, small ones, for the second derivation.
+        jobs: worker processes.
+        curve_token: the case of the step-size curve.
+        curve_coordinates: how many of its coordinates are differentiated.
+        hidden: the widths h of the networks 2h-h-1 whose cost is measured.
+        longest_run: the largest N at which forward differences are run to the end.
+        longest_central_run: the same for central differences.
+        longest_check: the same for the adaptive check.
+        timing_seconds: the shortest a timed sample may last.
+        ratio_networks: the networks whose gradient is weighed against their loss.
+        digits_hidden: hidden units of the digits network.
+        digits_rows: examples of the digits batch, None for the whole set.
+        logistic_iterations: steps of gradient descent on breast cancer.
+        digits_epochs: epochs of stochastic gradient descent on digits.
+    """
+
+    engine: str = "reference"
+    seed: int = 1
+    problems: int = 120
+    chain_rule_problems: int = 12
+    jobs: int = 2
+    curve_token: str = "gc1:20-30-10-1:cross_entropy:mean:m16:float64:w1:generic:binary:s1"  # noqa: S105 - a case
+    curve_coordinates: int = 60
+    hidden: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 181, 256, 362, 512, 724)
+    longest_run: int = 140_000
+    longest_central_run: int = 40_000
+    longest_check: int = 3_000
+    timing_seconds: float = 0.01
+    ratio_networks: tuple[tuple[int, ...], ...] = (
+        (30, 1),
+        (64, 30, 10),
+        (20, 30, 10, 1),
+        (256, 256, 1),
+        (256, 256, 256, 256, 256, 256, 1),
+    )
+    digits_hidden: int = 30
+    digits_rows: int | None = 64
+    logistic_iterations: int = 200
+    digits_epochs: int = 30
+
+    @classmethod
+    def full(cls, **changes: Any) -> Settings:
+        """Return the settings of a full report."""
+        sizes = {
+            "problems": 2000,
+            "chain_rule_problems": 60,
+            "curve_coordinates": 951,
+            "longest_run": 1_100_000,
+            "longest_central_run": 140_000,
+            "longest_check": 9_000,
+            "digits_rows": None,
+        }
+        return cls(**{**sizes, **changes})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON has them."""
+        lists = {
+            "hidden": list(self.hidden),
+            "ratio_networks": [list(sizes) for sizes in self.ratio_networks],
+        }
+        return {**asdict(self), **lists}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Settings:
+        """Read what `to_json` returns.
+
+        Raises:
+            ValueError: a setting is missing or unknown.
+        """
+        expected = cls().to_json().keys()
+        if content.keys() != expected:
+            wrong = ", ".join(sorted(content.keys() ^ expected))
+            raise ValueError(f"settings: missing or unknown are {wrong}")
+        tuples = {
+            "hidden": tuple(content["hidden"]),
+            "ratio_networks": tuple(tuple(sizes) for sizes in content["ratio_networks"]),
+        }
+        return cls(**{**content, **tuples})

@@ -1,0 +1,200 @@
+r"""The V-curve: the error of a difference quotient against its step.
+
+Symbols: D(h) a stencil of order p with constants C1, C2 (`gradcheck.oracles.stencils`), eps_f the
+noise of one evaluation, M = |f^(p+1)|.
+
+    |D(h) - f'| ~ C1 eps_f / h + C2 M h^p,    least at h* = (C1 eps_f / (p C2 M))^(1/(p+1))
+
+On a log-log plot: slope p where truncation rules, slope -1 where noise does. f' comes from the
+complex step, M from Cauchy's formula: neither from differences. The next term of the expansion
+limits the range that slope p is fitted in, and bends it there: with rho(h) the next term over the
+first, of order h^s, the slope of h^p (1 +- rho) differs from p by at most s rho / (1 - rho). The
+mean of that over the fitted steps is stated beside the standard error.
+"""
+
+from __future__ import annotations
+
+import time
+from math import factorial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gradcheck.case import parse
+from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.noise import Noise, estimate_noise
+from gradcheck.oracles.stencils import STENCILS, Stencil
+from gradcheck.problem import Problem
+from gradcheck.report.fits import PowerLaw, fit_power_law
+from gradcheck.report.progress import section_progress
+from gradcheck.report.section import Section
+from gradcheck.report.settings import Settings
+from gradcheck.report.truth import cauchy_derivatives, complex_step
+from reference_models import sigmoid_network
+
+STEPS = 2.0 ** np.concatenate(
+    [np.arange(-42, -9, 0.5), np.arange(-9, -5, 0.25), np.arange(-5, 1.1, 0.125)]
+)
+"""Closer together where the branches of high order are short."""
+RADIUS = 0.25
+DOMINANCE = 5.0
+"""A branch is fitted where its term is this many times the other one."""
+NEXT_TERM = 0.2
+"""... and the truncation branch only where the next term is at most this part of it."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def measure(settings: Settings) -> Section:
+    """Measure the error of every stencil at every step, and what the error model predicts."""
+    start = time.perf_counter()
+    problem = parse(settings.curve_token).problem()
+    lines = loss_along_axes(problem)
+    noise = estimate_noise(lines, np.random.default_rng(settings.seed))
+    coordinates = _spread(lines.size, settings.curve_coordinates)
+    truth = complex_step(problem, coordinates.tolist())
+    derivatives = cauchy_derivatives(problem, coordinates.tolist(), range(2, 12), radius=RADIUS)
+    curves, fits = [], []
+    with section_progress("step size", len(STENCILS) * len(STEPS)) as advance:
+        for stencil in STENCILS:
+            errors = np.empty((len(STEPS), len(coordinates)))
+            for i, h in enumerate(STEPS):
+                quotients = difference_quotients(
+                    lines, float(h), stencil=stencil, coordinates=coordinates
+                )
+                errors[i] = np.abs(quotients - truth)
+                advance(1)
+            model = {k: float(np.median(np.abs(values))) for k, values in derivatives.items()}
+            curves.append(_curve(stencil, errors))
+            fits.append(_fit(stencil, np.median(errors, axis=1), noise, model))
+    results, measured = _split(settings, problem, coordinates, noise, fits)
+    measured["median_derivative"] = float(np.median(np.abs(truth)))
+    seconds = time.perf_counter() - start
+    return Section(results, measured, {"seconds": seconds}, {"step_size": pd.concat(curves)})
+
+
+def loss_along_axes(problem: Problem) -> Lines:
+    """Open the window on a problem's loss that finite differences look through."""
+    network = problem.architecture
+    workspace = sigmoid_network.Workspace(network.sizes, problem.batch, problem.dtype)
+
+    def loss(parameters: dict[str, Any]) -> Any:
+        moved = problem.with_parameters(parameters)
+        return sigmoid_network.loss(
+            [*zip(moved.weights, moved.biases, strict=True)],
+            problem.inputs,
+            problem.targets,
+            cost=network.loss,
+            reduction=network.reduction,
+            out=workspace,
+        )
+
+    return Lines(loss, problem.parameters)
+
+
+def branches(
+    stencil: Stencil, eps_f: float, model: dict[int, float]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], FloatArray]:
+    """Return where the noise and the truncation branch are fitted, as masks, and the bend.
+
+    Args:
+        stencil: whose error.
+        eps_f: the noise of one evaluation.
+        model: |f^(k)| by order k.
+    """
+    p = stencil.accuracy
+    q = next(q for q in range(p + 2, p + 4) if stencil.moment(q))
+    following = float(abs(stencil.moment(q))) / factorial(q)
+    noise = float(stencil.noise_constant) * eps_f / STEPS
+    truncation = float(stencil.truncation_constant) * model[p + 1] * STEPS**p
+    next_term = following * model[q] * STEPS ** (q - 1)
+    on_noise = noise >= DOMINANCE * truncation
+    on_truncation = (truncation >= DOMINANCE * noise) & (next_term <= NEXT_TERM * truncation)
+    rho = np.minimum(next_term / truncation, 0.5)
+    return on_noise, on_truncation, (q - 1 - p) * rho / (1 - rho)
+
+
+def _fit(
+    stencil: Stencil, errors: FloatArray, noise: Noise, model: dict[int, float]
+) -> dict[str, Any]:
+    p = stencil.accuracy
+    on_noise, on_truncation, bend = branches(stencil, noise.level, model)
+    best_step = stencil.best_step(noise.level, model[p + 1])
+    best = int(np.argmin(errors))
+    return {
+        "stencil": stencil.name,
+        "order": p,
+        "truncation": _law(STEPS[on_truncation], errors[on_truncation]),
+        "noise": _law(STEPS[on_noise], errors[on_noise]),
+        "bend": float(np.mean(bend[on_truncation])) if on_truncation.any() else None,
+        "next_derivative": model[p + 1],
+        "predicted_step": best_step,
+        "predicted_error": stencil.error_model(best_step, noise.level, model[p + 1]),
+        "error_at_predicted_step": float(
+            np.exp(np.interp(np.log(best_step), np.log(STEPS), np.log(errors)))
+        ),
+        "best_step": STEPS[best],
+        "best_error": errors[best],
+    }
+
+
+def _law(x: FloatArray, y: FloatArray) -> PowerLaw | None:
+    return fit_power_law(x, y) if len(x) >= 3 and np.all(y > 0) else None
+
+
+def _split(
+    settings: Settings,
+    problem: Problem,
+    coordinates: npt.NDArray[np.intp],
+    noise: Noise,
+    fits: list[dict[str, Any]],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part the fitted exponents, which depend on the arithmetic, from the orders they show."""
+
+    def shows(law: PowerLaw | None, exponent: int, bend: float | None = 0.0) -> bool:
+        return law is not None and bend is not None and law.identifies(exponent, bend)
+
+    results = {
+        "token": settings.curve_token,
+        "parameters": problem.architecture.n_parameters,
+        "coordinates": len(coordinates),
+        "steps": len(STEPS),
+        "stencils": [
+            {
+                "stencil": fit["stencil"],
+                "order": fit["order"],
+                "order_shown": shows(fit["truncation"], fit["order"], fit["bend"]),
+                "noise_shown": shows(fit["noise"], -1),
+            }
+            for fit in fits
+        ],
+    }
+    rows = [
+        {
+            **fit,
+            "truncation": fit["truncation"] and fit["truncation"].to_json(),
+            "noise": fit["noise"] and fit["noise"].to_json(),
+        }
+        for fit in fits
+    ]
+    return results, {"noise_level": noise.level, "stencils": rows}
+
+
+def _curve(stencil: Stencil, errors: FloatArray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "stencil": stencil.name,
+            "order": stencil.accuracy,
+            "step": STEPS,
+            "median_error": np.median(errors, axis=1),
+            "worst_error": np.max(errors, axis=1),
+        }
+    )
+
+
+def _spread(size: int, count: int) -> npt.NDArray[np.intp]:
+    """Pick `count` coordinates evenly, all of them where there are fewer."""
+    return np.unique(np.linspace(0, size - 1, min(count, size)).astype(np.intp))

@@ -1,0 +1,312 @@
+"""Tables of the page, from what `report.json` holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from gradcheck.report.words import MISSING, number, plus_minus, seconds, share
+from gradcheck.report.words import times as ratio
+
+VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE", "UNSUPPORTED")
+
+
+def markdown(frame: pd.DataFrame, *, left: int = 1) -> str:
+    """Set a data frame as a Markdown table, the first `left` columns to the left."""
+    align = ("left",) * left + ("right",) * (frame.shape[1] - left)
+    return tabulate(
+        frame.to_dict("list"),
+        headers="keys",
+        tablefmt="pipe",
+        colalign=align,
+        disable_numparse=True,
+    )
+
+
+def claims(report: dict[str, Any]) -> str:
+    """Every claim, and whether it holds."""
+    return markdown(
+        pd.DataFrame(
+            {
+                "claim": claim["statement"],
+                "holds": "yes" if claim["holds"] else "**NO**",
+            }
+            for claim in report["claims"]
+        )
+    )
+
+
+def machine(report: dict[str, Any]) -> str:
+    """What the report was measured with."""
+    facts = report["machine"]
+    return markdown(
+        pd.DataFrame(
+            {
+                "what": list(LABELS.values()),
+                "measured with": [str(facts[name]) for name in LABELS],
+            }
+        ),
+        left=2,
+    )
+
+
+LABELS = {
+    "date": "date",
+    "gradcheck": "gradcheck",
+    "python": "Python",
+    "numpy": "numpy",
+    "blas": "linear algebra",
+    "blas_threads": "its threads",
+    "system": "system",
+    "processor": "processor",
+    "cores": "cores",
+    "arithmetic": "digest of the arithmetic",
+}
+
+
+def by_dtype(section: dict[str, Any]) -> str:
+    """Agreement, one row a dtype."""
+    return markdown(
+        pd.DataFrame(
+            {
+                "dtype": part["dtype"],
+                "resolution": number(part["resolution"]),
+                "networks": number(part["problems"]),
+                **_verdicts(part["verdicts"]),
+                "derivatives": number(part["coordinates"]),
+                "informative": share(part["informative"], part["coordinates"]),
+                "small": share(part["small"], part["coordinates"]),
+                "inconclusive": share(part["inconclusive"], part["coordinates"]),
+                "worst deviation / allowance": number(part["worst"] and part["worst"]["ratio"]),
+            }
+            for part in section["measured"]["by_dtype"]
+        )
+    )
+
+
+def seen(section: dict[str, Any]) -> str:
+    """The smallest relative error that would have been caught, and the coverage of the bounds."""
+    rows = []
+    for part in section["measured"]["by_dtype"]:
+        caught, coverage = part["seen"] or {}, part["coverage"]
+        quantiles = coverage["quantiles"] or {}
+        rows.append(
+            {
+                "dtype": part["dtype"],
+                "smallest": number(caught.get("smallest")),
+                "median": number(caught.get("median")),
+                "largest": number(caught.get("largest")),
+                "bound holds": f"{coverage['held']:,} of {coverage['coordinates']:,}",
+                "median error / bound": number(quantiles.get("median")),
+                "99th percentile": number(quantiles.get("p99")),
+                "worst": number(quantiles.get("worst")),
+            }
+        )
+    return markdown(pd.DataFrame(rows))
+
+
+def strata(section: dict[str, Any]) -> str:
+    """Verdicts and kinds of coordinates in every stratum."""
+    rows, before = [], ""
+    for row in section["measured"]["by_stratum"]:
+        total = row["coordinates"]
+        rows.append(
+            {
+                "stratum": "" if row["kind"] == before else f"**{row['kind']}**",
+                "value": row["value"].replace("_", " "),
+                "networks": number(row["problems"]),
+                "PASS": str(row["PASS"]),
+                "FAIL": str(row["FAIL"]),
+                "INCONCL.": str(row["INCONCLUSIVE"]),
+                "derivatives": number(total),
+                "informative": share(row["informative"], total),
+                "small": share(row["small"], total),
+                "inconclusive": share(row["inconclusive"], total),
+            }
+        )
+        before = row["kind"]
+    return markdown(pd.DataFrame(rows), left=2)
+
+
+def stencils(section: dict[str, Any]) -> str:
+    """Fitted slopes, and predicted and measured best steps."""
+    return markdown(
+        pd.DataFrame(
+            {
+                "formula": row["stencil"],
+                "order p": str(row["order"]),
+                "slope, truncation": plus_minus(row["truncation"], row["bend"]),
+                "slope, noise": plus_minus(row["noise"]),
+                "predicted h*": number(row["predicted_step"]),
+                "predicted error": number(row["predicted_error"]),
+                "error there": number(row["error_at_predicted_step"]),
+                "best h": number(row["best_step"]),
+                "error there ": number(row["best_error"]),
+            }
+            for row in section["measured"]["stencils"]
+        )
+    )
+
+
+def passes(section: dict[str, Any]) -> str:
+    """Counted passes and flops, one row a network."""
+    rows = zip(section["results"]["networks"], section["measured"]["check_passes"], strict=True)
+    return markdown(
+        pd.DataFrame(
+            {
+                "N": f"{row['N']:,}",
+                "network": "-".join(map(str, row["sizes"])),
+                "forward differences": _count(row["forward_difference_passes"]),
+                "central": _count(row["central_difference_passes"]),
+                "with error bounds": _count(check),
+                "backprop": f"{row['backprop_forward_passes']} + {row['backprop_backward_passes']}",
+                "flops, one loss": number(row["forward_flops"]),
+                "flops, forward differences": number(
+                    row["forward_difference_passes"]
+                    and row["forward_difference_passes"] * row["forward_flops"]
+                ),
+                "flops, backprop": number(row["backprop_flops"]),
+            }
+            for row, check in rows
+        ),
+        left=0,
+    )
+
+
+def times(section: dict[str, Any]) -> str:
+    """Seconds, one row a network."""
+    rows = zip(section["results"]["networks"], section["timings"]["networks"], strict=True)
+    return markdown(
+        pd.DataFrame(
+            {
+                "N": f"{row['N']:,}",
+                "one loss": _quartiles(time["forward_pass"]),
+                "forward differences": _duration(time["forward_differences"]),
+                "central": _duration(time["central_differences"]),
+                "backprop": _quartiles(time["backprop"]),
+                "forward differences / backprop": ratio(
+                    time["forward_differences"]["seconds"] / time["backprop"]["median"]
+                ),
+            }
+            for row, time in rows
+        ),
+        left=0,
+    )
+
+
+def ratios(section: dict[str, Any]) -> str:
+    """Loss with gradient in units of the loss, counted, by formula and by the clock."""
+    rows = zip(section["results"]["ratios"], section["timings"]["ratios"], strict=True)
+    return markdown(
+        pd.DataFrame(
+            {
+                "network": "-".join(map(str, row["sizes"])),
+                "N": f"{row['N']:,}",
+                "3 - n_0 n_1 / M": f"{row['formula']:.3f}",
+                "matrix flops, counted": f"{row['gemm_ratio']:.3f}",
+                "all flops, counted": f"{row['flop_ratio']:.3f}",
+                "time (from quartiles)": f"{time['ratio']:.2f} "
+                f"({time['low']:.2f} to {time['high']:.2f})",
+            }
+            for row, time in rows
+        )
+    )
+
+
+def growth(section: dict[str, Any]) -> str:
+    """Fitted exponents of N."""
+    counted, clock = section["measured"]["passes_growth"], section["timings"]["growth"]
+    rows = [
+        ("passes of forward differences", counted["forward_differences"]),
+        ("passes of central differences", counted["central_differences"]),
+        ("forward passes of backprop", counted["backprop"]),
+        ("time of one loss", clock["forward_pass"]),
+        ("time of forward differences", clock["forward_differences"]),
+        ("time of backprop", clock["backprop"]),
+    ]
+    return markdown(
+        pd.DataFrame(
+            {
+                "what grows as N^s": name,
+                "s": plus_minus(law),
+                "networks": str(law["points"]) if law else MISSING,
+                "N": f"{law['from']:,} to {law['to']:,}" if law else MISSING,
+            }
+            for name, law in rows
+        )
+    )
+
+
+def real_data(section: dict[str, Any]) -> str:
+    """The checks on real data."""
+    rows = zip(
+        section["results"]["checks"],
+        section["measured"]["checks"],
+        section["timings"]["checks"],
+        strict=True,
+    )
+    return markdown(pd.DataFrame(_real_row(*row) for row in rows), left=2)
+
+
+def _real_row(
+    check: dict[str, Any], measured: dict[str, Any], timing: dict[str, Any]
+) -> dict[str, str]:
+    worst, caught = measured.get("worst"), measured.get("seen") or {}
+    return {
+        "data": check["data"],
+        "weights": check["state"],
+        "network": "-".join(map(str, check["sizes"])),
+        "examples": number(check["rows"]),
+        "verdict": check["verdict"],
+        "informative": _count(measured.get("informative")),
+        "small": _count(measured.get("small")),
+        "inconcl.": _count(measured.get("inconclusive")),
+        "failed": _count(measured.get("failed")),
+        "worst deviation / allowance": f"{number(worst['ratio'])} at {worst['coordinate']}"
+        if worst and worst["coordinate"]
+        else MISSING,
+        "error seen, median": number(caught.get("median")),
+        "forward passes": _count(measured.get("forward_passes")),
+        "time": seconds(timing["seconds"]),
+    }
+
+
+def training(section: dict[str, Any]) -> str:
+    """Loss and accuracy before and after training."""
+    rows = zip(section["results"]["studies"], section["measured"]["training"], strict=True)
+    return markdown(
+        pd.DataFrame(
+            {
+                "data": study["data"],
+                "training": study["training"],
+                "loss": f"{trained['loss'][0]:.3f} → {trained['loss'][1]:.3f}",
+                "held out": number(study["held_out"]),
+                "classified rightly": " → ".join(f"{100 * a:.1f} %" for a in trained["accuracy"]),
+            }
+            for study, trained in rows
+        ),
+        left=2,
+    )
+
+
+def _verdicts(counts: dict[str, int]) -> dict[str, str]:
+    shown = [name for name in VERDICTS if name != "UNSUPPORTED" or counts[name]]
+    return {name: number(counts[name]) for name in shown}
+
+
+def _count(n: int | None) -> str:
+    return MISSING if n is None else f"{n:,}"
+
+
+def _quartiles(timing: dict[str, float]) -> str:
+    median, low, high = (seconds(timing[name], 3) for name in ("median", "low", "high"))
+    return f"{median} ({low} to {high})"
+
+
+def _duration(timing: dict[str, Any]) -> str:
+    if not timing["extrapolated"]:
+        return seconds(timing["seconds"])
+    low, high = seconds(timing["low"], 3), seconds(timing["high"], 3)
+    return f"*{seconds(timing['seconds'], 3)} ({low} to {high})*"

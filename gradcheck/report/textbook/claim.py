@@ -1,0 +1,142 @@
+"""A claim of the textbooks, what was found of it, and the ruling.
+
+A claim is *refuted* as soon as one finding does not hold. Else it is *confirmed*, or *refined*
+where the popular wording is loose and `precise` says what was found to be true instead. A claim
+without findings is refuted: nothing was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gradcheck.report.section import Section, to_json
+from gradcheck.report.settings import Settings
+from gradcheck.report.words import number, seconds, times
+
+CONFIRMED, REFINED, REFUTED = "confirmed", "refined", "refuted"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was measured, and whether it is as claimed.
+
+    Attributes:
+        text: a sentence with the names of its numbers in braces; `{name}` is written with few
+            digits, `{name:seconds}` as a duration, `{name:times}` as a ratio, any other format as
+            Python has it.
+        holds: whether it is as claimed: computed, never a constant.
+        results: numbers that follow from the settings alone.
+        measured: numbers that depend on the last bits of the arithmetic.
+        timings: seconds and what follows from them.
+    """
+
+    text: str
+    holds: bool
+    results: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a claim's measurement hands back.
+
+    Attributes:
+        findings: in the order they are to be read.
+        frames: tables for the CSV files, by file name.
+        figures: drawn figures, by file name.
+    """
+
+    findings: tuple[Finding, ...]
+    frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim.
+
+    Attributes:
+        id: C1, C2, ...
+        statement: as the textbooks say it.
+        how: how it is tested.
+        measure: runs the test.
+        precise: what is true where the statement is loose, else "".
+        source: where it is said.
+        look: a figure or table of the report where looking is better than reading, else "".
+    """
+
+    id: str
+    statement: str
+    how: str
+    measure: Callable[[Settings], Evidence]
+    precise: str = ""
+    source: str = ""
+    look: str = ""
+
+
+def ruling(claim: Claim, evidence: Evidence) -> str:
+    """Rule on a claim by its findings."""
+    if not evidence.findings or not all(finding.holds for finding in evidence.findings):
+        return REFUTED
+    return REFINED if claim.precise else CONFIRMED
+
+
+def section(claims: list[Claim], evidence: list[Evidence]) -> Section:
+    """Set claims and evidence out as a section of the report."""
+    results, measured, timings, frames = {}, {}, {}, {}
+    for claim, found in zip(claims, evidence, strict=True):
+        results[claim.id] = {
+            "statement": claim.statement,
+            "how": claim.how,
+            "precise": claim.precise,
+            "source": claim.source,
+            "look": claim.look,
+            "ruling": ruling(claim, found),
+            "findings": [
+                {"text": f.text, "holds": bool(f.holds), "numbers": to_json(f.results)}
+                for f in found.findings
+            ],
+        }
+        measured[claim.id] = [to_json(f.measured) for f in found.findings]
+        timings[claim.id] = [to_json(f.timings) for f in found.findings]
+        frames.update(found.frames)
+    return Section(results, measured, timings, frames)
+
+
+def sentences(content: dict[str, Any], claim_id: str) -> list[str]:
+    """Write a claim's findings out, from what `report.json` holds of the section."""
+    groups = zip(
+        content["results"][claim_id]["findings"],
+        content["measured"][claim_id],
+        content["timings"][claim_id],
+        strict=True,
+    )
+    written = []
+    for finding, measured, timings in groups:
+        numbers = {**finding["numbers"], **measured, **timings}
+        shown = {name: _Shown(value) for name, value in numbers.items()}
+        mark = "" if finding["holds"] else "**does not hold:** "
+        written.append(mark + finding["text"].format(**shown))
+    return written
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A number that `str.format` writes as the page does."""
+
+    value: Any
+
+    def __format__(self, style: str) -> str:
+        if style == "seconds":
+            return seconds(self.value)
+        if style == "times":
+            return times(self.value)
+        if style:
+            return format(self.value, style)
+        return number(self.value) if isinstance(self.value, int | float) else str(self.value)

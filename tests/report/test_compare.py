@@ -1,0 +1,121 @@
+"""`--check`: an unchanged report passes; a changed value is named with its path and line."""
+
+import copy
+import json
+import shutil
+
+import pytest
+
+from gradcheck.cli import main
+from gradcheck.report.compare import (
+    UnreadableReportError,
+    check_report,
+    compare,
+    read_report,
+)
+from gradcheck.report.files import write_json, write_text
+from gradcheck.report.render import render
+
+
+def altered(report, path, value):
+    changed = copy.deepcopy(report)
+    *way, last = path.split(".")
+    node = changed
+    for key in way:
+        node = node[int(key) if isinstance(node, list) else key]
+    node[int(last) if isinstance(node, list) else last] = value
+    return changed
+
+
+def test_a_report_measured_again_is_the_same(tiny_report):
+    out, _ = tiny_report
+    differences, to_the_last_bit = check_report(out)
+    assert [str(difference) for difference in differences] == []
+    assert to_the_last_bit
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("sections.agreement.results.verdicts.PASS", 1),
+        ("sections.agreement.results.coordinates", 7),
+        ("sections.agreement.measured.by_dtype.0.informative", 3),
+        ("sections.agreement.measured.by_dtype.0.worst.replay", "gc1:1-1"),
+        ("sections.agreement.measured.by_dtype.1.coverage.quantiles.worst", 0.5),
+        ("sections.step_size.measured.noise_level", 1e-15),
+        ("sections.cost.results.networks.1.forward_difference_passes", 9),
+        ("sections.cost.measured.check_passes.0", 1),
+        ("sections.real_data.results.checks.3.verdict", "INCONCLUSIVE"),
+        ("claims.0.holds", False),
+    ],
+)
+def test_an_altered_value_is_named_with_its_path_both_values_and_line(path, value, tiny_report):
+    _, fresh = tiny_report
+    committed = altered(fresh, path, value)
+    page = render(committed)
+    (difference,) = compare(committed, fresh, page)
+    assert difference.path == path
+    assert difference.committed == value
+    number, _, text = difference.line.removeprefix("report.md line ").partition(": ")
+    assert page.splitlines()[int(number) - 1] == text
+    assert path in str(difference)
+
+
+def test_times_and_machine_may_differ(tiny_report):
+    _, fresh = tiny_report
+    committed = altered(fresh, "machine.processor", "another")
+    committed["sections"]["agreement"]["timings"]["seconds"] = 1e3
+    assert compare(committed, fresh, render(committed)) == []
+
+
+def test_measured_numbers_may_differ_where_the_arithmetic_does_and_results_may_not(tiny_report):
+    _, fresh = tiny_report
+    committed = altered(fresh, "machine.arithmetic", "0123456789ab")
+    committed["sections"]["step_size"]["measured"]["noise_level"] = 1e-15
+    assert compare(committed, fresh, render(committed)) == []
+    committed["sections"]["cost"]["results"]["networks"][0]["N"] = 14
+    (difference,) = compare(committed, fresh, render(committed))
+    assert difference.path == "sections.cost.results.networks.0.N"
+
+
+def test_a_missing_section_is_a_difference(tiny_report):
+    _, fresh = tiny_report
+    committed = copy.deepcopy(fresh)
+    del committed["sections"]["cost"]
+    found = compare(committed, fresh, render(committed))
+    assert [d.path for d in found] == ["sections.cost.results", "sections.cost.measured"]
+
+
+def test_a_page_edited_by_hand_is_a_difference(tiny_report):
+    _, fresh = tiny_report
+    lines = render(fresh).splitlines()
+    lines[4] = lines[4].replace("1 forward", "2 forward")
+    (difference,) = compare(fresh, fresh, "\n".join(lines) + "\n")
+    assert difference.path == "report.md line 5"
+
+
+def test_the_check_of_an_altered_report_ends_in_exit_code_1(tiny_report, tmp_path, capsys):
+    out, report = tiny_report
+    shutil.copytree(out, tmp_path / "reports")
+    changed = altered(report, "sections.agreement.results.verdicts.PASS", 0)
+    write_json(tmp_path / "reports" / "report.json", changed)
+    write_text(tmp_path / "reports" / "report.md", render(changed))
+    assert main(["report", "--out", str(tmp_path / "reports"), "--check"]) == 1
+    printed = capsys.readouterr().out
+    assert "sections.agreement.results.verdicts.PASS: committed 0, now" in printed
+    assert "report.md line " in printed
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "does not exist: run the report first"),
+        ("{", "is not JSON"),
+        (json.dumps({"format": "other"}), "format='other' and schema=None"),
+    ],
+)
+def test_what_is_no_report_is_refused(content, told, tmp_path):
+    if content is not None:
+        (tmp_path / "report.json").write_text(content, "utf-8")
+    with pytest.raises(UnreadableReportError, match=told):
+        read_report(tmp_path)

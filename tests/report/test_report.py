@@ -1,0 +1,237 @@
+"""The report: complete, the same again, interrupted without loss, and plain about failure."""
+
+import copy
+import json
+import re
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from gradcheck.report import run
+from gradcheck.report.claims import exit_code, judge
+from gradcheck.report.figures import draw
+from gradcheck.report.render import render
+from gradcheck.report.run import SECTIONS, write_report
+from gradcheck.report.settings import Settings
+from gradcheck.report.summary import sentences
+
+SIGN_ERROR = """
+from gradcheck.engines.registry import find
+reference = find("reference")
+
+def value_and_grad(problem):
+    value, layers = reference.value_and_grad(problem)
+    return value, [(-dW, db) for dW, db in layers]
+"""
+
+
+@pytest.fixture
+def wrong_engine(tmp_path, monkeypatch):
+    """An engine whose weights' derivatives have the wrong sign."""
+    (tmp_path / "sign_error.py").write_text(SIGN_ERROR, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    return "py:sign_error:value_and_grad"
+
+
+def read(out):
+    return json.loads((out / "report.json").read_text("utf-8"))
+
+
+# --- complete and repeatable ----------------------------------------------------------------------
+
+
+def test_everything_is_on_disk(tiny_report):
+    out, report = tiny_report
+    assert read(out) == report
+    assert report["complete"]
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in SECTIONS for kind in ("svg", "png")
+    }
+    for table in ("problems", "strata", "step_size", "cost", "real_data"):
+        assert len(pd.read_csv(out / "tables" / f"{table}.csv")) > 0
+
+
+def test_every_file_the_page_names_exists(tiny_report):
+    out, _ = tiny_report
+    named = re.findall(r"\]\(([^)]+)\)", (out / "report.md").read_text("utf-8"))
+    assert len(named) >= 6
+    assert [name for name in named if not (out / name).exists()] == []
+
+
+def test_the_page_is_what_its_numbers_render_to(tiny_report):
+    out, _ = tiny_report
+    assert (out / "report.md").read_text("utf-8") == render(read(out))
+
+
+def test_a_changed_number_changes_the_page(tiny_report):
+    _, report = tiny_report
+    altered = copy.deepcopy(report)
+    altered["sections"]["real_data"]["measured"]["checks"][0]["forward_passes"] = 123_457
+    assert "123,457" not in render(report)
+    assert "123,457" in render(altered)
+
+
+def test_the_page_names_no_folder_of_this_machine(tiny_report):
+    out, _ = tiny_report
+    assert str(out) not in (out / "report.md").read_text("utf-8")
+    assert str(out) not in (out / "report.json").read_text("utf-8")
+
+
+def test_figures_have_the_same_bytes_each_time(tiny_report):
+    out, report = tiny_report
+    frames = {"step_size": pd.read_csv(out / "tables" / "step_size.csv")}
+    section = report["sections"]["step_size"]
+    first = draw("step_size", section, frames)
+    assert first == draw("step_size", section, frames)
+    assert b"<dc:date>" not in first["step_size.svg"]
+
+
+def test_every_worst_case_comes_with_its_token_and_coordinate(tiny_report):
+    _, report = tiny_report
+    page = render(report)
+    for part in report["sections"]["agreement"]["measured"]["by_dtype"]:
+        assert f"`{part['worst']['replay']}`" in page
+        assert f"`{part['worst']['coordinate']}`" in page
+        assert part["worst"]["token"] in part["worst"]["replay"]
+
+
+def test_the_counts_add_up(tiny_report, tiny):
+    _, report = tiny_report
+    section = report["sections"]["agreement"]
+    results, parts = section["results"], section["measured"]["by_dtype"]
+    assert results["problems"] == tiny.problems == sum(part["problems"] for part in parts)
+    assert sum(results["verdicts"].values()) == tiny.problems
+    for part in parts:
+        kinds = [part[kind] for kind in ("failed", "informative", "small", "inconclusive")]
+        assert sum(kinds) == part["coordinates"]
+    assert sum(part["coordinates"] for part in parts) == results["coordinates"]
+    for kind in ("depth", "scale", "corner", "dtype"):
+        rows = [row for row in section["measured"]["by_stratum"] if row["kind"] == kind]
+        assert sum(row["coordinates"] for row in rows) == results["coordinates"]
+
+
+def test_passes_are_counted_where_they_were_run_and_left_open_elsewhere(tiny_report):
+    _, report = tiny_report
+    section = report["sections"]["cost"]
+    for row, time in zip(
+        section["results"]["networks"], section["timings"]["networks"], strict=True
+    ):
+        N = row["N"]
+        assert row["forward_difference_passes"] == (N + 1 if N <= 100 else None)
+        assert row["central_difference_passes"] == (2 * N if N <= 50 else None)
+        assert time["forward_differences"]["extrapolated"] == (N > 100)
+
+
+def test_the_orders_of_the_stencils_are_found(tiny_report):
+    _, report = tiny_report
+    for row in report["sections"]["step_size"]["measured"]["stencils"]:
+        law, p = row["truncation"], row["order"]
+        allowed = 3 * law["standard_error"] + row["bend"]
+        assert not abs(law["exponent"] - p) > allowed, row["stencil"]
+
+
+# --- what is said ---------------------------------------------------------------------------------
+
+
+def test_four_sentences_and_no_failure(tiny_report):
+    _, report = tiny_report
+    said = sentences(report["sections"])
+    assert len(said) == 4
+    assert "FAIL" not in "".join(said).replace("none FAILs", "")
+    assert all(claim["holds"] for claim in report["claims"])
+    assert exit_code(report) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "claim", "told"),
+    [
+        ("agreement.measured.by_dtype.0.coverage.held", 0, "coverage", "did not always hold"),
+        ("agreement.results.chain_rule.verdicts.FAIL", 2, "chain-rule", "FAILS on 2 of 2"),
+        ("step_size.results.stencils.1.order_shown", False, "order", "does not fall"),
+        ("step_size.results.stencils.0.noise_shown", False, "noise", ""),
+        ("cost.results.networks.0.passes_as_formula", False, "passes", ""),
+        ("cost.results.networks.0.backprop_backward_passes", 7, "passes", ""),
+        ("cost.results.networks.0.gemm_as_formula", False, "flops", ""),
+        ("cost.results.ratios.0.gemm_ratio", 2.5, "flops", ""),
+        ("real_data.results.checks.2.verdict", "FAIL", "real-data", "FAIL on real data**: digits"),
+    ],
+)
+def test_a_planted_failure_is_said_and_ends_in_exit_code_1(path, value, claim, told, tiny_report):
+    _, report = tiny_report
+    altered = copy.deepcopy(report)
+    *way, last = path.split(".")
+    node = altered["sections"]
+    for key in way:
+        node = node[int(key) if isinstance(node, list) else key]
+    node[last] = value
+    altered["claims"] = judge(altered["sections"])
+    assert [c["id"] for c in altered["claims"] if not c["holds"]] == [claim]
+    assert exit_code(altered) == 1
+    page = render(altered)
+    assert told in page
+    assert "**NO**" in page
+
+
+def test_a_wrong_engine_fails_in_the_first_sentence_and_in_the_exit_code(
+    wrong_engine, tiny, tmp_path, monkeypatch
+):
+    chosen = {name: SECTIONS[name] for name in ("agreement", "real_data")}
+    monkeypatch.setattr(run, "SECTIONS", chosen)
+    report = write_report(tmp_path / "out", replace(tiny, engine=wrong_engine), command="x")
+    page = (tmp_path / "out" / "report.md").read_text("utf-8").splitlines()
+    assert page[2].startswith("1. **FAIL: the gradient of engine `py:sign_error:value_and_grad` is")
+    assert any(line.startswith("3. **FAIL on real data**") for line in page)
+    assert any("python -m gradcheck replay gc1:" in line for line in page)
+    assert (tmp_path / "out" / "cases" / "digits-trained.json").exists()
+    assert exit_code(report) == 1
+
+
+def test_nothing_verified_is_exit_code_4(tiny_report):
+    _, report = tiny_report
+    altered = copy.deepcopy(report)
+    agreement = altered["sections"]["agreement"]["results"]
+    for part in (agreement, agreement["chain_rule"]):
+        part["verdicts"] = {"PASS": 0, "FAIL": 0, "INCONCLUSIVE": 8, "UNSUPPORTED": 0}
+    for check in altered["sections"]["real_data"]["results"]["checks"]:
+        check["verdict"] = "UNSUPPORTED"
+    assert exit_code(altered) == 4
+
+
+# --- interrupted ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_what_was_measured_before_an_interruption_is_on_disk(stop, tiny, tmp_path, monkeypatch):
+    def stopped(settings):
+        raise stop("in the second section")
+
+    monkeypatch.setattr(run, "SECTIONS", {**SECTIONS, "step_size": stopped})
+    with pytest.raises(stop):
+        write_report(tmp_path, tiny, command="python -m gradcheck report")
+    report = read(tmp_path)
+    assert list(report["sections"]) == ["agreement"]
+    assert not report["complete"]
+    assert "**This report is incomplete**" in (tmp_path / "report.md").read_text("utf-8")
+    assert (tmp_path / "tables" / "problems.csv").exists()
+    assert list(tmp_path.rglob(".*")) == []
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def test_settings_read_back(tiny):
+    assert Settings.from_json(json.loads(json.dumps(tiny.to_json()))) == tiny
+
+
+def test_settings_of_another_version_are_refused(tiny):
+    content = tiny.to_json()
+    content["flavour"] = content.pop("seed")
+    with pytest.raises(ValueError, match="flavour, seed"):
+        Settings.from_json(content)
+
+
+def test_the_full_report_asks_for_two_thousand_problems_and_whole_data_sets():
+    full = Settings.full(seed=5)
+    assert (full.problems, full.digits_rows, full.seed) == (2000, None, 5)
+    assert full.longest_run > 1_000_000

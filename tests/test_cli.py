@@ -1,0 +1,172 @@
+"""The command line: what it prints, and the exit codes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gradcheck import cli
+from gradcheck.case import parse, write_case
+from gradcheck.engines import registry
+from gradcheck.report import claims, run
+from gradcheck.report.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+TOKEN = "gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0"  # noqa: S105 - a case
+STATIONARY = "gc1:2-1:cross_entropy:mean:m2:float64:w1:stationary:half:s0"
+
+ENGINES = """
+import gradcheck
+from gradcheck.engines.registry import find
+
+reference = find("reference")
+
+def doubled(problem):
+    value, layers = reference.value_and_grad(problem)
+    return value, [(2 * dW, db) for dW, db in layers]
+
+def refuses(problem):
+    raise gradcheck.Unsupported("only on Sundays")
+
+def breaks(problem):
+    raise ZeroDivisionError("oh")
+"""
+
+
+@pytest.fixture
+def engines(tmp_path, monkeypatch):
+    (tmp_path / "some_engines.py").write_text(ENGINES, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    sys.modules.pop("some_engines", None)
+
+
+@pytest.mark.parametrize(
+    ("case", "engine", "code", "told"),
+    [
+        (TOKEN, "reference", 0, "PASS: 21 coordinates agree"),
+        (TOKEN, "chain-rule", 0, "PASS"),
+        (TOKEN, "py:some_engines:doubled", 1, "likely cause: "),
+        (STATIONARY, "reference", 4, "INCONCLUSIVE"),
+        (TOKEN, "py:some_engines:refuses", 4, "UNSUPPORTED: only on Sundays"),
+        (TOKEN, "py:some_engines:breaks", 3, "raised ZeroDivisionError: oh"),
+        (TOKEN, "nobody", 3, "no engine is registered as 'nobody'"),
+        (TOKEN, "py:some_engines:absent", 3, "has no 'absent'"),
+        ("gc1:3", "reference", 2, "it must have 10"),
+        ("no-such-file.json", "reference", 2, "neither a case token"),
+    ],
+)
+def test_replay_prints_the_outcome_and_returns_the_code(case, engine, code, told, engines, capsys):
+    assert cli.main(["replay", case, engine]) == code
+    captured = capsys.readouterr()
+    assert told in captured.out + captured.err
+    if code in (2, 3):
+        assert captured.out == ""
+    elif "UNSUPPORTED" not in captured.out:
+        assert f"repeat: python -m gradcheck replay {case} {engine}" in captured.out
+
+
+def test_replay_takes_a_case_file(tmp_path, capsys):
+    path = tmp_path / "case.json"
+    write_case(path, parse(TOKEN).problem())
+    assert cli.main(["replay", str(path), "reference"]) == 0
+    assert f"repeat: python -m gradcheck replay {path} reference" in capsys.readouterr().out
+
+
+def test_engines_lists_what_is_installed_and_a_broken_one_in_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(registry.BUILT_IN, "broken", "no_such_module:engine")
+    assert cli.main(["engines"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(registry.names())
+    (reference,) = [line for line in lines if line.startswith("reference ")]
+    assert "float16, float32, float64; cross_entropy, quadratic; mean, sum" in reference
+    (broken,) = [line for line in lines if line.startswith("broken ")]
+    assert "unusable" in broken
+    assert "no_such_module" in broken
+
+
+def test_engines_without_a_usable_one_is_exit_code_3(monkeypatch, capsys):
+    monkeypatch.setattr(registry, "_registered", lambda: {"broken": {"no_such_module:engine"}})
+    assert cli.main(["engines"]) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["replay", TOKEN],
+        ["report", "--seed", "-1"],
+        ["report", "--seed", "x"],
+        ["report", "--check", "--full"],
+        ["report", "--check", "--seed", "3"],
+        ["report", "--check", "--out", "no-such-folder"],
+        ["report", "--out", __file__],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_is_exit_code_0(capsys):
+    assert cli.main(["--help"]) == 0
+    assert "report" in capsys.readouterr().out
+
+
+def test_an_interruption_is_exit_code_130(monkeypatch, tmp_path, capsys):
+    def interrupted(settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "SECTIONS", {"agreement": interrupted})
+    assert cli.main(["report", "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err.endswith("gradcheck: interrupted\n")
+
+
+@pytest.mark.parametrize("engine", ["nobody", "py:some_engines:breaks"])
+def test_a_report_with_an_unusable_engine_is_exit_code_3(engine, engines, tmp_path, capsys):
+    assert cli.main(["report", "--out", str(tmp_path / "out"), "--engine", engine]) == 3
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("report_code", "settings"),
+    [(0, {"seed": 3}), (1, {}), (4, {"engine": "chain-rule"})],
+)
+def test_the_code_of_a_report_is_that_of_its_claims(
+    report_code, settings, monkeypatch, tmp_path, capsys
+):
+    asked = []
+
+    def write_report(out, wanted, *, command):
+        asked.append((wanted, command))
+        return {"sections": {}, "claims": []}
+
+    monkeypatch.setattr(run, "write_report", write_report)
+    monkeypatch.setattr(claims, "exit_code", lambda _: report_code)
+    options = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
+    assert cli.main(["report", "--out", str(tmp_path), *options]) == report_code
+    command = " ".join(["python -m gradcheck report", *options])
+    assert asked == [(Settings(**settings), command)]
+
+
+def in_a_new_process(program):
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+def test_the_command_line_loads_nothing_heavy_until_it_is_needed():
+    loaded = in_a_new_process("import sys, gradcheck.cli; print(*sys.modules)").split()
+    packages = {name.partition(".")[0] for name in loaded}
+    assert packages.isdisjoint({"numpy", "pandas", "matplotlib", "hypothesis", "jinja2", "tqdm"})
+
+
+def test_the_module_runs_as_a_program():
+    program = [sys.executable, "-W", "error", "-m", "gradcheck", "replay", TOKEN, "reference"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("PASS")
