@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--full", action="store_true", help="2,000 networks, the whole data sets")
     report.add_argument("--engine", metavar="E", help="the engine under test (default: reference)")
     report.add_argument("--seed", type=_whole, metavar="S", help="of the random networks")
+    report.add_argument("--claim", metavar="C", help="measure one claim of the textbooks alone, "
+                        "C1 to C18, and print it")  # fmt: skip
     report.add_argument("--check", action="store_true",
                         help="measure again and compare with the report in DIR")  # fmt: skip
     report.set_defaults(run=_report)
@@ -87,6 +89,8 @@ def _report(options: argparse.Namespace) -> int:
     if options.check and (options.full or options.engine or options.seed is not None):
         _complain("--check repeats the settings of the report in DIR; leave out the others")
         return USAGE
+    if options.claim:
+        return _one_claim(options.claim, full=options.full)
     if options.out.exists() and not options.out.is_dir():
         _complain(f"--out={options.out} is a file; a folder is needed")
         return USAGE
@@ -120,6 +124,26 @@ def _write_report(options: argparse.Namespace) -> int:
 def _command(options: argparse.Namespace, changes: dict[str, object]) -> str:
     given = [f"--{name} {value}" for name, value in changes.items()]
     return " ".join(["python -m gradcheck report", *["--full"] * options.full, *given])
+
+
+def _one_claim(name: str, *, full: bool) -> int:
+    from gradcheck.report.settings import Settings  # noqa: PLC0415
+    from gradcheck.report.textbook.claim import REFUTED, sentences  # noqa: PLC0415
+    from gradcheck.report.textbook.registry import TEXTBOOK, measure_claims  # noqa: PLC0415
+
+    claim = TEXTBOOK.get(name.upper())
+    if claim is None:
+        _complain(f"--claim={name} is not one of {', '.join(TEXTBOOK)}")
+        return USAGE
+    settings = Settings.full() if full else Settings()
+    content = measure_claims([claim], settings).to_json()
+    found = content["results"][claim.id]
+    code = WRONG if found["ruling"] == REFUTED else VERIFIED
+    _say(f"{claim.id}: {claim.statement}")
+    _say(f"{found['ruling']}{': ' + claim.precise if claim.precise else ''}")
+    for sentence in sentences(content, claim.id):
+        _say(f"- {sentence}")
+    return code
 
 
 def _check_report(folder: Path) -> int:

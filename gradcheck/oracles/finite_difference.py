@@ -10,8 +10,10 @@ choose steps (noise.py); A = the noise constant of h (D(h) - D(2h)).
 
 is at most about 1 while noise rules and grows like h^(p+1) once truncation does. Powers of two
 are walked, upward from where noise rules, to the first h with r(h) >= 3/2 (or downward until
-r(h) <= 6): the step that Shi, Xie, Xuan and Nocedal accept, with the same thresholds. Half of
-it is used, where truncation has fallen below the noise.
+r(h) <= 6): the step that Shi, Xie, Xuan and Nocedal accept, with the same thresholds. r(h/2) must
+not exceed 6 either: stencils that step over the waves of f agree by accident now and then. The
+walk upward ends early where |f| has doubled eps_s, as nothing is gained beyond, and at the largest
+|x| of the array. Half of the step found is used, where truncation has fallen below the noise.
 
 **Bound.** D(h) - f' is the sum of the disagreements below it,
 
@@ -23,8 +25,9 @@ No credit is taken for the order p:
 
     |D(h) - f'(x)| <= C1 eps_f / h + 2 max(|D(h) - D(2h)|, |D(h/8) - D(h)|)
 
-The noise term stands whatever the disagreements are, so the bound cannot collapse. Offsets are
-the realised ones, t_k = fl(x_j + k h) - x_j, and D = sum c_k f(x + t_k) / sum c_k t_k.
+The noise term stands whatever the disagreements are, so the bound cannot collapse. All of these
+see the odd part of f alone; the even part has its say in kinks.py. Offsets are the realised
+ones, t_k = fl(x_j + k h) - x_j, and D = sum c_k f(x + t_k) / sum c_k t_k.
 
 A feature of f narrower than h/8 and lower than the noise is invisible to the bound; smaller
 steps, which see it, have bounds wide enough to hold it. So before anybody is accused of a wrong
@@ -337,7 +340,7 @@ class _Walk:
                 start[inside] = self._blind_start(leaf) if known is None else known
         size = np.abs(self.lines.origin[coordinates]).astype(float)
         own = np.floor(np.log2(size, where=size > 0, out=np.full(len(size), np.inf)))
-        return np.minimum(start, own).astype(int)
+        return np.asarray(np.minimum(start, own), dtype=int)
 
     def _size(self, leaf: Leaf) -> float:
         """Return the largest |x| of an array, or of x where the array is 0."""

@@ -187,11 +187,6 @@ def _results(
         "problems": len(examined),
         "coordinates": sum(one.case.architecture.n_parameters for one in examined),
         "verdicts": _verdicts([one.verdict for one in examined]),
-        "failures": [
-            {"reason": one.reason, **_worst_record(settings.engine, one)}
-            for one in examined
-            if one.verdict == "FAIL"
-        ][:10],
         "chain_rule": {
             "problems": len(second),
             "coordinates": sum(sum(result.counts.values()) for result in second),
@@ -217,6 +212,7 @@ def _measured(
             for name in dtypes
         ],
         "by_stratum": strata,
+        "failures": _failures(settings.engine, examined),
         "chain_rule_worst": worst
         and {
             "ratio": worst.worst,
@@ -225,6 +221,13 @@ def _measured(
             "replay": replay_line(worst.token, "chain-rule"),
         },
     }
+
+
+def _failures(engine: str, examined: list[Examined]) -> list[dict[str, Any]]:
+    """Return the failures, those without a comparison first, then the furthest off; ten at most."""
+    failed = [one for one in examined if one.verdict == "FAIL"]
+    failed.sort(key=lambda one: -one.ratio if one.coordinate else -np.inf)
+    return [{"reason": one.reason, **_worst_record(engine, one)} for one in failed[:10]]
 
 
 def _of_dtype(engine: str, dtype: str, examined: list[Examined]) -> dict[str, Any]:

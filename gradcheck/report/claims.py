@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gradcheck.report.textbook.claim import REFUTED
+
 COVERAGE = 0.999
 """The part of all coordinates in which a stated error bound must hold the true error."""
 
@@ -120,9 +122,15 @@ def _real_data(section: dict[str, Any]) -> Iterator[Claim]:
     )
 
 
+def _textbook(section: dict[str, Any]) -> Iterator[Claim]:
+    for name, claim in section["results"].items():
+        yield name, claim["statement"], claim["ruling"] != REFUTED
+
+
 _JUDGES: dict[str, Callable[[dict[str, Any]], Iterator[Claim]]] = {
     "agreement": _agreement,
     "step_size": _step_size,
     "cost": _cost,
     "real_data": _real_data,
+    "textbook": _textbook,
 }

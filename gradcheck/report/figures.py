@@ -38,7 +38,12 @@ Group = dict[str, Any]
 def draw(name: str, section: Group, frames: Frames) -> dict[str, bytes]:
     """Draw a section's figure; return the files by name, SVG and PNG."""
     with mpl.rc_context(STYLE):
-        figure = FIGURES[name](section, frames)
+        return files(name, FIGURES[name](section, frames))
+
+
+def files(name: str, figure: Figure) -> dict[str, bytes]:
+    """Return a figure's files by name, SVG and PNG."""
+    with mpl.rc_context(STYLE):
         return {f"{name}.svg": _bytes(figure, "svg"), f"{name}.png": _bytes(figure, "png")}
 
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, StrictUndefined
 
 from gradcheck.report import tables
 from gradcheck.report.summary import sentences
+from gradcheck.report.textbook import claim
 from gradcheck.report.words import count, number, seconds
 
 
@@ -20,6 +21,7 @@ def render(report: dict[str, Any]) -> str:
         report=report,
         sentences=sentences(report["sections"]),
         tables=tables,
+        claim_sentences=claim.sentences,
         number=number,
         seconds=seconds,
         count=count,

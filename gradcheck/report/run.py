@@ -10,11 +10,12 @@ from typing import Any
 from gradcheck.case import write_case
 from gradcheck.report import agreement, forward_cost, machine, real_data, step_size
 from gradcheck.report.claims import judge
-from gradcheck.report.figures import draw
+from gradcheck.report.figures import FIGURES, draw, files
 from gradcheck.report.files import write_bytes, write_json, write_text
 from gradcheck.report.render import render
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
+from gradcheck.report.textbook import registry
 
 FORMAT, SCHEMA = "gradcheck-report", 1
 
@@ -23,6 +24,7 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "step_size": step_size.measure,
     "cost": forward_cost.measure,
     "real_data": real_data.measure,
+    "textbook": registry.measure,
 }
 
 
@@ -84,6 +86,8 @@ def _write_parts(out: Path, name: str, numbers: dict[str, Any], section: Section
     for case, problem in section.cases.items():
         (out / "cases").mkdir(parents=True, exist_ok=True)
         write_case(out / "cases" / case, problem)
-    if section.frames:
-        for file, content in draw(name, numbers, section.frames).items():
-            write_bytes(out / "figures" / file, content)
+    drawn = draw(name, numbers, section.frames) if name in FIGURES else {}
+    for figure_name, figure in section.figures.items():
+        drawn |= files(figure_name, figure)
+    for file, content in drawn.items():
+        write_bytes(out / "figures" / file, content)

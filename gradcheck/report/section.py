@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from gradcheck.problem import Problem
 
@@ -25,6 +26,7 @@ class Section:
     Attributes:
         results, measured, timings: see above.
         frames: tables to be written as CSV, by file name; figures are drawn from them.
+        figures: those that are drawn already, by file name.
         cases: problems that did not pass and have no token, by file name.
     """
 
@@ -32,6 +34,7 @@ class Section:
     measured: dict[str, Any]
     timings: dict[str, Any]
     frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
     cases: Mapping[str, Problem] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

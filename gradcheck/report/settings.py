@@ -28,6 +28,7 @@ class Settings:
         digits_rows: examples of the digits batch, None for the whole set.
         logistic_iterations: steps of gradient descent on breast cancer.
         digits_epochs: epochs of stochastic gradient descent on digits.
+        run_the_million: whether the N + 1 passes of a million weights are run to the end.
     """
 
     engine: str = "reference"
@@ -53,6 +54,7 @@ class Settings:
     digits_rows: int | None = 64
     logistic_iterations: int = 200
     digits_epochs: int = 30
+    run_the_million: bool = False
 
     @classmethod
     def full(cls, **changes: Any) -> Settings:
@@ -65,6 +67,7 @@ class Settings:
             "longest_central_run": 140_000,
             "longest_check": 9_000,
             "digits_rows": None,
+            "run_the_million": True,
         }
         return cls(**{**sizes, **changes})
 

@@ -9,7 +9,9 @@ On a log-log plot: slope p where truncation rules, slope -1 where noise does. f'
 complex step, M from Cauchy's formula: neither from differences. The next term of the expansion
 limits the range that slope p is fitted in, and bends it there: with rho(h) the next term over the
 first, of order h^s, the slope of h^p (1 +- rho) differs from p by at most s rho / (1 - rho). The
-mean of that over the fitted steps is stated beside the standard error.
+mean of that over the fitted steps is stated beside the standard error. Every coordinate has
+derivatives, and so a range, of its own: slope p is the mean over the coordinates, with the
+standard error of that mean.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ STEPS = 2.0 ** np.concatenate(
 RADIUS = 0.25
 DOMINANCE = 5.0
 """A branch is fitted where its term is this many times the other one."""
-NEXT_TERM = 0.2
+NEXT_TERM = 0.1
 """... and the truncation branch only where the next term is at most this part of it."""
 
 FloatArray = npt.NDArray[np.float64]
@@ -67,9 +69,8 @@ def measure(settings: Settings) -> Section:
                 )
                 errors[i] = np.abs(quotients - truth)
                 advance(1)
-            model = {k: float(np.median(np.abs(values))) for k, values in derivatives.items()}
             curves.append(_curve(stencil, errors))
-            fits.append(_fit(stencil, np.median(errors, axis=1), noise, model))
+            fits.append(_fit(stencil, errors, noise, derivatives))
     results, measured = _split(settings, problem, coordinates, noise, fits)
     measured["median_derivative"] = float(np.median(np.abs(truth)))
     seconds = time.perf_counter() - start
@@ -118,31 +119,52 @@ def branches(
 
 
 def _fit(
-    stencil: Stencil, errors: FloatArray, noise: Noise, model: dict[int, float]
+    stencil: Stencil, errors: FloatArray, noise: Noise, derivatives: dict[int, FloatArray]
 ) -> dict[str, Any]:
     p = stencil.accuracy
-    on_noise, on_truncation, bend = branches(stencil, noise.level, model)
+    median = np.median(errors, axis=1)
+    model = {k: float(np.median(np.abs(values))) for k, values in derivatives.items()}
+    on_noise, _, _ = branches(stencil, noise.level, model)
+    truncation, bend = _truncation(stencil, errors, noise.level, derivatives)
     best_step = stencil.best_step(noise.level, model[p + 1])
-    best = int(np.argmin(errors))
+    best = int(np.argmin(median))
     return {
         "stencil": stencil.name,
         "order": p,
-        "truncation": _law(STEPS[on_truncation], errors[on_truncation]),
-        "noise": _law(STEPS[on_noise], errors[on_noise]),
-        "bend": float(np.mean(bend[on_truncation])) if on_truncation.any() else None,
+        "truncation": truncation,
+        "noise": _law(STEPS[on_noise], median[on_noise]),
+        "bend": bend,
         "next_derivative": model[p + 1],
         "predicted_step": best_step,
         "predicted_error": stencil.error_model(best_step, noise.level, model[p + 1]),
         "error_at_predicted_step": float(
-            np.exp(np.interp(np.log(best_step), np.log(STEPS), np.log(errors)))
+            np.exp(np.interp(np.log(best_step), np.log(STEPS), np.log(median)))
         ),
         "best_step": STEPS[best],
-        "best_error": errors[best],
+        "best_error": median[best],
     }
 
 
+def _truncation(
+    stencil: Stencil, errors: FloatArray, eps_f: float, derivatives: dict[int, FloatArray]
+) -> tuple[PowerLaw | None, float | None]:
+    """Fit the truncation branch of every coordinate; return the mean slope and the mean bend."""
+    slopes, bends = [], []
+    for i in range(errors.shape[1]):
+        model = {k: abs(float(values[i])) for k, values in derivatives.items()}
+        _, steps, bend = branches(stencil, eps_f, model)
+        law = _law(STEPS[steps], errors[steps, i])
+        if law is not None:
+            slopes.append(law.exponent)
+            bends.append(float(np.mean(bend[steps])))
+    if len(slopes) < 3:
+        return None, None
+    error = float(np.std(slopes, ddof=1)) / len(slopes) ** 0.5
+    return PowerLaw(float(np.mean(slopes)), error, float("nan"), len(slopes)), float(np.mean(bends))
+
+
 def _law(x: FloatArray, y: FloatArray) -> PowerLaw | None:
-    return fit_power_law(x, y) if len(x) >= 3 and np.all(y > 0) else None
+    return fit_power_law(x, y) if len(x) >= 4 and np.all(y > 0) else None
 
 
 def _split(

@@ -37,10 +37,10 @@ def _agreement(section: dict[str, Any]) -> str:
             f"{second['problems']}."
         )
     if verdicts["FAIL"]:
-        first = results["failures"][0]
+        first = section["measured"]["failures"][0]
         return (
             f"**FAIL: the gradient of engine `{name}` is wrong** on {verdicts['FAIL']} of {among}; "
-            f"first `{first['token']}`, {_told(first)}.{aside}"
+            f"worst `{first['token']}`, {_told(first)}.{aside}"
         )
     compared = [part["worst"] for part in parts if part["worst"]]
     decided = sum(part["informative"] + part["small"] for part in parts)

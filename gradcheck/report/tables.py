@@ -26,7 +26,8 @@ def markdown(frame: pd.DataFrame, *, left: int = 1) -> str:
 
 
 def claims(report: dict[str, Any]) -> str:
-    """Every claim, and whether it holds."""
+    """Every claim of the report itself, and whether it holds."""
+    textbook = report["sections"].get("textbook", {"results": {}})["results"]
     return markdown(
         pd.DataFrame(
             {
@@ -34,8 +35,23 @@ def claims(report: dict[str, Any]) -> str:
                 "holds": "yes" if claim["holds"] else "**NO**",
             }
             for claim in report["claims"]
+            if claim["id"] not in textbook
         )
     )
+
+
+def textbook(section: dict[str, Any]) -> str:
+    """Every claim of the textbooks with its ruling."""
+    rows = [
+        {
+            "": f"[{name}](#{name.lower()})",
+            "claim": claim["statement"],
+            "ruling": f"**{claim['ruling']}**",
+            "look": f"[figure]({claim['look']})" if claim["look"] else "",
+        }
+        for name, claim in section["results"].items()
+    ]
+    return markdown(pd.DataFrame(rows), left=4)
 
 
 def machine(report: dict[str, Any]) -> str:

@@ -89,7 +89,11 @@ def ruling(claim: Claim, evidence: Evidence) -> str:
 
 def section(claims: list[Claim], evidence: list[Evidence]) -> Section:
     """Set claims and evidence out as a section of the report."""
-    results, measured, timings, frames = {}, {}, {}, {}
+    results: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
+    timings: dict[str, Any] = {}
+    frames: dict[str, pd.DataFrame] = {}
+    figures: dict[str, Figure] = {}
     for claim, found in zip(claims, evidence, strict=True):
         results[claim.id] = {
             "statement": claim.statement,
@@ -106,7 +110,8 @@ def section(claims: list[Claim], evidence: list[Evidence]) -> Section:
         measured[claim.id] = [to_json(f.measured) for f in found.findings]
         timings[claim.id] = [to_json(f.timings) for f in found.findings]
         frames.update(found.frames)
-    return Section(results, measured, timings, frames)
+        figures.update(found.figures)
+    return Section(results, measured, timings, frames, figures)
 
 
 def sentences(content: dict[str, Any], claim_id: str) -> list[str]:

@@ -1,0 +1,141 @@
+r"""C7: every weight and bias differentiated by moving it a little.
+
+Symbols: C the loss, w the N weights and biases in a row, e_j the j-th unit vector, h the step.
+
+    forward   (C(w + h e_j) - C(w)) / h              j = 1..N:  N + 1 evaluations of C
+    central   (C(w + h e_j) - C(w - h e_j)) / (2 h)  j = 1..N:  2 N evaluations of C
+
+With C1 the sum of the stencil's weights' sizes and eps_f the noise of one evaluation,
+
+    |D(h) - dC/dw_j|  <=  C1 eps_f / h + 2 |D(2h) - D(h)|
+
+(`gradcheck.oracles.finite_difference`); the passes that D(2h) takes are counted apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.cost import central_difference_passes, counted_loss, forward_difference_passes
+from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.noise import estimate_noise
+from gradcheck.oracles.stencils import CENTRAL_2, FORWARD, Stencil
+from gradcheck.report.forward_cost import Network
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+
+NETWORKS = ((30, 1), (7, 5, 6, 3), (20, 30, 10, 1))
+BATCH = 16
+STEPS = {FORWARD.name: 2.0**-22, CENTRAL_2.name: 2.0**-13}
+
+Differences = Callable[..., npt.NDArray[Any]]
+Gradient = Callable[[Network, dict[str, Any]], dict[str, Any]]
+
+
+class Run(NamedTuple):
+    """One network, differentiated in every coordinate.
+
+    Attributes:
+        N: its number of weights and biases.
+        passes: evaluations of the loss, counted at the loss.
+        worst: the largest deviation from backprop, in units of its bound.
+        told: whether every bound is below the largest derivative.
+        bound: the median bound over the median derivative.
+    """
+
+    N: int
+    passes: int
+    worst: float
+    told: bool
+    bound: float
+
+
+def measure(
+    settings: Settings,
+    differences: Differences = difference_quotients,
+    gradient: Gradient = Network.gradient,
+) -> Evidence:
+    """Count the passes of both stencils on every network, and compare with backprop."""
+    networks = [Network(sizes, BATCH, settings.seed) for sizes in NETWORKS]
+    return Evidence(
+        tuple(
+            _finding(stencil, formula, passes, networks, differences, gradient, settings.seed)
+            for stencil, formula, passes in (
+                (FORWARD, "N + 1", forward_difference_passes),
+                (CENTRAL_2, "2N", central_difference_passes),
+            )
+        )
+    )
+
+
+def _finding(
+    stencil: Stencil,
+    formula: str,
+    expected: Callable[[int], int],
+    networks: list[Network],
+    differences: Differences,
+    gradient: Gradient,
+    seed: int,
+) -> Finding:
+    runs = [_run(network, stencil, differences, gradient, seed) for network in networks]
+    counted = all(run.passes == expected(run.N) for run in runs)
+    return Finding(
+        "{name} differences on {networks} with N = {N} weights and biases: {passes} forward "
+        "passes counted, {formula} are {expected}; deviation from backprop at most {worst} of its "
+        "bound, the median bound being {bound} of the median derivative",
+        counted and all(run.worst <= 1 and run.told for run in runs),
+        {
+            "name": stencil.name,
+            "networks": ", ".join("-".join(map(str, network.sizes)) for network in networks),
+            "N": ", ".join(str(run.N) for run in runs),
+            "passes": ", ".join(str(run.passes) for run in runs),
+            "formula": formula,
+            "expected": ", ".join(str(expected(run.N)) for run in runs),
+        },
+        {
+            "worst": max(run.worst for run in runs),
+            "bound": float(np.median([run.bound for run in runs])),
+        },
+    )
+
+
+def _run(
+    network: Network, stencil: Stencil, differences: Differences, gradient: Gradient, seed: int
+) -> Run:
+    h = STEPS[stencil.name]
+    loss = counted_loss(network.loss)
+    lines = Lines(loss, network.parameters)
+    if 0 not in stencil.offsets:
+        loss.reset()  # C(w) does not enter
+    D = differences(lines, h, stencil=stencil)
+    passes = loss.cost.forward_passes
+    others = Lines(network.loss, network.parameters)
+    noise = estimate_noise(others, np.random.default_rng(seed))
+    truncation = np.abs(difference_quotients(others, 2 * h, stencil=stencil) - D)
+    bound = float(stencil.noise_constant) * noise.bound / h + 2 * truncation
+    g = np.concatenate([a.reshape(-1) for a in gradient(network, network.parameters).values()])
+    return Run(
+        network.N,
+        passes,
+        float(np.max(np.abs(D - g) / bound)),
+        bool(np.max(bound) < np.max(np.abs(g))),
+        float(np.median(bound) / np.median(np.abs(D))),
+    )
+
+
+CLAIM = Claim(
+    id="C7",
+    statement="Weights and biases can be differentiated by moving each a little: "
+    "(C(w + eps e_j) - C(w)) / eps, at the price of one forward pass for each",
+    how="forward and central differences of real networks, passes counted where the loss is "
+    "evaluated, derivatives compared with backprop within error bounds",
+    precise="forward differences of all N weights and biases take N + 1 forward passes, central "
+    "ones 2N; both equal the derivatives up to an error that is bounded but not 0",
+    source="Nielsen 2015, chapter 2",
+    measure=measure,
+)

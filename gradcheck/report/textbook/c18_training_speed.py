@@ -1,0 +1,313 @@
+r"""C18: the same training by backprop and by finite differences.
+
+Symbols: theta_t the parameters before step t = 0..T-1, g_t the gradient of the step's batch by
+backprop, D_t by forward differences, lambda the learning rate, C the loss over all examples.
+
+    theta_{t+1} = theta_t - lambda g_t         theta_{t+1} = theta_t - lambda D_t
+
+**How far the losses may part.** |D_t - g_t| <= B_t, coordinate by coordinate (`curvature`). What a
+displacement of theta_{t+1} does to C(theta_T) is, to first order, its product with
+
+    v_T = dC/dtheta(theta_T),   v_t = v_{t+1} - lambda H_t v_{t+1},   H_t the Hessian of batch t,
+
+which is backprop through the training itself (Maclaurin, Duvenaud and Adams 2015), so that
+
+    |C by differences - C by backprop|  <=  lambda sum_t |v_{t+1}| . B_t + rounding of C.
+
+H_t v is taken by differences of gradients. Terms of second order are of the size of B^2.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.cost import counted_loss, counted_value_and_grad
+from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.noise import estimate_noise
+from gradcheck.oracles.stencils import FORWARD
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.report.textbook.curvature import (
+    forward_difference_bounds,
+    second_derivative_bounds,
+)
+from gradcheck.splitmix64 import Stream
+from reference_models import sigmoid_network
+from reference_models.datasets import held_out_split, load_digits, one_hot
+from reference_models.training import Step, batches, stochastic_gradient_descent
+
+BATCH = 16
+RATE = 0.5
+STEP = 2.0**-20
+EPOCHS = 10
+DEVIATIONS = 5.0
+"""Standard deviations of the number that guessing gets right."""
+
+Array = npt.NDArray[Any]
+Gradient = list[tuple[Array, Array]]
+Differences = Callable[..., Array]
+ValueAndGrad = Callable[[Gradient, Array, Array], tuple[Any, Gradient]]
+
+
+class Training(NamedTuple):
+    """One epoch by one of the two.
+
+    Attributes:
+        end: the parameters after it.
+        thetas, gradients: of every step, as vectors.
+        seconds: of every step's gradient.
+    """
+
+    end: Gradient
+    thetas: list[Gradient]
+    gradients: list[Array]
+    seconds: list[float]
+
+
+class Digits(NamedTuple):
+    """The task: a network with one hidden layer, and its examples."""
+
+    start: Gradient
+    X: Array
+    Y: Array
+    held_out: Array
+    labels: Array
+
+
+def measure(
+    settings: Settings,
+    backprop: ValueAndGrad = sigmoid_network.value_and_grad,
+    differences: Differences = difference_quotients,
+) -> Evidence:
+    """Train one epoch by both, then several by backprop."""
+    task = _digits(settings)
+    rows = min(settings.digits_rows or len(task.X), len(task.X))
+    X, Y = task.X[:rows], task.Y[:rows]
+    size = max(1, min(BATCH, rows // 4))
+    loss, gradient = counted_loss(sigmoid_network.loss), counted_value_and_grad(backprop)
+
+    def by_differences(theta: Gradient, X: Array, Y: Array) -> tuple[Any, Gradient]:
+        lines = Lines(lambda moved: loss(moved, X, Y), theta)
+        D = differences(lines, STEP, stencil=FORWARD)
+        return lines.value, _pairs(D, theta)
+
+    quick = _epoch(gradient, task.start, X, Y, size, settings.seed)
+    slow = _epoch(by_differences, task.start, X, Y, size, settings.seed)
+    N = _vector(task.start).size
+    steps = len(quick.seconds)
+    backward = gradient.cost.backward_passes
+    passes = (loss.cost.forward_passes, gradient.cost.forward_passes, backward)
+    return Evidence(
+        (
+            _same_loss(quick, slow, X, Y, size, settings.seed),
+            _passes(passes, N, steps, rows, size),
+            _time(quick, slow, N, task, size),
+            _trained(task, backprop, slow, settings.seed),
+        )
+    )
+
+
+def _digits(settings: Settings) -> Digits:
+    train, held_out = held_out_split(load_digits(), seed=settings.seed)
+    n_0, h, k = train.inputs.shape[1], settings.digits_hidden, len(train.class_names)
+    W_1 = Stream(settings.seed, "W1").normal((h, n_0)) / n_0**0.5
+    W_2 = Stream(settings.seed, "W2").normal((k, h)) / h**0.5
+    start = [(W_1, np.zeros(h)), (W_2, np.zeros(k))]
+    return Digits(
+        start, train.inputs / 16, one_hot(train.labels, k), held_out.inputs / 16, held_out.labels
+    )
+
+
+def _epoch(
+    value_and_grad: ValueAndGrad, start: Gradient, X: Array, Y: Array, size: int, seed: int
+) -> Training:
+    thetas: list[Gradient] = []
+    gradients: list[Array] = []
+    seconds: list[float] = []
+
+    def timed(theta: Gradient, X: Array, Y: Array) -> tuple[Any, Gradient]:
+        begin = time.perf_counter()
+        result = value_and_grad(theta, X, Y)
+        seconds.append(time.perf_counter() - begin)
+        return result
+
+    def keep(_step: Step, theta: Gradient, gradient: Gradient) -> None:
+        thetas.append(theta)
+        gradients.append(_vector(gradient))
+
+    end, _ = stochastic_gradient_descent(
+        timed, start, X, Y, learning_rate=RATE, batch_size=size, epochs=1, seed=seed, at_step=keep
+    )
+    return Training(end, thetas, gradients, seconds)
+
+
+# --- the losses -----------------------------------------------------------------------------------
+
+
+def _same_loss(
+    quick: Training, slow: Training, X: Array, Y: Array, size: int, seed: int
+) -> Finding:
+    """Hold the losses after the epoch against how far they may part."""
+    by_backprop, by_differences = (
+        float(sigmoid_network.loss(run.end, X, Y)) for run in (quick, slow)
+    )
+    before = float(sigmoid_network.loss(quick.thetas[0], X, Y))
+    bound = _parting(slow, X, Y, size, seed)
+    return Finding(
+        "one epoch over {rows} digits, {steps} steps of {size}: the loss falls from {before:.6f} "
+        "to {by_backprop:.6f} by backprop; by forward differences it ends {apart} from that, at "
+        "most {bound} being allowed",
+        bool(abs(by_differences - by_backprop) <= bound < abs(before - by_backprop)),
+        {"rows": len(X), "steps": len(quick.seconds), "size": size},
+        {
+            "before": before,
+            "by_backprop": by_backprop,
+            "apart": abs(by_differences - by_backprop),
+            "bound": bound,
+        },
+    )
+
+
+def _parting(run: Training, X: Array, Y: Array, size: int, seed: int) -> float:
+    """Return lambda sum_t |v_{t+1}| . B_t and the rounding of the two losses."""
+    generator = np.random.default_rng(seed)
+    total = 2 * _noise(run.end, X, Y, generator)
+    v = _vector(sigmoid_network.value_and_grad(run.end, X, Y)[1])
+    dealt = batches(len(X), size, seed=seed, epoch=0)
+    for theta, rows in zip(reversed(run.thetas), reversed(dealt), strict=True):
+        x, y = X[rows], Y[rows]
+        noise = _noise(theta, x, y, generator)
+        B = forward_difference_bounds(second_derivative_bounds(theta, x), STEP, noise)
+        total += RATE * float(np.abs(v) @ B)
+        v = v - RATE * _hessian_times(theta, v, x, y)
+    return total
+
+
+def _noise(theta: Gradient, X: Array, Y: Array, generator: np.random.Generator) -> float:
+    lines = Lines(lambda moved: sigmoid_network.loss(moved, X, Y), theta)
+    return estimate_noise(lines, generator).bound
+
+
+def _hessian_times(theta: Gradient, v: Array, x: Array, y: Array) -> Array:
+    """Return H v = (g(theta + e v) - g(theta - e v)) / (2 e)."""
+    w, e = _vector(theta), 2.0**-17 / max(float(np.max(np.abs(v))), 1e-300)
+    ahead, behind = (
+        _vector(sigmoid_network.value_and_grad(_pairs(w + s * e * v, theta), x, y)[1])
+        for s in (1, -1)
+    )
+    return np.asarray((ahead - behind) / (2 * e))
+
+
+# --- the price ------------------------------------------------------------------------------------
+
+
+def _passes(passes: tuple[int, int, int], N: int, steps: int, rows: int, size: int) -> Finding:
+    by_differences, forward, backward = passes
+    return Finding(
+        "that epoch took backprop {forward:,} forward and {backward:,} backward passes, forward "
+        "differences {by_differences:,} forward passes, N + 1 = {each:,} for each of {steps} "
+        "steps: {ratio:times} times as many in all",
+        by_differences == steps * (N + 1) and forward == backward == steps == -(-rows // size),
+        {
+            "forward": forward,
+            "backward": backward,
+            "by_differences": by_differences,
+            "each": N + 1,
+            "steps": steps,
+            "ratio": by_differences / (forward + backward),
+        },
+    )
+
+
+def _time(quick: Training, slow: Training, N: int, task: Digits, size: int) -> Finding:
+    """Extrapolate both to an epoch over all training examples, from the steps that were timed."""
+    steps = -(-len(task.X) // size)
+    low, middle, high = _quartiles(slow.seconds)
+    fast_low, fast, fast_high = _quartiles(quick.seconds)
+    ratio = middle / fast
+    return Finding(
+        "time of an epoch over all {rows:,} training digits, N = {N:,}, extrapolated from "
+        "{timed} timed steps (median, quartiles): by backprop {fast:seconds}, by differences "
+        "{slow:seconds} ({low:seconds} to {high:seconds}); {ratio:times} times as long "
+        "({least:times} to {most:times}), against {passes:times} by the count of passes",
+        low / fast_high > 1,
+        {"rows": len(task.X), "N": N, "timed": len(slow.seconds), "passes": (N + 1) / 2},
+        timings={
+            "fast": steps * fast,
+            "slow": steps * middle,
+            "low": steps * low,
+            "high": steps * high,
+            "ratio": ratio,
+            "least": low / fast_high,
+            "most": high / fast_low,
+        },
+    )
+
+
+def _quartiles(seconds: list[float]) -> tuple[float, float, float]:
+    low, middle, high = np.quantile(seconds, [0.25, 0.5, 0.75])
+    return float(low), float(middle), float(high)
+
+
+def _trained(task: Digits, backprop: ValueAndGrad, slow: Training, seed: int) -> Finding:
+    """Train on, and judge by held-out digits: guessing gets m/10 right, +- sqrt(0.09 m)."""
+    begin = time.perf_counter()
+    end, record = stochastic_gradient_descent(
+        backprop,
+        task.start,
+        task.X,
+        task.Y,
+        learning_rate=RATE,
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        seed=seed,
+    )
+    elapsed = time.perf_counter() - begin
+    right = int(np.sum(sigmoid_network.forward(end, task.held_out).argmax(axis=1) == task.labels))
+    m = len(task.labels)
+    chance = m / 10 + DEVIATIONS * (0.09 * m) ** 0.5
+    return Finding(
+        "{epochs} epochs by backprop, {steps:,} steps: {right} of {m} held-out digits are told "
+        "right (by guessing at most {chance:.0f}) after {seconds:seconds}; by differences that "
+        "many steps would take {slow:seconds}",
+        right > chance,
+        {"epochs": EPOCHS, "steps": record.iterations, "m": m, "chance": chance},
+        {"right": right},
+        {
+            "seconds": elapsed,
+            "slow": record.iterations * float(np.median(slow.seconds)),
+        },
+    )
+
+
+# --- vectors --------------------------------------------------------------------------------------
+
+
+def _vector(pairs: Gradient) -> Array:
+    return np.concatenate([array.reshape(-1) for pair in pairs for array in pair])
+
+
+def _pairs(vector: Array, like: Gradient) -> Gradient:
+    """Cut a vector into the shapes of `like`."""
+    shapes = [array.shape for pair in like for array in pair]
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    parts = [p.reshape(s) for p, s in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+CLAIM = Claim(
+    id="C18",
+    statement="Backprop finds good weights relatively quickly, even for large networks",
+    how="the same epoch on the same digits by backprop and by forward differences: losses after "
+    "it, passes and seconds; then training by backprop to a held-out result",
+    precise="beside finite differences, its gain is the number of passes: 2 against N + 1 a step, "
+    "so it grows with the network; that the weights are good is seen on held-out rows, not implied",
+    source="Rumelhart, Hinton and Williams 1986; Nielsen 2015, chapter 2",
+    measure=measure,
+)

@@ -1,0 +1,193 @@
+"""Lines count every forward pass, and put x back bit for bit."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from gradcheck.oracles.lines import BudgetSpentError, InputChangedError, Lines
+
+AXES = np.array([0, 2, 3])
+OFFSETS = np.array([0.25, -0.5, 1.0])
+
+
+class Pair(NamedTuple):
+    w: Any
+    b: Any
+
+
+class Counted:
+    """A function that counts its calls independently."""
+
+    def __init__(self, f):
+        self.f = f
+        self.calls = 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return self.f(x)
+
+
+def total(p):
+    return np.sum(p["a"] ** 2) + 3 * p["b"]
+
+
+def point():
+    return {"a": np.array([[-0.0, 1.5], [0.0, -2.0]]), "b": np.array(0.5)}
+
+
+def bits(x):
+    return [leaf.tobytes() for leaf in x.values()]
+
+
+def test_values_and_offsets_along_axes():
+    rise, t = Lines(total, point()).along_axes(AXES, OFFSETS)
+    np.testing.assert_array_equal(t, OFFSETS)
+    np.testing.assert_array_equal(rise, [0.0625, 0.25, -3.0])
+
+
+def test_every_pass_is_counted():
+    f = Counted(total)
+    lines = Lines(f, point())
+    assert (lines.forward_passes, f.calls) == (1, 1)
+    lines.along_axes(AXES, OFFSETS)
+    assert (lines.forward_passes, f.calls) == (4, 4)
+    lines.along(lines.origin, np.ones(5), np.arange(3.0))
+    assert (lines.forward_passes, f.calls) == (7, 7)
+
+
+def test_x_and_the_private_point_stay_as_they_are_bit_for_bit():
+    x = point()
+    lines = Lines(total, x)
+    lines.along_axes(np.arange(5), np.full(5, 0.3))
+    lines.along(lines.origin, np.full(5, 0.1), np.arange(3.0))
+    assert bits(x) == bits(point())
+    assert bits(lines.point) == bits(point())
+    assert lines.changed_leaf() is None
+
+
+@pytest.mark.parametrize("fail_at", [2, 3, 5])
+def test_x_is_restored_when_f_raises(fail_at):
+    def f(p):
+        calls.append(1)
+        if len(calls) >= fail_at:
+            raise ZeroDivisionError
+        return total(p)
+
+    calls = []
+    lines = Lines(f, point())
+    with pytest.raises(ZeroDivisionError):
+        lines.along_axes(np.arange(5), np.full(5, 0.3))
+    with pytest.raises(ZeroDivisionError):
+        lines.along(lines.origin, np.full(5, 0.1), np.arange(3.0))
+    assert bits(lines.point) == bits(point())
+
+
+def test_f_never_sees_the_callers_arrays():
+    def f(p):
+        seen.append(p["a"])
+        return total(p)
+
+    x, seen = point(), []
+    lines = Lines(f, x)
+    assert seen[0] is lines.point["a"]
+    assert not np.shares_memory(seen[0], x["a"])
+
+
+def test_a_function_that_writes_where_it_is_moved_is_noticed():
+    def f(p):
+        p["a"][1, 0] = 0.0
+        return total(p)
+
+    lines = Lines(f, point())
+    with pytest.raises(InputChangedError, match=r"a\[1,0\]"):
+        lines.along_axes(np.array([0, 2]), np.array([0.5, 0.5]))
+
+
+@pytest.mark.parametrize("value", [7.0, np.nan, 0.0])
+def test_a_function_that_writes_elsewhere_is_named(value):
+    """0.0 in place of -0.0 is a change too."""
+
+    def f(p):
+        p["a"][0, 0] = value
+        return total(p)
+
+    lines = Lines(f, point())
+    assert lines.changed_leaf() == "a"
+    lines.restore()
+    assert lines.changed_leaf() is None
+    assert bits(lines.point) == bits(point())
+
+
+def test_nan_in_x_is_no_change():
+    assert Lines(lambda _: 0.0, np.array([np.nan, 1.0])).changed_leaf() is None
+
+
+def test_the_budget_is_never_exceeded():
+    f = Counted(total)
+    lines = Lines(f, point(), budget=3)
+    with pytest.raises(BudgetSpentError):
+        lines.along_axes(np.arange(5), np.full(5, 0.3))
+    assert lines.forward_passes == f.calls == 3
+    assert bits(lines.point) == bits(point())
+
+
+def test_float32_points_move_in_float32_and_say_by_how_much():
+    x = np.array([0.1], dtype=np.float32)
+    f = Counted(lambda x: x[0])
+    rise, t = Lines(f, x).along_axes(np.array([0]), np.array([1e-3]))
+    realised = float(np.float32(float(x[0]) + 1e-3)) - float(x[0])
+    assert t[0] == realised != 1e-3
+    assert rise[0] == realised
+
+
+def test_longdouble_points_keep_their_precision():
+    x = np.array([1.0], dtype=np.longdouble)
+    step = 2 * np.finfo(np.longdouble).eps
+    rise, t = Lines(lambda x: x[0], x).along_axes(np.array([0]), np.array([step]))
+    assert rise.dtype == t.dtype == np.longdouble
+    assert rise[0] == t[0] == step
+
+
+@pytest.mark.parametrize(
+    ("x", "result", "u"),
+    [
+        (np.ones(1), 1.0, 2.0**-53),
+        (np.ones(1, np.float32), np.float32(1), 2.0**-24),
+        (np.ones(1), np.float32(1), 2.0**-24),
+        (np.ones(1, np.float32), 1.0, 2.0**-24),
+        (np.ones(1, np.float16), 1.0, 2.0**-11),
+    ],
+)
+def test_the_unit_roundoff_is_that_of_the_least_precise_arithmetic(x, result, u):
+    assert Lines(lambda _: result, x).unit_roundoff == u
+
+
+@pytest.mark.parametrize("result", [2.5, np.float64(2.5), np.array(2.5), np.array([[2.5]]), [2.5]])
+def test_one_real_number_in_any_dress_is_taken(result):
+    assert Lines(lambda _: result, np.ones(2)).value == 2.5
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (np.ones(2), r"ndarray of shape \(2,\) and dtype float64; it must return one real number"),
+        (np.empty(0), r"shape \(0,\)"),
+        (1 + 0j, "complex of shape .* dtype complex128"),
+        (np.complex64(1), "dtype complex64"),
+    ],
+)
+def test_anything_else_is_refused(result, message):
+    with pytest.raises(TypeError, match=message):
+        Lines(lambda _: result, np.ones(2))
+
+
+def test_the_structure_is_handed_to_f_as_it_came():
+    x = Pair(np.array([1.0, 2.0]), [np.array(3.0)])
+    lines = Lines(lambda p: p.w @ p.w + p.b[0], x)
+    rise, _ = lines.along_axes(np.arange(3), np.ones(3))
+    np.testing.assert_array_equal(rise, [3.0, 5.0, 1.0])
+
+
+def test_an_empty_point_is_a_point_of_no_coordinates():
+    assert Lines(lambda _: 1.0, {}).size == 0

@@ -1,0 +1,67 @@
+"""C1 holds for the quotients of the textbook and for no quotient that is off by anything."""
+
+import pytest
+
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.c01_difference_quotient import (
+    CLAIM,
+    central_quotient,
+    forward_quotient,
+    measure,
+)
+from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
+
+
+def one_percent_long(f, x, h):
+    return (f(x + h) - f(x)) / (h + h / 100)
+
+
+def backward(f, x, h):
+    return (f(x) - f(x - h)) / h
+
+
+def of_two_steps(f, x, h):
+    return forward_quotient(f, x, 2 * h)
+
+
+def off_centre(f, x, h):
+    return (f(x + 2 * h) - f(x - h)) / (3 * h)
+
+
+def kept_alive(f, x, h):
+    """The quotient at a step that never falls below 2^-20: no rounding, and no limit."""
+    return forward_quotient(f, x, max(h, type(h)(2.0**-20)))
+
+
+def test_the_claim_is_refined():
+    assert ruling(CLAIM, measure(Settings())) == REFINED
+
+
+@pytest.mark.parametrize("forward", [one_percent_long, backward, of_two_steps, kept_alive])
+def test_a_wrong_forward_quotient_refutes_it(forward):
+    assert ruling(CLAIM, measure(Settings(), forward=forward)) == REFUTED
+
+
+@pytest.mark.parametrize("central", [forward_quotient, off_centre])
+def test_a_wrong_central_quotient_refutes_it(central):
+    assert ruling(CLAIM, measure(Settings(), central=central)) == REFUTED
+
+
+def test_a_central_quotient_is_no_forward_one():
+    found = measure(Settings(), forward=central_quotient).findings
+    assert [finding.holds for finding in found] == [False, False, True, False, True, True]
+
+
+def test_the_best_steps_are_those_of_the_literature_to_an_order_of_magnitude():
+    """sqrt(u) = 1.1e-8 for forward and u^(1/3) = 4.8e-6 for central quotients."""
+    _, _, _, forward, central, _ = measure(Settings()).findings
+    assert forward.measured["best"] == pytest.approx(1.1e-8, rel=1)
+    assert central.measured["best"] == pytest.approx(4.8e-6, rel=1)
+
+
+def test_its_table_has_every_step_of_both_curves():
+    evidence = measure(Settings())
+    (frame,) = evidence.frames.values()
+    assert set(frame["quotient"]) == {"forward", "central"}
+    assert list(evidence.figures) == list(evidence.frames)
+    assert CLAIM.look == f"figures/{next(iter(evidence.figures))}.svg"

@@ -1,0 +1,59 @@
+"""C5 holds for rows by backward passes, in their order, one an output."""
+
+import numpy as np
+import pytest
+
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook import c05_jacobian
+from gradcheck.report.textbook.c05_jacobian import CLAIM, jacobian_by_rows, measure
+from gradcheck.report.textbook.claim import CONFIRMED, REFUTED, ruling
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(c05_jacobian, "CHECKED", (64, 1, 10))
+    monkeypatch.setattr(c05_jacobian, "COUNTED", (64, 2, 10))
+
+
+def upside_down(circuit, values, wrt):
+    return [block[::-1] for block in jacobian_by_rows(circuit, values, wrt)]
+
+
+def one_row_for_all(circuit, values, wrt):
+    """Backward once, from the sum of the outputs."""
+    F = circuit.outputs[0]
+    g = circuit.backward(values, wrt, seed=np.ones(F.shape))
+    return [np.stack([np.asarray(g[x])] * F.size) for x in wrt]
+
+
+def one_entry_off(circuit, values, wrt):
+    J = jacobian_by_rows(circuit, values, wrt)
+    J[-1][3, 3] *= 1 + 1e-6
+    return J
+
+
+def twice(circuit, values, wrt):
+    """The right rows, at twice the price."""
+    jacobian_by_rows(circuit, values, wrt)
+    return jacobian_by_rows(circuit, values, wrt)
+
+
+def test_the_claim_is_confirmed():
+    assert ruling(CLAIM, measure(Settings())) == CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (jacobian_by_rows, [True, True, True]),
+        (upside_down, [False, False, False]),
+        (one_row_for_all, [False, False, False]),
+        (one_entry_off, [False, True, False]),
+        (twice, [True, False, True]),
+    ],
+)
+@pytest.mark.usefixtures("small")
+def test_what_wrong_rows_break(rows, expected):
+    evidence = measure(Settings(), rows=rows)
+    assert [finding.holds for finding in evidence.findings] == expected
+    assert ruling(CLAIM, evidence) == (CONFIRMED if all(expected) else REFUTED)

@@ -1,0 +1,60 @@
+"""C7 holds where every weight is moved once, and by backprop's right derivatives."""
+
+import numpy as np
+import pytest
+
+from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.report.forward_cost import Network
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.c07_moving_each_weight import CLAIM, measure
+from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
+
+
+def from_scratch(lines, h, *, stencil, coordinates=None):
+    """Evaluates C(w) again for every weight."""
+    for _ in range(lines.size):
+        lines.along(lines.origin, np.zeros(lines.size), np.zeros(1))
+    return difference_quotients(lines, h, stencil=stencil, coordinates=coordinates)
+
+
+def next_weight(lines, h, *, stencil, coordinates=None):
+    """Moves e_{j+1} for e_j."""
+    return np.roll(difference_quotients(lines, h, stencil=stencil), -1)
+
+
+def weights_only(lines, h, *, stencil, coordinates=None):
+    """Leaves the last bias out."""
+    D = difference_quotients(lines, h, stencil=stencil, coordinates=np.arange(lines.size - 1))
+    return np.append(D, 0.0)
+
+
+def without_biases(network, parameters):
+    gradient = network.gradient(parameters)
+    return {name: g * (0 if name.startswith("b") else 1) for name, g in gradient.items()}
+
+
+def test_the_claim_is_refined():
+    assert ruling(CLAIM, measure(Settings())) == REFINED
+
+
+def test_the_counts_stand_in_the_findings():
+    forward, central = measure(Settings()).findings
+    assert forward.results["N"] == central.results["N"] == "31, 97, 951"
+    assert forward.results["passes"] == "32, 98, 952"
+    assert central.results["passes"] == "62, 194, 1902"
+
+
+@pytest.mark.parametrize("differences", [from_scratch, next_weight, weights_only])
+def test_other_differences_refute_it(differences):
+    assert ruling(CLAIM, measure(Settings(), differences=differences)) == REFUTED
+
+
+def test_a_gradient_off_by_a_thousandth_refutes_it():
+    def wrong(network, parameters):
+        return {name: 1.001 * g for name, g in Network.gradient(network, parameters).items()}
+
+    assert ruling(CLAIM, measure(Settings(), gradient=wrong)) == REFUTED
+
+
+def test_a_gradient_without_biases_refutes_it():
+    assert ruling(CLAIM, measure(Settings(), gradient=without_biases)) == REFUTED

@@ -1,0 +1,72 @@
+"""C8 holds for one pass a weight; the whole run is tried on a network of a few weights."""
+
+import numpy as np
+import pytest
+
+from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.report.forward_cost import Network
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook import c08_million_weights as c08
+from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
+
+
+def from_scratch(lines, h, *, stencil, coordinates):
+    """Evaluates C(w) again for every weight."""
+    for _ in range(len(coordinates)):
+        lines.along(lines.origin, np.zeros(lines.size), np.zeros(1))
+    return difference_quotients(lines, h, stencil=stencil, coordinates=coordinates)
+
+
+def wrong_gradient(network, parameters):
+    return {name: 1.001 * g for name, g in Network.gradient(network, parameters).items()}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A network of 20 x 30 + 30 weights, and a sample of 40 of them."""
+    monkeypatch.setattr(c08, "SIZES", (20, 30, 1))
+    monkeypatch.setattr(c08, "BLOCKS", 5)
+    monkeypatch.setattr(c08, "BLOCK", 8)
+    monkeypatch.setattr(c08, "LONG_BLOCK", 100)
+
+
+def test_the_claim_is_refined(monkeypatch):
+    monkeypatch.setattr(c08, "BLOCK", 10)
+    evidence = c08.measure(Settings())
+    assert ruling(c08.CLAIM, evidence) == REFINED
+    size, sample = evidence.findings
+    assert size.results["N"] == 1_002_001
+    assert sample.results == {"n": 200, "passes": 201, "total": 1_002_002}
+    t = sample.timings
+    assert 0 < t["low"] < t["seconds"] < t["high"]
+    assert t["seconds"] == pytest.approx(1_002_002 * t["one"])
+
+
+def test_a_small_network_is_no_million(small):
+    evidence = c08.measure(Settings())
+    assert [finding.holds for finding in evidence.findings] == [False, True]
+    assert ruling(c08.CLAIM, evidence) == REFUTED
+
+
+def test_the_whole_run_counts_every_pass(small):
+    whole = c08.measure(Settings(run_the_million=True)).findings[2]
+    assert whole.holds
+    assert whole.results == {"N": 661, "passes": 662}
+    assert whole.timings["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    "broken", [{"differences": from_scratch}, {"gradient": wrong_gradient}], ids=str
+)
+def test_more_passes_or_a_wrong_gradient_refute_it(small, broken):
+    found = c08.measure(Settings(run_the_million=True), **broken).findings
+    assert [finding.holds for finding in found] == [False, False, False]
+
+
+def test_one_wrong_derivative_of_all_is_seen_by_the_whole_run(small):
+    def one_wrong(network, parameters):
+        gradient = {k: g.copy() for k, g in Network.gradient(network, parameters).items()}
+        gradient["b2"][0] *= 1.001
+        return gradient
+
+    assert not c08.measure(Settings(run_the_million=True), gradient=one_wrong).findings[2].holds

@@ -1,0 +1,57 @@
+import pytest
+
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.c10_gates import CLAIM, TEXTBOOK, f, measure, q, x, y, z
+from gradcheck.report.textbook.claim import ruling, section, sentences
+from reference_models.circuit import Circuit
+from reference_models.drawing import drawing
+
+
+def refuted_by(**broken):
+    evidence = measure(Settings(), **broken)
+    assert ruling(CLAIM, evidence) == "refuted"
+    return [i for i, finding in enumerate(evidence.findings) if not finding.holds]
+
+
+def test_the_textbook_circuit_has_the_textbook_numbers():
+    evidence = measure(Settings())
+    assert ruling(CLAIM, evidence) == "refined"
+    told = sentences(section([CLAIM], [evidence]).to_json(), "C10")
+    assert told[0] == "f = -12 and the gradient is (-4, -4, 3); q = 3 receives -4"
+    assert "dq/dx = 1, dq/dy = 1, df/dq = -4, df/dz = 3" in told[1]
+    assert "change f by 0.25 and q by -0.0625, moved against it f by -0.25" in told[3]
+
+
+def test_a_wrong_sign_refutes_it():
+    def negative(circuit, values):
+        return {node: -value for node, value in Circuit.backward(circuit, values).items()}
+
+    assert refuted_by(backward=negative) == [0, 1, 2, 3, 4]
+
+
+def test_numbers_right_at_the_textbook_point_alone_refute_it():
+    """A gate that does not use its own inputs gives the textbook's numbers everywhere."""
+
+    def remembered(_circuit, _values):
+        return {**dict(zip((x, y, z), TEXTBOOK.values(), strict=True)), q: -4.0, f: 1.0}
+
+    assert refuted_by(backward=remembered) == [2]
+
+
+def test_a_gate_that_receives_another_gradient_refutes_it():
+    def other(circuit, values):
+        return {**Circuit.backward(circuit, values), q: 4.0}
+
+    assert refuted_by(backward=other) == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("-12", "12"), ("q", "p"), ("-4      1", "-4      0")]
+)
+def test_a_wrong_number_in_the_drawing_refutes_it(right, wrong):
+    def drawn(*arguments, **names):
+        table = drawing(*arguments, **names)
+        assert right in table
+        return table.replace(right, wrong)
+
+    assert refuted_by(draw=drawn) == [4]

@@ -1,0 +1,59 @@
+"""C13 holds for gradient descent and for no descent that treats lambda otherwise."""
+
+import pytest
+
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.c13_learning_rate import CLAIM, measure
+from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
+from reference_models.training import gradient_descent
+
+
+def deaf(*args, learning_rate, **keywords):
+    """The same rate, whatever lambda is."""
+    return gradient_descent(*args, learning_rate=2.0, **keywords)
+
+
+def rooted(*args, learning_rate, **keywords):
+    """Faster with lambda, but as its square root."""
+    return gradient_descent(*args, learning_rate=learning_rate**0.5, **keywords)
+
+
+def careful(*args, learning_rate, **keywords):
+    """Never above what is safe: the limits are gone."""
+    return gradient_descent(*args, learning_rate=min(learning_rate, 5.6), **keywords)
+
+
+def slightly_long(*args, learning_rate, **keywords):
+    return gradient_descent(*args, learning_rate=1.001 * learning_rate, **keywords)
+
+
+def uphill(value_and_grad, *args, **keywords):
+    def turned(parameters):
+        C, gradient = value_and_grad(parameters)
+        return C, [(-dW, -db) for dW, db in gradient]
+
+    return gradient_descent(turned, *args, **keywords)
+
+
+def test_the_claim_is_refined():
+    evidence = measure(Settings())
+    assert ruling(CLAIM, evidence) == REFINED
+    (name,) = evidence.frames
+    assert CLAIM.look == f"figures/{name}.svg"
+    assert set(evidence.figures) == {name}
+
+
+@pytest.mark.parametrize(
+    ("descend", "expected"),
+    [
+        (deaf, [False, False, False, False]),
+        (rooted, [True, False, False, False]),
+        (careful, [True, False, False, False]),
+        (slightly_long, [True, False, True, False]),
+        (uphill, [False, False, False, False]),
+    ],
+)
+def test_what_another_use_of_lambda_breaks(descend, expected):
+    evidence = measure(Settings(), descend=descend)
+    assert ruling(CLAIM, evidence) == REFUTED
+    assert [finding.holds for finding in evidence.findings] == expected

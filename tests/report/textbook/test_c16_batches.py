@@ -1,0 +1,88 @@
+"""C16 holds for epochs that are passes and for gradients that are right, batch by batch."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook import curves
+from gradcheck.report.textbook.c16_batches import CLAIM, measure
+from gradcheck.report.textbook.claim import CONFIRMED, REFUTED, ruling
+from reference_models.sigmoid_network import value_and_grad
+from reference_models.training import stochastic_gradient_descent
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Few epochs; what they learn does not matter."""
+    monkeypatch.setattr(curves, "EPOCHS", dict.fromkeys(curves.KINDS, 1))
+    curves.curves.cache_clear()
+    yield
+    curves.curves.cache_clear()
+
+
+def with_replacement(f, start, X, Y, *, at_step, **keywords):
+    """Examples drawn at random: as many iterations, but no pass over the set."""
+    rng = np.random.default_rng(0)
+
+    def watch(step, theta, gradient):
+        at_step(dataclasses.replace(step, rows=rng.choice(len(X), len(step.rows))), theta, gradient)
+
+    return stochastic_gradient_descent(f, start, X, Y, at_step=watch, **keywords)
+
+
+def always_in_pairs(f, start, X, Y, *, batch_size, **keywords):
+    size = 2 if batch_size == 1 else batch_size
+    return stochastic_gradient_descent(f, start, X, Y, batch_size=size, **keywords)
+
+
+def by_full_batches(theta, X, Y, reduction="mean"):
+    """Divides by 32 whatever the size of the batch: wrong where the last one is smaller."""
+    C, gradient = value_and_grad(theta, X, Y, reduction=reduction)
+    share = len(X) / 32 if 1 < len(X) < 32 else 1
+    return C, [(share * dW, share * db) for dW, db in gradient]
+
+
+def slightly_off(theta, X, Y, reduction="mean"):
+    """A relative error of 1e-6 for single examples only."""
+    C, gradient = value_and_grad(theta, X, Y, reduction=reduction)
+    factor = 1 + 1e-6 if len(X) == 1 else 1
+    return C, [(factor * dW, factor * db) for dW, db in gradient]
+
+
+def uphill(theta, X, Y, reduction="mean"):
+    C, gradient = value_and_grad(theta, X, Y, reduction=reduction)
+    return C, [(-dW, -db) for dW, db in gradient]
+
+
+def test_the_claim_is_confirmed():
+    evidence = measure(Settings())
+    assert ruling(CLAIM, evidence) == CONFIRMED
+    (name,) = evidence.frames
+    assert CLAIM.look == f"figures/{name}.svg"
+    assert set(evidence.figures) == {name}
+
+
+def findings(**broken):
+    evidence = measure(Settings(), **broken)
+    assert ruling(CLAIM, evidence) == REFUTED
+    return [finding.holds for finding in evidence.findings]
+
+
+@pytest.mark.parametrize("train", [with_replacement, always_in_pairs])
+@pytest.mark.usefixtures("short")
+def test_what_is_no_pass_over_the_examples_is_no_epoch(train):
+    assert not findings(train=train)[0]
+
+
+@pytest.mark.parametrize("wrong", [by_full_batches, slightly_off])
+@pytest.mark.usefixtures("short")
+def test_gradients_of_batches_that_are_wrong_do_not_add_up_and_do_not_pass(wrong):
+    assert findings(value_and_grad=wrong)[:4] == [True, False, False, False]
+
+
+@pytest.mark.usefixtures("short")
+def test_going_uphill_learns_nothing():
+    epochs, *_, checked, cancer, images = findings(value_and_grad=uphill)
+    assert (epochs, checked, cancer, images) == (True, False, False, False)

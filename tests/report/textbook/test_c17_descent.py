@@ -1,0 +1,75 @@
+"""C17 holds for training that goes down and for contributions that are each weight's own."""
+
+import pytest
+
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook import curves
+from gradcheck.report.textbook.c17_descent import CLAIM, measure
+from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
+from reference_models.sigmoid_network import value_and_grad
+from reference_models.training import contributions
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """The curves are drawn, not judged, by this claim."""
+    monkeypatch.setattr(curves, "EPOCHS", dict.fromkeys(curves.KINDS, 1))
+    curves.curves.cache_clear()
+    yield
+    curves.curves.cache_clear()
+
+
+def uphill(*batch):
+    C, gradient = value_and_grad(*batch)
+    return C, [(-dW, -db) for dW, db in gradient]
+
+
+def without_bias(*batch):
+    """Descends, but to no minimum."""
+    C, gradient = value_and_grad(*batch)
+    return C, [(dW, 0 * db) for dW, db in gradient]
+
+
+def half(gradient, learning_rate):
+    return contributions(gradient, learning_rate / 2)
+
+
+def without_biases(gradient, learning_rate):
+    return [(dW, 0 * db) for dW, db in contributions(gradient, learning_rate)]
+
+
+def handed_on(gradient, learning_rate):
+    """The right sum, every part with the wrong weight."""
+    return [(dW[:, ::-1], db[::-1]) for dW, db in contributions(gradient, learning_rate)]
+
+
+DOWN, TRACED = [True, True], [True, True, True]
+REST = [True, True]
+
+
+def test_the_claim_is_refined_and_every_wrong_part_refutes_it():
+    evidence = measure(Settings())
+    assert ruling(CLAIM, evidence) == REFINED
+    (name,) = evidence.frames
+    assert CLAIM.look == f"figures/{name}.svg"
+    assert set(evidence.figures) == {name}
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        ({"traced": half}, [*DOWN, False, False, False, *REST]),
+        ({"traced": without_biases}, [*DOWN, False, False, False, *REST]),
+        ({"traced": handed_on}, [*DOWN, True, True, False, *REST]),
+        ({"value_and_grad": uphill}, [False, False, *TRACED, *REST]),
+    ],
+)
+def test_what_each_wrong_part_breaks(broken, expected):
+    evidence = measure(Settings(), **broken)
+    assert ruling(CLAIM, evidence) == REFUTED
+    assert [finding.holds for finding in evidence.findings] == expected
+
+
+def test_a_gradient_with_a_part_missing_is_seen_where_it_is_traced():
+    evidence = measure(Settings(), value_and_grad=without_bias)
+    assert ruling(CLAIM, evidence) == REFUTED

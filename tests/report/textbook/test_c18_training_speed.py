@@ -1,0 +1,95 @@
+"""C18 holds where both kinds of training end alike and one is quicker."""
+
+import numpy as np
+import pytest
+
+from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.stencils import CENTRAL_8
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook import c18_training_speed as c18
+from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
+from reference_models import sigmoid_network
+
+SMALL = Settings(digits_hidden=4, digits_rows=16)
+
+
+@pytest.fixture
+def one_epoch(monkeypatch):
+    monkeypatch.setattr(c18, "EPOCHS", 0)
+
+
+def off_by_a_thousandth(theta, X, Y):
+    value, gradient = sigmoid_network.value_and_grad(theta, X, Y)
+    return value, [(1.001 * dW, db) for dW, db in gradient]
+
+
+def by_differences(theta, X, Y):
+    """No backprop at all: differences of order 8, 8 N passes."""
+    lines = Lines(lambda moved: sigmoid_network.loss(moved, X, Y), theta)
+    D = difference_quotients(lines, 2.0**-8, stencil=CENTRAL_8)
+    return lines.value, c18._pairs(D, theta)
+
+
+def uphill(theta, X, Y):
+    value, gradient = sigmoid_network.value_and_grad(theta, X, Y)
+    return value, [(-dW, -db) for dW, db in gradient]
+
+
+def from_scratch(lines, h, *, stencil):
+    lines.along(lines.origin, np.zeros(lines.size), np.zeros(1))
+    return difference_quotients(lines, h, stencil=stencil)
+
+
+def test_the_claim_is_refined():
+    evidence = c18.measure(Settings())
+    assert ruling(c18.CLAIM, evidence) == REFINED
+    _, passes, time, _ = evidence.findings
+    assert passes.results["by_differences"] == 4 * 2261
+    assert passes.results["ratio"] == time.results["passes"] == 2261 / 2
+
+
+def test_a_gradient_off_by_a_thousandth_ends_elsewhere(one_epoch):
+    found = c18.measure(SMALL, backprop=off_by_a_thousandth).findings
+    assert [finding.holds for finding in found[:3]] == [False, True, True]
+
+
+def test_the_bound_is_tight_enough_to_see_a_ten_thousandth(one_epoch):
+    def slightly_off(theta, X, Y):
+        value, gradient = sigmoid_network.value_and_grad(theta, X, Y)
+        return value, [(dW * (1 + 1e-4), db) for dW, db in gradient]
+
+    assert not c18.measure(SMALL, backprop=slightly_off).findings[0].holds
+
+
+def test_passes_beyond_n_plus_1_refute_it(one_epoch):
+    evidence = c18.measure(SMALL, differences=from_scratch)
+    assert ruling(c18.CLAIM, evidence) == REFUTED
+    assert not evidence.findings[1].holds
+
+
+def test_differences_called_backprop_are_no_quicker(one_epoch):
+    assert not c18.measure(SMALL, backprop=by_differences).findings[2].holds
+
+
+def test_training_uphill_finds_no_good_weights():
+    found = c18.measure(SMALL, backprop=uphill).findings
+    assert not found[3].holds
+
+
+def test_the_hessian_product_is_that_of_the_gradients_slope():
+    """Two calls along v and u agree in v H u = u H v, as a symmetric matrix does."""
+    task = c18._digits(SMALL)
+    x, y = task.X[:8], task.Y[:8]
+    generator = np.random.default_rng(0)
+    u, v = generator.normal(size=(2, c18._vector(task.start).size))
+    left = v @ c18._hessian_times(task.start, u, x, y)
+    right = u @ c18._hessian_times(task.start, v, x, y)
+    assert left == pytest.approx(right, rel=1e-5)
+
+
+def test_vectors_are_cut_into_the_shapes_they_came_from():
+    pairs = [(np.arange(6.0).reshape(2, 3), np.array([6.0, 7.0]))]
+    (again,) = c18._pairs(c18._vector(pairs), pairs)
+    assert np.array_equal(again[0], pairs[0][0])
+    assert np.array_equal(again[1], pairs[0][1])
