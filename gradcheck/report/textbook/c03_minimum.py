@@ -23,12 +23,12 @@ from gradcheck.report.figures import BLUE, GREY, STYLE
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.landscape import (
-    Array,
     Convex,
     Parameters,
+    convex_loss,
     down_from_saddle,
     eigensystem,
-    parameters_of,
+    rises_around,
     saddle,
     saddle_rounding,
     third_derivative_bound,
@@ -102,7 +102,7 @@ def _falls(record: Record, rate: float, shape: tuple[int, ...]) -> Finding:
 
 def _differences(theta: Parameters, convex: Convex, record: Record, seed: int) -> Finding:
     """Differentiate without backpropagation: zero within the error bound?"""
-    D, bound = differences(_loss(theta, convex), vector(theta), seed=seed)
+    D, bound = differences(convex_loss(theta, convex), vector(theta), seed=seed)
     sharp = bound.max() <= DEFAULT_RESOLUTION[8] * record.gradient_norms[0]
     zero = bool(np.all(np.abs(D) <= bound + TOLERANCE))
     return Finding(
@@ -116,13 +116,10 @@ def _differences(theta: Parameters, convex: Convex, record: Record, seed: int) -
 
 def _around(theta: Parameters, convex: Convex, record: Record) -> Finding:
     """Walk along both directions of every eigenvector."""
-    mu, v = eigensystem(theta, convex.X)
-    J, x = _loss(theta, convex), vector(theta)
-    ways = [(sign * H * v[:, i], mu[i]) for i in range(len(mu)) for sign in (-1, 1)]
-    rises = np.array([J(x + way) - J(x) for way, _ in ways])
-    predicted = np.array([H**2 * mu_i / 2 for _, mu_i in ways])
+    mu, _ = eigensystem(theta, convex.X)
+    rises, predicted = rises_around(theta, convex, H)
     taylor = H * record.gradient_norms[-1] + third_derivative_bound(convex.X) * H**3 / 6
-    allowed = taylor + 2 * (len(convex.X) + 20) * U * J(x)
+    allowed = taylor + 2 * (len(convex.X) + 20) * U * record.losses[-1]
     return Finding(
         "it is a minimum: the eigenvalues of the Hessian are {eigenvalues}, and a step of {h} "
         "along each, either way, raises the loss by {least} to {most}; predicted by the "
@@ -158,22 +155,18 @@ def _converse(value_and_grad: ValueAndGrad) -> Finding:
     )
 
 
-def _loss(theta: Parameters, convex: Convex) -> Callable[[Array], float]:
-    return lambda x: float(sigmoid_network.loss(parameters_of(x, theta), convex.X, convex.Y))
-
-
 def _figure(frame: pd.DataFrame, lambda_mu: float) -> Figure:
     t, g = frame["iteration"].to_numpy(), frame["gradient_norm"].to_numpy()
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 3.6), layout="constrained")
         axes = figure.subplots()
         axes.semilogy(t, g, color=BLUE, lw=1.8)
-        late = t >= t[-1] / 3
-        parallel = 20 * g[-1] * (1 - lambda_mu) ** (t[late] - t[-1])
-        axes.semilogy(t[late], parallel, color=GREY, lw=1.2, ls="--")
-        middle = int(0.55 * t[-1])
-        axes.text(middle, 60 * g[-1] * (1 - lambda_mu) ** (middle - t[-1]),
-                  r"$\propto(1-\lambda\mu)^t$, $\mu$ the least eigenvalue at the minimum",
+        rise = (t - t[-1]) * np.log1p(-lambda_mu)
+        late = (t >= t[-1] / 3) & (rise < 15)
+        axes.semilogy(t[late], 20 * g[-1] * np.exp(rise[late]), color=GREY, lw=1.2, ls="--")
+        middle = int(np.mean(t[late]))
+        axes.text(middle, 60 * g[-1] * np.exp(rise[middle]),
+                  "$\\propto(1-\\lambda\\mu)^t$, $\\mu$ the least\neigenvalue at the minimum",
                   color=GREY, fontsize=9)  # fmt: skip
         axes.text(0.3 * t[-1], g[int(0.3 * t[-1])] / 30, "gradient norm", color=BLUE, ha="right")
         axes.axhline(TOLERANCE, color=GREY, lw=0.8)

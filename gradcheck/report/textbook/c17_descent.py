@@ -45,6 +45,7 @@ from gradcheck.report.textbook.landscape import (
     down_from_saddle,
     eigensystem,
     parameters_of,
+    rises_around,
     saddle,
     saddle_rounding,
     tumours,
@@ -65,6 +66,7 @@ Contribution = Callable[[Parameters, float], Parameters]
 
 TOLERANCE = 1e-8
 ITERATIONS = 3000
+H = 2.0**-7
 SMALL_RATE, SMALL_STEPS = 0.1, 40
 TOGETHER_RATES = 2.0 ** -np.arange(7, 14)
 ALONE_RATES = 2.0 ** -np.arange(4, 11)
@@ -102,7 +104,8 @@ def measure(
 
 
 def _convex(value_and_grad: ValueAndGrad) -> Finding:
-    X, Y, start = tumours()
+    convex = tumours()
+    X, Y, start = convex
     theta, record = gradient_descent(
         lambda p: value_and_grad(p, X, Y),
         start,
@@ -111,15 +114,17 @@ def _convex(value_and_grad: ValueAndGrad) -> Finding:
         tolerance=TOLERANCE,
     )
     least = float(eigensystem(theta, X)[0][0])
+    around, _ = rises_around(theta, convex, H)
     rounding = 2 * (len(X) + 20) * U * record.losses[0]
     rises = int(np.sum(~(np.diff(record.losses) <= rounding)))
     return Finding(
         "logistic regression on three features of breast cancer, lambda = 1/L: the loss goes from "
         "{first} to {last} in {iterations} steps, of which {rises} raise it by more than rounding, "
-        "to a gradient norm of {norm}; the least eigenvalue of the Hessian there is {least}: a "
-        "minimum, and as the loss is convex the only one",
-        record.converged and rises == 0 and least > 0 and record.losses[-1] < record.losses[0],
-        {},
+        "to a gradient norm of {norm}; the least eigenvalue of the Hessian there is {least}, and "
+        "{h} away, either way along each eigenvector, the loss is higher by {higher} or more: a "
+        "minimum, and as the loss is strictly convex the only one",
+        record.converged and rises == 0 and least > 0 and bool(np.all(around > rounding)),
+        {"h": H},
         {
             "first": record.losses[0],
             "last": record.losses[-1],
@@ -127,6 +132,7 @@ def _convex(value_and_grad: ValueAndGrad) -> Finding:
             "rises": rises,
             "norm": record.gradient_norms[-1],
             "least": least,
+            "higher": float(np.min(around)),
         },
     )
 

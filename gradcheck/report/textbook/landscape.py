@@ -23,6 +23,7 @@ with w and v the singular vectors of mean((p - Y) x^T) to its largest singular v
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +72,23 @@ def eigensystem(parameters: Parameters, X: Array) -> tuple[Array, Array]:
     p = sigmoid_network.forward(parameters, X)
     found = np.linalg.eigh(Z.T @ (p * (1 - p) * Z) / len(X))
     return found.eigenvalues, found.eigenvectors
+
+
+def rises_around(parameters: Parameters, convex: Convex, h: float) -> tuple[Array, Array]:
+    """Return by how much the convex loss rises h away, either way along every eigenvector v_i.
+
+    Returns:
+        What was found, and h^2 mu_i / 2, which it is beside a minimum but for the third order.
+    """
+    mu, v = eigensystem(parameters, convex.X)
+    x, J = vector(parameters), convex_loss(parameters, convex)
+    here, ways = J(x), [sign * h * v_i for v_i in v.T for sign in (-1, 1)]
+    return np.array([J(x + way) - here for way in ways]), np.repeat(h**2 * mu / 2, 2)
+
+
+def convex_loss(like: Parameters, convex: Convex) -> Callable[[Array], float]:
+    """Return the convex loss as a function of one vector."""
+    return lambda x: float(sigmoid_network.loss(parameters_of(x, like), convex.X, convex.Y))
 
 
 def third_derivative_bound(X: Array) -> float:

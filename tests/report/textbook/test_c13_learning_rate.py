@@ -27,14 +27,6 @@ def slightly_long(*args, learning_rate, **keywords):
     return gradient_descent(*args, learning_rate=1.001 * learning_rate, **keywords)
 
 
-def uphill(value_and_grad, *args, **keywords):
-    def turned(parameters):
-        C, gradient = value_and_grad(parameters)
-        return C, [(-dW, -db) for dW, db in gradient]
-
-    return gradient_descent(turned, *args, **keywords)
-
-
 def test_the_claim_is_refined():
     evidence = measure(Settings())
     assert ruling(CLAIM, evidence) == REFINED
@@ -50,7 +42,6 @@ def test_the_claim_is_refined():
         (rooted, [True, False, False, False]),
         (careful, [True, False, False, False]),
         (slightly_long, [True, False, True, False]),
-        (uphill, [False, False, False, False]),
     ],
 )
 def test_what_another_use_of_lambda_breaks(descend, expected):
