@@ -288,8 +288,12 @@ def default_resolution(structure: Structure) -> float:
     return DEFAULT_RESOLUTION[min(smallest, 8)]
 
 
-def check_options(noise: float | None, budget: int | None, resolution: float | None) -> None:
+def check_options(
+    noise: float | None, budget: int | None, resolution: float | None, seed: int
+) -> None:
     """Raise ValueError for a number out of its range."""
+    if not seed >= 0:
+        raise ValueError(f"seed={seed!r} must be a whole number, at least 0")
     if noise is not None and not (isfinite(noise) and noise > 0):
         raise ValueError(f"noise={noise!r} must be a finite number above 0")
     if budget is not None and not budget >= 1:

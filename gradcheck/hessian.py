@@ -31,6 +31,7 @@ from gradcheck.examine import (
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import UNDERESTIMATE
 from gradcheck.outputs import Columns, Outputs
+from gradcheck.splitmix64 import Stream
 from gradcheck.structure import Leaf, Structure, copy_of, leaves_of, structure_of
 from gradcheck.verdict import Comparison, Outcome, beside_their_row, compare
 
@@ -84,7 +85,7 @@ def check_hessian_vector_product(
     >>> [d.name for d in wrong.discrepancies]
     ['(H v) at x[1]']
     """
-    check_options(noise, budget, resolution)
+    check_options(noise, budget, resolution, seed)
     structure = structure_of(x)
     direction = _direction(structure, v)
     layout = Layout("product(x, v)", "the product at", structure)
@@ -99,7 +100,7 @@ def check_hessian_vector_product(
     columns = Columns(along, ray.start, _split(names), noise, budget, asked, seed, test.notes)
 
     def witness(g: FloatArray) -> Comparison:
-        rounding = ray.rounding_noise(np.random.default_rng(seed))
+        rounding = ray.rounding_noise(Stream(seed, "check"))
         estimate = columns.estimate(ray.unit * g[:, None], rounding)
         estimate.value, estimate.bound = estimate.value / ray.unit, estimate.bound / ray.unit
         return beside_their_row(compare(names, g, estimate, resolution=asked), 1)
@@ -133,7 +134,7 @@ class _Ray:
     def __call__(self, t: FloatArray) -> FloatArray:
         return self._gradient_at(self._x + t[0] * self._w)
 
-    def rounding_noise(self, generator: np.random.Generator) -> FloatArray:
+    def rounding_noise(self, stream: Stream) -> FloatArray:
         """Return what rounding x + t w does to each coordinate of the gradient.
 
         Rounding moves x_j by r_j, |r_j| <= ulp(x_j) / 2, where v_j is not 0. Its effect
@@ -145,7 +146,7 @@ class _Ray:
         here = self._gradient_at(self._x)
         squares = np.zeros(len(here))
         for _ in range(ROUNDINGS):
-            signs = generator.choice([-1.0, 1.0], len(ulps))
+            signs = stream.signs(len(ulps))
             squares += (self._gradient_at(self._x + signs * ulps) - here).astype(float) ** 2
         rms = np.sqrt(squares / ROUNDINGS)
         return UNDERESTIMATE * np.nan_to_num(rms, nan=np.inf, posinf=np.inf) / 2

@@ -72,7 +72,7 @@ def check_jacobian(
     >>> [d.name for d in wrong.discrepancies]
     ['F[0] by x[1]', 'F[1] by x[0]']
     """
-    check_options(noise, budget, resolution)
+    check_options(noise, budget, resolution, seed)
     outputs = Outputs("F", F, budget)
     lines = Lines(outputs.count, x)
     structure, shape = lines.structure, outputs.shape

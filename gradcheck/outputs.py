@@ -17,6 +17,7 @@ from gradcheck.examine import DefectError, FloatArray, differentiate
 from gradcheck.oracles.finite_difference import Estimate
 from gradcheck.oracles.lines import BudgetSpentError, IntArray, Lines
 from gradcheck.oracles.noise import STANDARD_DEVIATIONS, Noise, estimate_noise, given_noise
+from gradcheck.splitmix64 import Stream
 from gradcheck.structure import Structure, leaves_of
 from gradcheck.verdict import Reason
 
@@ -143,7 +144,7 @@ class Columns:
         return estimate
 
     def _noise(self, lines: Lines, rounding: float) -> Noise:
-        eps = estimate_noise(lines, np.random.default_rng(self.seed))  # the same points for all
+        eps = estimate_noise(lines, Stream(self.seed, "check"))  # the same points for all
         if self.noise is not None:
             eps = given_noise(self.noise, eps)
         return replace(
@@ -155,7 +156,7 @@ class Columns:
         order = np.arange(n)
         size = MEMORY // (POINTS * (KEY + 8 * max(len(self.rows), 1)))
         if self.budget is not None:
-            order = np.random.default_rng(self.seed).permutation(n)
+            order = Stream(self.seed, "check").permutation(n)
             size = BUDGET_BLOCK
         for start in range(0, n, max(size, 1)):
             yield order[start : start + max(size, 1)]

@@ -82,6 +82,10 @@ class Stream:
         k = self.words(_size(shape)) >> S41
         return (k.astype(np.float64) * 2.0**-23).reshape(shape)
 
+    def signs(self, shape: Shape) -> Floats:
+        """Return -1.0 or 1.0, each as likely."""
+        return 1.0 - 2.0 * self.integers(0, 2, shape).astype(np.float64)
+
     def normal(self, shape: Shape) -> Floats:
         """Return approximately normal numbers k 2^-16, exact in float32.
 

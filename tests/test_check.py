@@ -287,6 +287,7 @@ def test_assert_gradient_does_not_let_the_undecided_pass():
         ({"method": "magic"}, "method='magic' is not one of auto, every-coordinate"),
         ({"noise": 0.0}, "noise=0.0 must be"),
         ({"noise": float("nan")}, "noise=nan must be"),
+        ({"seed": -1}, "seed=-1 must be a whole number"),
         ({"budget": 0}, "budget=0 must be at least 1"),
         ({"resolution": 1.0}, "resolution=1.0 must be between"),
         ({"resolution": float("nan")}, "resolution=nan must be between"),

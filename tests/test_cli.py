@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from gradcheck.case import parse, write_case
 from gradcheck.engines import registry
 from gradcheck.report import claims, run
 from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.claim import Evidence
+from gradcheck.report.textbook.registry import TEXTBOOK
 
 ROOT = Path(__file__).resolve().parent.parent
-TOKEN = "gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0"  # noqa: S105 - a case
+TOKEN = "gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0"
 STATIONARY = "gc1:2-1:cross_entropy:mean:m2:float64:w1:stationary:half:s0"
 
 ENGINES = """
@@ -152,6 +155,28 @@ def test_the_code_of_a_report_is_that_of_its_claims(
     assert cli.main(["report", "--out", str(tmp_path), *options]) == report_code
     command = " ".join(["python -m gradcheck report", *options])
     assert asked == [(Settings(**settings), command)]
+
+
+def test_one_claim_is_printed_and_nothing_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report", "--claim", "c10"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("C10: The circuit f = (x + y) z")
+    assert "\nrefined: " in said
+    assert "f = -12" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refuted_claim_is_exit_code_1(monkeypatch, capsys):
+    broken = replace(TEXTBOOK["C10"], measure=lambda _: Evidence(()))
+    monkeypatch.setitem(TEXTBOOK, "C10", broken)
+    assert cli.main(["report", "--claim", "C10"]) == 1
+    assert "refuted" in capsys.readouterr().out
+
+
+def test_an_unknown_claim_is_exit_code_2(capsys):
+    assert cli.main(["report", "--claim", "C99"]) == 2
+    assert "C99 is not one of C1, C2" in capsys.readouterr().err
 
 
 def in_a_new_process(program):

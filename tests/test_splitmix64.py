@@ -143,3 +143,9 @@ def test_values_are_pinned():
     assert stream.uniform(2).tolist() == [0.8237500190734863, 0.5738328695297241]
     assert stream.integers(-3, 4, 8).tolist() == [3, 1, -3, -1, 2, 2, -3, -3]
     assert stream.permutation(6).tolist() == [0, 5, 1, 3, 2, 4]
+
+
+def test_signs_are_minus_one_and_one_about_equally_often():
+    signs = Stream(3, "signs").signs(10_000)
+    assert set(signs.tolist()) == {-1.0, 1.0}
+    assert abs(signs.sum()) < 5 * 100  # five standard deviations

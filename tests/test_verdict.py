@@ -184,7 +184,7 @@ def test_verdict_holds_no_number_but_the_stated_power_requirements():
     numbers = {n.value for n in ast.walk(tree)
                if isinstance(n, ast.Constant) and isinstance(n.value, int | float)
                and not isinstance(n.value, bool)}  # fmt: skip
-    formulas = {0, 1, 2, 10, 0.0}  # 2: u = eps/2 and the centre of an interval; 10 rows are shown
+    formulas = {0, 1, 2, 10}  # 2: u = eps/2 and the centre of an interval; 10 rows are shown
     kinds = {int(kind) for kind in Kind}
     powers = set(DEFAULT_RESOLUTION) | set(DEFAULT_RESOLUTION.values())
     assert numbers <= formulas | kinds | powers

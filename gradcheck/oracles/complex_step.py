@@ -55,6 +55,7 @@ from gradcheck.oracles.noise import (
     estimate_noise,
     line_noise,
 )
+from gradcheck.splitmix64 import Stream
 from gradcheck.structure import Leaf, copy_of, structure_of
 
 H = 2.0**-100
@@ -155,7 +156,7 @@ class ComplexLines:
 
 def complex_step(
     lines: ComplexLines,
-    generator: np.random.Generator,
+    stream: Stream,
     *,
     coordinates: IntArray | None = None,
     progress: Callable[[int], None] | None = None,
@@ -164,7 +165,7 @@ def complex_step(
 
     Args:
         lines: the black box at x.
-        generator: draws the directions of the probe and of the noise estimates.
+        stream: draws the directions of the probe and of the noise estimates.
         coordinates: which, in the order they are to be evaluated; default: all.
         progress: called with 1 after every coordinate.
 
@@ -180,16 +181,16 @@ def complex_step(
         InputChangedError: f writes to its argument.
 
     >>> lines = ComplexLines(lambda x: np.sum(np.sin(x)), np.array([0.0, 1.0]))
-    >>> complex_step(lines, np.random.default_rng(0)).value
+    >>> complex_step(lines, Stream(0, "probe")).value
     array([1.        , 0.54030231])
     >>> lines = ComplexLines(lambda x: np.sum(np.abs(x) ** 2), np.array([0.5, 1.0]))
-    >>> complex_step(lines, np.random.default_rng(0))  # doctest: +ELLIPSIS
+    >>> complex_step(lines, Stream(0, "probe"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     gradcheck.oracles.complex_step.NotAnalyticError: f(x + i h v) is float64, not complex; ...
     """
-    probe(lines, generator)
+    probe(lines, stream)
     wanted = np.arange(lines.size) if coordinates is None else coordinates
-    noise = _noise_of_derivatives(lines, generator, wanted)
+    noise = _noise_of_derivatives(lines, stream, wanted)
     estimate = Estimate.empty(lines.size)
     try:
         for j in wanted.tolist():
@@ -212,7 +213,7 @@ def complex_step(
     return estimate
 
 
-def probe(lines: ComplexLines, generator: np.random.Generator) -> None:
+def probe(lines: ComplexLines, stream: Stream) -> None:
     """Compare the complex step with a real difference along a random direction.
 
     Raises:
@@ -221,11 +222,11 @@ def probe(lines: ComplexLines, generator: np.random.Generator) -> None:
         BudgetSpentError: the budget of `lines` is too small.
     """
     x = lines.real.origin
-    signs = generator.choice([-1.0, 1.0], lines.size)
-    v = _scales(lines) * generator.uniform(0.5, 1.0, lines.size) * signs
-    slope = _compare(lines, x, v, generator)
+    signs = stream.signs(lines.size)
+    v = _scales(lines) * (0.5 + stream.uniform(lines.size) / 2) * signs
+    slope = _compare(lines, x, v, stream)
     if slope == 0:  # x is stationary along v, or the imaginary part is lost: nearby they differ
-        slope = _compare(lines, x + NEARBY * v, v, generator)
+        slope = _compare(lines, x + NEARBY * v, v, stream)
     if slope == 0:
         raise NotAnalyticError(
             "the imaginary part of f(x + i h v) is 0 for a random direction v, at x and nearby: f "
@@ -233,13 +234,11 @@ def probe(lines: ComplexLines, generator: np.random.Generator) -> None:
         )
 
 
-def _compare(
-    lines: ComplexLines, x: FloatArray, v: FloatArray, generator: np.random.Generator
-) -> float:
+def _compare(lines: ComplexLines, x: FloatArray, v: FloatArray, stream: Stream) -> float:
     """Return Im f(x + i h v) / h, after comparing it with a difference along v."""
     slope = _first_slope(lines, x, v)
     line = Lines(lambda t: lines.real.along(x, v, t - 1.0)[0], np.ones(1))
-    difference = finite_difference(line, estimate_noise(line, generator))
+    difference = finite_difference(line, estimate_noise(line, stream))
     status = Status(difference.status[0])
     if status == Status.NOT_EVALUATED:
         raise BudgetSpentError
@@ -268,15 +267,15 @@ def _first_slope(lines: ComplexLines, x: FloatArray, v: FloatArray) -> float:
 
 
 def _noise_of_derivatives(
-    lines: ComplexLines, generator: np.random.Generator, wanted: IntArray
+    lines: ComplexLines, stream: Stream, wanted: IntArray
 ) -> dict[Leaf, float]:
     """Estimate sigma for every array that holds one of the coordinates."""
     noise = {}
     for leaf in lines.structure.leaves:
         if np.any((wanted >= leaf.start) & (wanted < leaf.stop)):
             v = np.zeros(lines.size)
-            v[leaf.start : leaf.stop] = generator.choice([-1.0, 1.0], leaf.size)
-            noise[leaf] = line_noise(lines.real, generator, lines.slopes(v))
+            v[leaf.start : leaf.stop] = stream.signs(leaf.size)
+            noise[leaf] = line_noise(lines.real, stream, lines.slopes(v))
     return noise
 
 

@@ -29,6 +29,7 @@ from math import factorial
 import numpy as np
 
 from gradcheck.oracles.lines import FloatArray, Lines
+from gradcheck.splitmix64 import Stream
 
 SAMPLES = 7
 """m + 1; Moré and Wild 2011, section 5, advise 6 to 8."""
@@ -108,13 +109,13 @@ def table_noise(samples: FloatArray) -> tuple[float, str]:
     return max(sigmas[-3:]), "varies"
 
 
-def estimate_noise(lines: Lines, generator: np.random.Generator) -> Noise:
+def estimate_noise(lines: Lines, stream: Stream) -> Noise:
     """Estimate the noise of f at x, never below the rounding of f(x) itself."""
     before = lines.forward_passes
-    estimate = max(line_noise(lines, generator, lines.along) for _ in range(DIRECTIONS))
+    estimate = max(line_noise(lines, stream, lines.along) for _ in range(DIRECTIONS))
     floor = lines.unit_roundoff * abs(float(lines.value)) + lines.tiny
     level = UNDERESTIMATE * max(estimate, floor)
-    growing = max(lines.unit_roundoff, _relative_noise_away(lines, generator))
+    growing = max(lines.unit_roundoff, _relative_noise_away(lines, stream))
     spent = lines.forward_passes - before
     return Noise(level, STANDARD_DEVIATIONS * level, growing, spent)
 
@@ -126,7 +127,7 @@ def given_noise(noise: float, estimate: Noise) -> Noise:
 
 def line_noise(
     lines: Lines,
-    generator: np.random.Generator,
+    stream: Stream,
     sample: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
     at: FloatArray | None = None,
 ) -> float:
@@ -134,7 +135,7 @@ def line_noise(
 
     Args:
         lines: says what x is.
-        generator: draws the line.
+        stream: draws the line.
         sample: the function's values at origin + t direction, given origin, direction and ts.
         at: the point that the line goes through; default: x.
     """
@@ -142,7 +143,7 @@ def line_noise(
     steps = np.arange(SAMPLES, dtype=float) - SAMPLES // 2
     spacing = 2.0**6
     for attempt in range(6):
-        origin, direction = _exact_line(lines, generator, spacing, at)
+        origin, direction = _exact_line(lines, stream, spacing, at)
         samples = sample(origin, direction, steps)
         if not np.all(np.isfinite(samples)):
             return 0.0
@@ -155,20 +156,20 @@ def line_noise(
     return 0.0
 
 
-def _relative_noise_away(lines: Lines, generator: np.random.Generator) -> float:
+def _relative_noise_away(lines: Lines, stream: Stream) -> float:
     """Return the noise over |f| away from x, if f is much smaller at x itself; else 0.
 
     Where terms cancel at x, as in (a - y)^2 with a = y, f(x) says nothing of their rounding.
     """
-    away = lines.origin + AWAY * _scales(lines) * generator.choice([-1.0, 1.0], lines.size)
+    away = lines.origin + AWAY * _scales(lines) * stream.signs(lines.size)
     size = abs(float(lines.along(away, away, np.zeros(1))[0]))
     if not 2 * abs(float(lines.value)) < size < np.inf:
         return 0.0
-    return line_noise(lines, generator, lines.along, away) / size
+    return line_noise(lines, stream, lines.along, away) / size
 
 
 def _exact_line(
-    lines: Lines, generator: np.random.Generator, spacing: float, x: FloatArray
+    lines: Lines, stream: Stream, spacing: float, x: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return x0 near x and d of 1 to 2 times `spacing` ulps, with x0 + k d exact for small k.
 
@@ -177,9 +178,9 @@ def _exact_line(
     """
     unit = 2 * lines.machine_epsilon * 2.0 ** np.floor(np.log2(_scales(lines)))
     half = max(spacing / 2, 1.0)
-    odd = 2 * np.floor(half * (1 + generator.random(lines.size)) / 2) + 1
+    odd = 2 * np.floor(half * (1 + stream.uniform(lines.size)) / 2) + 1
     origin = np.round(x / unit) * unit
-    return origin, unit * odd * generator.choice([-1.0, 1.0], lines.size)
+    return origin, unit * odd * stream.signs(lines.size)
 
 
 def _scales(lines: Lines) -> FloatArray:

@@ -35,6 +35,7 @@ from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
 from gradcheck.report.truth import cauchy_derivatives, complex_step
+from gradcheck.splitmix64 import Stream
 from reference_models import sigmoid_network
 
 STEPS = 2.0 ** np.concatenate(
@@ -55,7 +56,7 @@ def measure(settings: Settings) -> Section:
     start = time.perf_counter()
     problem = parse(settings.curve_token).problem()
     lines = loss_along_axes(problem)
-    noise = estimate_noise(lines, np.random.default_rng(settings.seed))
+    noise = estimate_noise(lines, Stream(settings.seed, "noise"))
     coordinates = _spread(lines.size, settings.curve_coordinates)
     truth = complex_step(problem, coordinates.tolist())
     derivatives = cauchy_derivatives(problem, coordinates.tolist(), range(2, 12), radius=RADIUS)

@@ -13,13 +13,14 @@ from gradcheck.oracles.finite_difference import (
 from gradcheck.oracles.lines import InputChangedError, Lines
 from gradcheck.oracles.noise import Noise, estimate_noise, given_noise
 from gradcheck.oracles.stencils import CENTRAL_2, CENTRAL_4, CENTRAL_8, FORWARD, STENCILS
+from gradcheck.splitmix64 import Stream
 from reference_models import sigmoid_network
 
 every_stencil = pytest.mark.parametrize("stencil", STENCILS, ids=lambda s: s.name)
 
 
 def noise_of(lines, seed=0):
-    return estimate_noise(lines, np.random.default_rng(seed))
+    return estimate_noise(lines, Stream(seed, "test"))
 
 
 def differentiate(f, x, **options):

@@ -8,6 +8,7 @@ from gradcheck.oracles.kinks import slope_jumps
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import estimate_noise
 from gradcheck.oracles.points import AxisPoints
+from gradcheck.splitmix64 import Stream
 
 DTYPES = [np.float64, np.float32]
 
@@ -15,7 +16,7 @@ DTYPES = [np.float64, np.float32]
 def differentiate(f, x, dtype=float):
     """Estimate the derivative of a function of one number; the estimate of one coordinate."""
     lines = Lines(lambda v: f(v[0]), np.array([x], dtype=dtype))
-    return finite_difference(lines, estimate_noise(lines, np.random.default_rng(0)))
+    return finite_difference(lines, estimate_noise(lines, Stream(0, "test")))
 
 
 def relu(x):
@@ -133,7 +134,7 @@ def test_a_step_beside_x_does_no_harm(d):
 def test_a_jump_that_cannot_be_told_from_noise_is_inside_the_bound_of_a_second_opinion():
     for jump in np.logspace(-14, -4, 21):
         lines = Lines(lambda v, J=jump: J * np.abs(v[0]) + np.sin(v[0] + 1), np.zeros(1))
-        noise = estimate_noise(lines, np.random.default_rng(0))
+        noise = estimate_noise(lines, Stream(0, "test"))
         estimate = finite_difference(lines, noise)
         if estimate.status[0] == Status.RESOLVED:
             opinions = second_opinions(lines, noise, np.array([0]), estimate.step)
@@ -151,13 +152,13 @@ def test_kinks_are_found_by_coordinate():
         return np.sum(np.abs(x[:2])) + np.sum(np.sin(x))
 
     lines = Lines(f, x)
-    estimate = finite_difference(lines, estimate_noise(lines, np.random.default_rng(0)))
+    estimate = finite_difference(lines, estimate_noise(lines, Stream(0, "test")))
     np.testing.assert_array_equal(estimate.status == Status.KINK, [True, False, False, False])
 
 
 def test_looking_for_kinks_by_hand():
     lines = Lines(lambda v: np.abs(v[0]) + np.abs(v[1] - 2.0**-12), np.zeros(2))
-    noise = estimate_noise(lines, np.random.default_rng(0))
+    noise = estimate_noise(lines, Stream(0, "test"))
     found = slope_jumps(AxisPoints(lines, np.arange(2)), np.array([-4, -4]), noise)
     np.testing.assert_allclose(found.established, [2.0, 0.0], rtol=1e-9)
     assert found.lost_at[0] == -4

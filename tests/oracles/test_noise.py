@@ -15,9 +15,14 @@ from gradcheck.oracles.noise import (
     line_noise,
     table_noise,
 )
+from gradcheck.splitmix64 import Stream
 from reference_models import sigmoid_network
 
 T = np.arange(7.0) - 3
+
+
+def stream(seed=0):
+    return Stream(seed, "test")
 
 
 def generator(seed=0):
@@ -74,16 +79,16 @@ def noisy(sigma, seed=3):
 @pytest.mark.parametrize("sigma", [1e-10, 1e-6, 1e-2])
 def test_the_noise_of_a_function_is_bounded_but_not_by_much(sigma):
     for seed in range(20):
-        noise = estimate_noise(Lines(noisy(sigma, seed), np.linspace(0.1, 1.0, 5)), generator(seed))
+        noise = estimate_noise(Lines(noisy(sigma, seed), np.linspace(0.1, 1.0, 5)), stream(seed))
         assert sigma < noise.bound < 10 * STANDARD_DEVIATIONS * UNDERESTIMATE * sigma
         assert noise.level < noise.bound
 
 
 def test_the_estimate_never_falls_below_the_rounding_of_f():
     u = 2.0**-53
-    noise = estimate_noise(Lines(lambda _: 2.5, np.ones(3)), generator())
+    noise = estimate_noise(Lines(lambda _: 2.5, np.ones(3)), stream())
     assert noise.level == UNDERESTIMATE * (2.5 * u + np.finfo(float).tiny)
-    assert estimate_noise(Lines(lambda _: 0.0, np.ones(3)), generator()).bound > 0
+    assert estimate_noise(Lines(lambda _: 0.0, np.ones(3)), stream()).bound > 0
 
 
 def test_single_precision_inside_is_seen():
@@ -91,16 +96,16 @@ def test_single_precision_inside_is_seen():
         return float(np.sum(np.sin(x.astype(np.float32)) + np.float32(1)))
 
     x = np.linspace(0.1, 1.0, 20)
-    double = estimate_noise(Lines(lambda x: np.sum(np.sin(x) + 1), x), generator())
+    double = estimate_noise(Lines(lambda x: np.sum(np.sin(x) + 1), x), stream())
     assert double.bound < 1e-12
-    assert estimate_noise(Lines(f, x), generator()).bound > 1e-7
+    assert estimate_noise(Lines(f, x), stream()).bound > 1e-7
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rounding_that_only_odd_bits_bring_about_is_seen(dtype):
     """sum(x) of numbers with trailing zeros is exact; of the numbers around them it is not."""
     x = np.array([200, 29, 25, 61], dtype=dtype)
-    noise = estimate_noise(Lines(lambda x: np.exp(-np.sum(x, dtype=dtype)), x), generator())
+    noise = estimate_noise(Lines(lambda x: np.exp(-np.sum(x, dtype=dtype)), x), stream())
     f = np.exp(-315.0) if dtype is np.float64 else np.exp(np.float32(-315))
     assert noise.bound >= 315 * np.finfo(dtype).eps / 2 * f
 
@@ -110,27 +115,27 @@ def test_arrays_of_different_scales_are_each_moved_by_their_own_ulps():
         return np.sin(1e12 * p["small"][0]) + np.sin(1e-12 * p["large"][0])
 
     x = {"small": np.array([1e-12]), "large": np.array([1e12])}
-    assert estimate_noise(Lines(f, x), generator()).bound < 1e-13
+    assert estimate_noise(Lines(f, x), stream()).bound < 1e-13
 
 
 def test_passes_are_counted():
     calls = []
     lines = Lines(lambda x: calls.append(1) or float(np.sum(np.sin(x))), np.ones(4))
-    noise = estimate_noise(lines, generator())
+    noise = estimate_noise(lines, stream())
     assert noise.forward_passes == len(calls) - 1 == lines.forward_passes - 1
 
 
 def test_the_point_is_put_back():
     x = np.array([-0.0, 1.5, 1e-300])
     lines = Lines(lambda x: np.sum(np.cos(x)), x)
-    estimate_noise(lines, generator())
+    estimate_noise(lines, stream())
     assert lines.changed_leaf() is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_function_that_is_not_finite_nearby_keeps_the_floor(value):
     lines = Lines(lambda x: 1.0 if x[0] == 1 else value, np.ones(1))
-    assert 0 < estimate_noise(lines, generator()).bound < 1e-13
+    assert 0 < estimate_noise(lines, stream()).bound < 1e-13
 
 
 def test_a_table_never_moves_x_far():
@@ -141,7 +146,7 @@ def test_a_table_never_moves_x_far():
         return 1.0
 
     for dtype in (np.float32, np.float64):
-        estimate_noise(Lines(f, np.ones(1, dtype)), generator())
+        estimate_noise(Lines(f, np.ones(1, dtype)), stream())
     assert 1 - 2.0**-5 < min(seen) < 1 < max(seen) < 1 + 2.0**-5
 
 
@@ -153,7 +158,7 @@ def test_rounding_of_terms_that_cancel_at_x_alone_is_seen():
 
     x = np.array([0.4, -1.3, 2.2])
     y = 1 / (1 + np.exp(-x))
-    noise = estimate_noise(Lines(f, x), generator())
+    noise = estimate_noise(Lines(f, x), stream())
     assert noise.unit_roundoff > 100 * 2.0**-53
     for seed in range(20):
         moved = x * (1 + 1e-3 * generator(seed).standard_normal(3))
@@ -162,14 +167,14 @@ def test_rounding_of_terms_that_cancel_at_x_alone_is_seen():
 
 
 def test_noise_grows_with_f():
-    noise = estimate_noise(Lines(lambda x: x[0] ** 2, np.array([1.0])), generator())
+    noise = estimate_noise(Lines(lambda x: x[0] ** 2, np.array([1.0])), stream())
     assert noise.bound_at(np.array([0.0])) == noise.bound
     assert noise.bound_at(np.array([1e6])) >= 1e6 * 2.0**-53
     assert noise.level_at(np.array([1e6])) >= 1e6 * 2.0**-53
 
 
 def test_noise_given_by_the_caller_is_the_bound_and_limits_the_level():
-    estimate = estimate_noise(Lines(noisy(1e-6), np.ones(3)), generator())
+    estimate = estimate_noise(Lines(noisy(1e-6), np.ones(3)), stream())
     assert given_noise(1e-3, estimate) == replace(estimate, bound=1e-3)
     assert given_noise(1e-12, estimate).level == given_noise(1e-12, estimate).bound == 1e-12
 
@@ -181,7 +186,7 @@ def test_the_noise_of_any_function_along_a_line():
     def sample(origin, direction, steps):
         return np.array([origin @ origin + 1e-3 * random.standard_normal() for _ in steps])
 
-    assert 1e-4 < line_noise(lines, generator(), sample) < 1e-2
+    assert 1e-4 < line_noise(lines, stream(), sample) < 1e-2
 
 
 # --- coverage --------------------------------------------------------------------------------
@@ -202,7 +207,7 @@ def errors_over_bounds(count, seed, shrink=1.0):
             return sigmoid_network.loss(pairs, at.inputs, at.targets, **options)
 
         lines = Lines(lambda p, at=problem, loss=loss: loss(p, at), problem.parameters)
-        noise = estimate_noise(lines, generator())
+        noise = estimate_noise(lines, stream())
         random = generator(case.seed)
         for size in (1e-4, 1e-3, 1e-2):
             p = {

@@ -8,8 +8,6 @@ roundings are those counted in test_activations; numpy's exp, log, power and tan
 within two units in the last place (4 u). An operation that underflows may err by eta more.
 """
 
-# ruff: noqa: ARG005 - every row takes the same arguments, whether it needs them or not
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The three ways through a circuit."""
 
-# ruff: noqa: ARG005 - a rule takes g, f and the inputs, whether it needs them or not
-
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction

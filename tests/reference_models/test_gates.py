@@ -9,8 +9,6 @@ to be within 40 roundings (test_activations counts them), a power x ** n within 
 it may be exp(n log x).
 """
 
-# ruff: noqa: ARG005 - a rule takes g, f and the inputs, whether it needs them or not
-
 from dataclasses import replace
 
 import numpy as np

@@ -75,8 +75,8 @@ def measure(
             _single_neurons(count),
             _times(settings, by_paths, recursion),
         ),
-        frames={"paths": table},
-        figures={"paths": draw(table)},
+        frames={"c6_paths": table},
+        figures={"c6_paths": draw(table)},
     )
 
 
@@ -386,5 +386,5 @@ CLAIM = Claim(
     "n >= 2; with n = 1 there is one path, and memory saves a single derivative nothing",
     source="Nielsen 2015, chapter 2; Griewank and Walther 2008, chapter 3",
     measure=measure,
-    look="figures/paths.svg",
+    look="figures/c6_paths.svg",
 )

@@ -28,6 +28,7 @@ from gradcheck.oracles.stencils import CENTRAL_2, FORWARD, Stencil
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.splitmix64 import Stream
 
 NETWORKS = ((30, 1), (7, 5, 6, 3), (20, 30, 10, 1))
 BATCH = 16
@@ -115,7 +116,7 @@ def _run(
     D = differences(lines, h, stencil=stencil)
     passes = loss.cost.forward_passes
     others = Lines(network.loss, network.parameters)
-    noise = estimate_noise(others, np.random.default_rng(seed))
+    noise = estimate_noise(others, Stream(seed, "noise"))
     truncation = np.abs(difference_quotients(others, 2 * h, stencil=stencil) - D)
     bound = float(stencil.noise_constant) * noise.bound / h + 2 * truncation
     g = np.concatenate([a.reshape(-1) for a in gradient(network, network.parameters).values()])

@@ -56,7 +56,7 @@ class _Subject:
         self.gradient = np.concatenate(
             [array.reshape(-1) for array in gradient(self.network, parameters).values()]
         )
-        noise = estimate_noise(Lines(self.network.loss, parameters), np.random.default_rng(seed))
+        noise = estimate_noise(Lines(self.network.loss, parameters), Stream(seed, "noise"))
         arrays = iter(parameters.values())
         pairs = list(zip(arrays, arrays, strict=True))
         M = second_derivative_bounds(pairs, self.network.X)

@@ -97,8 +97,8 @@ def measure(settings: Settings, formulas: Formulas = FORMULAS) -> Evidence:
             _stays_finite(scans),
             _digits(scans),
         ),
-        frames={"logistic": pd.concat([scan.frame() for scan in scans], ignore_index=True)},
-        figures={"logistic": draw(scans)},
+        frames={"c14_logistic": pd.concat([scan.frame() for scan in scans], ignore_index=True)},
+        figures={"c14_logistic": draw(scans)},
     )
 
 
@@ -410,5 +410,5 @@ CLAIM = Claim(
     "roundoffs; its relative digits still go where p tends to y = 1, unless written -sigma(-z)",
     source="Goodfellow, Bengio and Courville 2016, sections 5.7.1 and 6.2.2",
     measure=measure,
-    look="figures/logistic.svg",
+    look="figures/c14_logistic.svg",
 )

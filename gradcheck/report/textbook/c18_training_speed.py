@@ -176,22 +176,22 @@ def _same_loss(
 
 def _parting(run: Training, X: Array, Y: Array, size: int, seed: int) -> float:
     """Return lambda sum_t |v_{t+1}| . B_t and the rounding of the two losses."""
-    generator = np.random.default_rng(seed)
-    total = 2 * _noise(run.end, X, Y, generator)
+    stream = Stream(seed, "noise")
+    total = 2 * _noise(run.end, X, Y, stream)
     v = _vector(sigmoid_network.value_and_grad(run.end, X, Y)[1])
     dealt = batches(len(X), size, seed=seed, epoch=0)
     for theta, rows in zip(reversed(run.thetas), reversed(dealt), strict=True):
         x, y = X[rows], Y[rows]
-        noise = _noise(theta, x, y, generator)
+        noise = _noise(theta, x, y, stream)
         B = forward_difference_bounds(second_derivative_bounds(theta, x), STEP, noise)
         total += RATE * float(np.abs(v) @ B)
         v = v - RATE * _hessian_times(theta, v, x, y)
     return total
 
 
-def _noise(theta: Gradient, X: Array, Y: Array, generator: np.random.Generator) -> float:
+def _noise(theta: Gradient, X: Array, Y: Array, stream: Stream) -> float:
     lines = Lines(lambda moved: sigmoid_network.loss(moved, X, Y), theta)
-    return estimate_noise(lines, generator).bound
+    return estimate_noise(lines, stream).bound
 
 
 def _hessian_times(theta: Gradient, v: Array, x: Array, y: Array) -> Array:

@@ -43,7 +43,7 @@ KINDS = {"single examples": 1, "mini-batches": 32, "whole set": None}
 """Kinds of training by their batch size; None is all examples."""
 EPOCHS = {"single examples": 4, "mini-batches": 20, "whole set": 60}
 RATES = {"breast cancer": 0.1, "digits": 0.5}
-NAME = "training"
+NAME = "c16_training"
 
 
 @dataclass(frozen=True, eq=False)

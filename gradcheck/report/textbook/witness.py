@@ -32,6 +32,7 @@ import numpy.typing as npt
 from gradcheck.oracles.finite_difference import Estimate, finite_difference
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import estimate_noise
+from gradcheck.splitmix64 import Stream
 from gradcheck.structure import structure_of
 from gradcheck.verdict import DEFAULT_RESOLUTION, Kind, Outcome, Verdict, compare, outcome_of
 from reference_models.activations import sigmoid
@@ -51,7 +52,7 @@ def differences(f: Callable[[Array], Any], x: Array, *, seed: int) -> tuple[Arra
     Where no step was found the bound is infinite.
     """
     lines = Lines(f, x)
-    estimate = finite_difference(lines, estimate_noise(lines, np.random.default_rng(seed)))
+    estimate = finite_difference(lines, estimate_noise(lines, Stream(seed, "noise")))
     bound = np.where(estimate.status == 0, estimate.bound, np.inf)
     return estimate.value.reshape(x.shape), bound.reshape(x.shape)
 

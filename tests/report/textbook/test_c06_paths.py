@@ -24,12 +24,12 @@ def test_the_contributions_of_all_paths_add_and_memory_saves(right):
 
 
 def test_the_table_has_a_row_for_every_depth_and_width(right):
-    table = right.frames["paths"]
+    table = right.frames["c6_paths"]
     assert len(table) == sum(map(len, DEPTHS.values())) + len(WIDTHS)
     assert np.all(
         table["by_paths"] == (table["depth"] + 1) * table["width"] ** (table["depth"] - 1)
     )
-    assert list(right.figures) == ["paths"]
+    assert list(right.figures) == ["c6_paths"]
 
 
 def test_one_path_left_out_refutes_it():

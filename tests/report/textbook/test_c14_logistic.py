@@ -28,7 +28,7 @@ def test_the_formulas_hold_and_the_factors_break_down(right):
 
 
 def test_the_table_holds_every_scan(right):
-    table = right.frames["logistic"]
+    table = right.frames["c14_logistic"]
     assert sorted(set(zip(table["dtype"], table["y"], strict=True))) == [
         ("float32", 0),
         ("float32", 1),
