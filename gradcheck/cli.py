@@ -8,14 +8,13 @@ a report is not what was committed; 2 usage; 3 the engine is unusable; 4 nothing
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-VERIFIED, WRONG, USAGE, ENGINE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
+from gradcheck.threads import one_thread_a_process
 
-THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+VERIFIED, WRONG, USAGE, ENGINE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 Say = Callable[[str], object]
 
@@ -40,9 +39,7 @@ def _prepare() -> None:
     """Let `py:` engines be found from here, and give linear algebra one thread a process."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    if "numpy" not in sys.modules:
-        for name in THREAD_SETTINGS:
-            os.environ.setdefault(name, "1")
+    one_thread_a_process()
 
 
 def _parser() -> argparse.ArgumentParser:

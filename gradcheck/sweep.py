@@ -6,11 +6,12 @@ own loss? An engine is named (`gradcheck.engines.registry`), so that worker proc
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+import signal
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from gradcheck.engines.registry import find
 from gradcheck.problem import Problem, gradient_as_dict
 from gradcheck.verdict import Kind, Outcome
 
-THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+T = TypeVar("T")
+
 CHUNK = 4
+"""Cases handed to a worker at once."""
 
 
 @dataclass(frozen=True)
@@ -95,27 +98,49 @@ def sweep(engine_name: str, tokens: Iterable[str], *, jobs: int = 1) -> Iterator
         tokens: the cases.
         jobs: worker processes; 1 works in this one.
     """
+    return for_each(engine_name, tokens, _result, jobs=jobs)
+
+
+def for_each(
+    engine_name: str,
+    tokens: Iterable[str],
+    examine: Callable[[str, str, Engine], T],
+    *,
+    jobs: int = 1,
+    find_engine: Callable[[str], Engine] = find,
+) -> Iterator[T]:
+    """Examine every case, in order, by as many processes as asked for.
+
+    Args:
+        engine_name: as `find_engine` takes it; every worker finds its own.
+        tokens: the cases.
+        examine: takes the engine's name, a token and the engine; a function of a module.
+        jobs: worker processes; 1 works in this one.
+        find_engine: finds the engine by its name.
+    """
     if jobs == 1:
-        engine = find(engine_name)
+        engine = find_engine(engine_name)
         for token in tokens:
-            yield _result(engine_name, token, engine)
+            yield examine(engine_name, token, engine)
         return
-    with ProcessPoolExecutor(jobs, initializer=_start_worker, initargs=(engine_name,)) as pool:
-        yield from pool.map(_work, tokens, chunksize=CHUNK)
+    pool = ProcessPoolExecutor(jobs, initializer=_start, initargs=(engine_name, find_engine))
+    try:
+        yield from pool.map(partial(_work, examine), tokens, chunksize=CHUNK)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-_worker_engine: list[tuple[str, Engine]] = []
+_worker: list[tuple[str, Engine]] = []
 
 
-def _start_worker(engine_name: str) -> None:
-    for name in THREAD_SETTINGS:
-        os.environ.setdefault(name, "1")
-    _worker_engine[:] = [(engine_name, find(engine_name))]
+def _start(engine_name: str, find_engine: Callable[[str], Engine]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers for all
+    _worker[:] = [(engine_name, find_engine(engine_name))]
 
 
-def _work(token: str) -> Result:
-    engine_name, engine = _worker_engine[0]
-    return _result(engine_name, token, engine)
+def _work(examine: Callable[[str, str, Engine], T], token: str) -> T:
+    engine_name, engine = _worker[0]
+    return examine(engine_name, token, engine)
 
 
 def _result(engine_name: str, token: str, engine: Engine) -> Result:
@@ -123,7 +148,7 @@ def _result(engine_name: str, token: str, engine: Engine) -> Result:
         outcome = check_case(engine_name, token, engine)
     except Unsupported as refusal:
         return Result(token, "UNSUPPORTED", refusal.why, {}, float("nan"), "", 0, 0)
-    worst, worst_at = _worst(outcome)
+    worst, worst_at = worst_deviation(outcome)
     return Result(
         token=token,
         verdict=outcome.verdict.value,
@@ -136,7 +161,8 @@ def _result(engine_name: str, token: str, engine: Engine) -> Result:
     )
 
 
-def _worst(outcome: Outcome) -> tuple[float, str]:
+def worst_deviation(outcome: Outcome) -> tuple[float, str]:
+    """Return the largest |deviation| / allowance of the compared coordinates, and where."""
     c = outcome.comparison
     if c is None:
         return float("nan"), ""

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports only what stands above it here. Files of a folder share its place; among
 # themselves they form no cycle. Modules on one line do not see each other.
 ORDER = [
-    ["gradcheck.structure", "gradcheck.splitmix64"],
+    ["gradcheck.structure", "gradcheck.splitmix64", "gradcheck.threads"],
     ["gradcheck.problem"],
     ["gradcheck.corners", "gradcheck.case_file"],
     ["gradcheck.strata"],
@@ -46,6 +46,12 @@ CONFINED = {
     "jinja2": ["gradcheck.report"],
     "tqdm": ["gradcheck.report", "gradcheck.sweep", "gradcheck.cli"],
     "pytest": ["gradcheck.pytest_plugin"],
+    "flint": [
+        "gradcheck.oracles.balls",
+        "gradcheck.oracles.ball_network",
+        "gradcheck.oracles.ball_differences",
+        "gradcheck.oracles.certified",
+    ],
     "reference_models": ["gradcheck.engines.reference", "gradcheck.report"],
 }
 

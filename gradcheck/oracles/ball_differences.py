@@ -5,9 +5,10 @@ every real t. By Taylor's theorem, for some t in (-h, h),
 
     phi'(0) = [phi(h) - phi(-h)] / (2h) - h^2/6 phi'''(t).
 
-Both passes are balls, and +- h^2 M3 / 6 is added: the sum encloses the derivative, and no formula of
-backpropagation enters. At p bits the difference is unsure by about 2^-p / h, the truncation by
-h^2 M3 / 6; the power of two h <= (2^-p / M3)^(1/3) < 2h leaves about 2^(-2p/3) M3^(1/3).
+Both passes are balls, and +- h^2 M3 / 6 is added: the sum encloses the derivative, and no formula
+of backpropagation enters. At p bits the difference is unsure by about 2^-p / h, the truncation by
+h^2 M3 / 6. With h the power of two just below (2^-p / max(M3, 1))^(1/3), about 2^(-2p/3) M3^(1/3)
+is left.
 
 **M3.** Let the parameter belong to layer l, let ' be d/dt, and let z_k bound every |entry| of the
 k-th derivative of a layer's pre-activations, at every t; a_k the same of its activations.
@@ -34,6 +35,7 @@ The bounds know nothing of saturation, and need not: every bit of precision take
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +44,7 @@ import numpy.typing as npt
 from flint import arb, arb_mat, ctx
 
 from gradcheck.oracles.ball_network import BallNetwork, activation, loss_of, preactivation
+from gradcheck.oracles.balls import require_bits
 from gradcheck.problem import Problem
 from gradcheck.structure import Structure, structure_of
 
@@ -50,6 +53,9 @@ COST_BOUNDS = {
     "quadratic": ((1, 4), (13, 80), (1, 5)),
 }
 """q_1, q_2, q_3 as fractions."""
+
+SIZE_PRECISION = 64
+"""Bits of M3: sums and products of positive numbers, whose size alone matters."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,7 @@ class Witness:
             gradient: balls in the order of `problem.parameters`.
         """
         pairs = zip(self.enclosures, gradient, strict=True)
-        return [
-            self.structure.name(j) for j, (d, g) in enumerate(pairs) if not _may_be_equal(d, g)
-        ]
+        return [self.structure.name(j) for j, (d, g) in enumerate(pairs) if not _may_be_equal(d, g)]
 
     def contains(self, gradient: Sequence[arb]) -> npt.NDArray[np.bool_]:
         """Tell for each coordinate whether another enclosure lies inside this one."""
@@ -91,7 +95,7 @@ class Witness:
     def bits(self) -> npt.NDArray[np.float64]:
         """Return the relative accuracy b of each enclosure, r <= 2^-b |c|; 0 where it holds 0.
 
-        A relative error above 2^(1-b) in another enclosure is convicted.
+        A relative error above 2^(2-b) in another enclosure is convicted.
         """
         bits = [d.rel_accuracy_bits() for d in self.enclosures]
         return np.maximum(np.array(bits, dtype=np.float64), 0.0)
@@ -104,6 +108,10 @@ def enclosed_differences(problem: Problem, *, precision: int = 256) -> Witness:
         problem: of any dtype; its numbers are taken exactly.
         precision: bits of the forward passes; about 2/3 of them are left in the gradient.
 
+    Raises:
+        TypeError: a precision that is not a whole number.
+        ValueError: a precision below 2.
+
     >>> from gradcheck.case import Case
     >>> from gradcheck.oracles.ball_network import ball_gradient
     >>> problem = Case(sizes=(3, 4, 1), batch=2).problem()
@@ -112,10 +120,11 @@ def enclosed_differences(problem: Problem, *, precision: int = 256) -> Witness:
     >>> bool(witness.contains(gradient).all()), bool(witness.bits().min() > 100)
     (True, True)
     """
-    with ctx.workprec(precision):
+    with ctx.workprec(require_bits("precision", precision)):
         network = BallNetwork.of(problem)
-        bounds = third_derivative_bounds(network)
-        exponents = [step_exponent(M3, precision) for M3 in bounds]
+        with ctx.workprec(SIZE_PRECISION):
+            bounds = third_derivative_bounds(network)
+            exponents = [step_exponent(M3, precision) for M3 in bounds]
         A = network.inputs
         enclosures = []
         for i, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
@@ -166,12 +175,12 @@ def max_of(balls: Sequence[arb]) -> arb:
 
 
 def step_exponent(M3: arb, precision: int) -> int:
-    """Return the k of h = 2^-k <= (2^-p / M3)^(1/3) < 2h; p/3 rounded up where M3 is below 1."""
-    size = M3.max(arb(1)).upper().log() / arb(2).log()
-    return int(((precision + size) / 3).ceil().upper().unique_fmpz() or 0)
+    """Return the k of h = 2^-k, the power of two just below (2^-p / max(M3, 1))^(1/3)."""
+    size = float(M3.max(arb(1)).log() / arb(2).log())
+    return math.ceil((precision + size) / 3)
 
 
-def layer_differences(  # noqa: PLR0913 - the symbols of the formula
+def layer_differences(
     network: BallNetwork, i: int, A: arb_mat, parameter: arb_mat, exponent: int, M3: arb
 ) -> list[arb]:
     """Return the enclosures for one weight matrix or bias, row by row.

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flint import arb, arb_mat, ctx
 
-from gradcheck.oracles.balls import entrywise, exact_matrix
+from gradcheck.oracles.balls import entrywise, exact_matrix, require_bits
 
 if TYPE_CHECKING:
     from gradcheck.problem import Problem
@@ -89,12 +89,16 @@ def ball_gradient(problem: Problem, *, precision: int) -> tuple[arb, list[arb]]:
     Returns:
         The loss, and the gradient as one vector in the order of `problem.parameters`.
 
+    Raises:
+        TypeError: a precision that is not a whole number.
+        ValueError: a precision below 2.
+
     >>> from gradcheck.case import Case
     >>> loss, gradient = ball_gradient(Case(corner="zero_weights").problem(), precision=64)
-    >>> loss, gradient[1]
-    ([0.6931471805599453094 +/- 2.27e-20], -0.50000000000000000000)
+    >>> loss, gradient[1]  # shown with 53 bits
+    ([0.693147180559945 +/- 3.10e-16], 0.500000000000000)
     """
-    with ctx.workprec(precision):
+    with ctx.workprec(require_bits("precision", precision)):
         network = BallNetwork.of(problem)
         layers = forward(network)
         return loss_of(network, layers[-1].Z), backward(network, layers)

@@ -20,6 +20,7 @@ functions with correctly rounded last bit", ACM Trans. Math. Softw. 17 (1991), 4
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,9 @@ from flint import arb, arb_mat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+LEAST_PRECISION = 2
+"""Bits of the shortest midpoint."""
 
 SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 
@@ -82,7 +86,7 @@ def entrywise(f: Callable[..., arb], *matrices: arb_mat) -> arb_mat:
 def round_uniquely(balls: Sequence[arb]) -> Rounded:
     """Round balls to float64, and say of each whether the float is settled.
 
-    Ends are taken at the working precision, which must be the one the balls were computed in.
+    The ends are taken at the working precision and rounded outward.
     """
     n = len(balls)
     lower = np.fromiter(map(float, map(arb.lower, balls)), np.float64, n)
@@ -106,7 +110,23 @@ def round_uniquely(balls: Sequence[arb]) -> Rounded:
 
 def _outward(middle: float, lower: float, upper: float) -> tuple[float, float]:
     """Return the midpoint and its distance to the further end, every rounding upward."""
-    low, high = np.nextafter(lower, -np.inf), np.nextafter(upper, np.inf)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
+        low, high = np.nextafter(lower, -np.inf), np.nextafter(upper, np.inf)
         bound = float(np.nextafter(np.maximum(high - middle, middle - low), np.inf))
     return (middle, bound) if np.isfinite(bound) else (np.nan, np.inf)
+
+
+def require_bits(argument: str, value: Any, least: int = LEAST_PRECISION) -> int:
+    """Return a precision as a whole number.
+
+    Raises:
+        TypeError: it is not a whole number.
+        ValueError: it is below `least`.
+    """
+    try:
+        bits = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{argument}={value!r}; it must be a whole number of bits") from None
+    if bits < least:
+        raise ValueError(f"{argument}={bits}; it must be at least {least} bits")
+    return bits

@@ -13,9 +13,8 @@ differences of forward passes alone (ball_differences.py).
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +33,6 @@ PRECISION = 128
 MAX_PRECISION = 4096
 """Bits of the last round: float64 spans 2^-1074 to 2^1024, and products of two numbers twice that,
 so that sums of products cancel within this many bits."""
-
-LEAST_PRECISION = 2
 
 
 @dataclass(frozen=True)
@@ -114,15 +111,15 @@ def certified_gradient(
     >>> certified.loss, certified.precision, certified.is_settled
     (0.6931471805599453, 128, True)
     >>> certified.arrays()["b1"], certified.bound[-1]
-    (array([-0.5]), np.float64(0.0))
+    (array([0.5]), np.float64(0.0))
     """
     from flint import ctx  # noqa: PLC0415 - loaded when first used, so that importing is cheap
 
     from gradcheck.oracles.ball_network import ball_gradient  # noqa: PLC0415 - the same
-    from gradcheck.oracles.balls import round_uniquely  # noqa: PLC0415 - the same
+    from gradcheck.oracles.balls import require_bits, round_uniquely  # noqa: PLC0415 - the same
 
-    bits = _require_bits("precision", precision, LEAST_PRECISION)
-    most = _require_bits("max_precision", max_precision, bits)
+    bits = require_bits("precision", precision)
+    most = require_bits("max_precision", max_precision, bits)
     rounds = 0
     while True:
         rounds += 1
@@ -145,13 +142,3 @@ def certified_gradient(
         forward_passes=rounds,
         backward_passes=rounds,
     )
-
-
-def _require_bits(argument: str, value: Any, least: int) -> int:
-    try:
-        bits = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{argument}={value!r}; it must be a whole number of bits") from None
-    if bits < least:
-        raise ValueError(f"{argument}={bits}; it must be at least {least} bits")
-    return bits

@@ -7,11 +7,9 @@ problem's exact bits, float32 or float64.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +18,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from gradcheck.case import Case, parse, sample_cases, strata_of
-from gradcheck.engines.base import EngineInfo, Unsupported
-from gradcheck.report.guard import Guarded, find_guarded
+from gradcheck.engines.base import Engine, EngineInfo, Unsupported
+from gradcheck.report.guard import find_guarded
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
 from gradcheck.report.truth import complex_step
 from gradcheck.strata import STRATA
-from gradcheck.sweep import Result, check_case, replay_line, sweep
-from gradcheck.verdict import DEFAULT_RESOLUTION, Comparison, Kind, Outcome
+from gradcheck.sweep import (
+    Result,
+    check_case,
+    for_each,
+    replay_line,
+    sweep,
+    worst_deviation,
+)
+from gradcheck.verdict import DEFAULT_RESOLUTION, Comparison, Kind
 
 VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE", "UNSUPPORTED")
 INCONCLUSIVE = ("vacuous", "kink", "noisy", "not_evaluated")
@@ -70,7 +75,10 @@ def measure(settings: Settings) -> Section:
     total = len(cases) + settings.chain_rule_problems
     examined: list[Examined] = []
     with section_progress("random architectures", total) as advance:
-        for one in examine_all(settings, [case.token for case in cases]):
+        tokens = [case.token for case in cases]
+        for one in for_each(
+            settings.engine, tokens, examine, jobs=settings.jobs, find_engine=find_guarded
+        ):
             examined.append(one)
             advance(1)
         second = []
@@ -93,7 +101,7 @@ def supported(info: EngineInfo) -> dict[str, Any]:
     return {"dtypes": dtypes, "losses": info.losses, "reductions": info.reductions}
 
 
-def examine(engine_name: str, token: str, engine: Guarded) -> Examined:
+def examine(engine_name: str, token: str, engine: Engine) -> Examined:
     """Check one case and hold the differences against the truth."""
     case = parse(token)
     try:
@@ -119,19 +127,6 @@ def examine(engine_name: str, token: str, engine: Guarded) -> Examined:
     )
 
 
-def worst_deviation(outcome: Outcome) -> tuple[float, str]:
-    """Return the largest |deviation| / allowance of the compared coordinates, and where."""
-    c = outcome.comparison
-    if c is None:
-        return float("nan"), ""
-    compared = np.flatnonzero(np.isin(c.kind, (Kind.FAILED, Kind.INFORMATIVE, Kind.SMALL)))
-    if not compared.size:
-        return float("nan"), ""
-    ratio = np.abs(c.engine - c.oracle)[compared] / c.allowance[compared]
-    at = int(np.argmax(ratio))
-    return float(ratio[at]), c.structure.name(int(compared[at]))
-
-
 def _coverage(c: Comparison, case: Case) -> tuple[FloatArray, str]:
     claimed = np.flatnonzero(~np.isin(c.kind, (Kind.KINK, Kind.NOISY, Kind.NOT_EVALUATED)))
     if not claimed.size:
@@ -139,36 +134,6 @@ def _coverage(c: Comparison, case: Case) -> tuple[FloatArray, str]:
     error = np.abs(c.oracle[claimed] - complex_step(case.problem(), claimed.tolist()))
     ratio = np.divide(error, c.bound[claimed], out=np.zeros_like(error), where=error > 0)
     return ratio, c.structure.name(int(claimed[np.argmax(ratio)]))
-
-
-# --- worker processes -----------------------------------------------------------------------------
-
-
-def examine_all(settings: Settings, tokens: Iterable[str]) -> Iterator[Examined]:
-    """Examine every case, in order, by as many processes as the settings say."""
-    if settings.jobs == 1:
-        engine = find_guarded(settings.engine)
-        for token in tokens:
-            yield examine(settings.engine, token, engine)
-        return
-    pool = ProcessPoolExecutor(settings.jobs, initializer=_start, initargs=(settings.engine,))
-    try:
-        yield from pool.map(_work, tokens, chunksize=CHUNK)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-_engine: list[tuple[str, Guarded]] = []
-
-
-def _start(engine_name: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers for all
-    _engine[:] = [(engine_name, find_guarded(engine_name))]
-
-
-def _work(token: str) -> Examined:
-    name, engine = _engine[0]
-    return examine(name, token, engine)
 
 
 def _second_derivation(settings: Settings) -> Iterator[Result]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from gradcheck.case import parse
 from gradcheck.engines.registry import find
-from gradcheck.sweep import THREAD_SETTINGS
+from gradcheck.threads import THREAD_SETTINGS
 
 PROBES = (
     "gc1:20-30-10-1:cross_entropy:mean:m16:float64:w1:generic:binary:s1",

@@ -15,13 +15,13 @@ import pandas as pd
 
 from gradcheck.engines.base import Unsupported
 from gradcheck.problem import Architecture, Problem
-from gradcheck.report.agreement import INCONCLUSIVE, worst_deviation
+from gradcheck.report.agreement import INCONCLUSIVE
 from gradcheck.report.guard import Guarded, find_guarded
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
 from gradcheck.splitmix64 import Stream
-from gradcheck.sweep import check_engine
+from gradcheck.sweep import check_engine, worst_deviation
 from gradcheck.verdict import Outcome, Verdict
 from reference_models import sigmoid_network
 from reference_models.datasets import (
