@@ -212,7 +212,8 @@ def compare(
         kind[allowance <= resolution * size] = Kind.INFORMATIVE
     kind[~agrees] = Kind.FAILED
     kind[estimate.status == Status.KINK] = Kind.KINK
-    kind[estimate.status == Status.NO_STEP] = Kind.NOISY
+    unknown = ~np.isfinite(estimate.value) | np.isnan(estimate.bound)
+    kind[(estimate.status == Status.NO_STEP) | unknown] = Kind.NOISY
     kind[estimate.status == Status.NOT_EVALUATED] = Kind.NOT_EVALUATED
     return Comparison(
         structure, gradient, estimate.value, estimate.bound, allowance, kind, resolution
@@ -247,22 +248,21 @@ def reconcile(comparison: Comparison, opinions: list[Estimate]) -> dict[int, tup
         opinions: estimates at smaller steps, one entry a failed coordinate, in their order.
 
     Returns:
-        For every failed coordinate whose value lies inside an opinion's interval: centre and
-        half-width of the interval that holds the first estimate and all opinions.
+        For every failed coordinate that an opinion clears, a value and its bound: where an
+        opinion holds the engine's number, centre and half-width of the interval that holds the
+        first estimate and all opinions; where an opinion is missing, the first value, unbounded.
     """
     cleared = {}
     failed = np.flatnonzero(comparison.kind == Kind.FAILED)
     for i, j in enumerate(failed.tolist()):
-        g = float(comparison.engine[j])
-        values = [float(comparison.oracle[j]), *(float(o.value[i]) for o in opinions)]
-        bounds = [float(comparison.allowance[j]), *(float(o.bound[i]) for o in opinions)]
-        if all(not abs(g - v) <= b for v, b in zip(values[1:], bounds[1:], strict=True)):
-            known = [np.isfinite(v) and np.isfinite(b) for v, b in zip(values, bounds, strict=True)]
-            if all(known):
-                continue
-        low = min(v - b for v, b in zip(values, bounds, strict=True))
-        high = max(v + b for v, b in zip(values, bounds, strict=True))
-        cleared[j] = ((low + high) / 2, (high - low) / 2)
+        g, first = float(comparison.engine[j]), float(comparison.oracle[j])
+        values = np.array([first, *(float(o.value[i]) for o in opinions)])
+        bounds = np.array([float(comparison.bound[j]), *(float(o.bound[i]) for o in opinions)])
+        if not np.all(np.isfinite(values) & np.isfinite(bounds)):
+            cleared[j] = first, np.inf
+        elif np.any(np.abs(g - values) <= bounds):
+            low, high = float((values - bounds).min()), float((values + bounds).max())
+            cleared[j] = (low + high) / 2, (high - low) / 2
     return cleared
 
 

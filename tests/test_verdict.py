@@ -65,8 +65,8 @@ def test_a_nonfinite_engine_value_fails(engine):
 
 
 @pytest.mark.parametrize(("value", "bound"), [(np.nan, 1e-9), (1.0, np.nan), (np.nan, np.inf)])
-def test_a_nan_oracle_never_passes(value, bound):
-    assert verdict_of([1.0], [value], [bound]) is not Verdict.PASS
+def test_an_unknown_oracle_neither_passes_nor_accuses(value, bound):
+    assert verdict_of([1.0], [value], [bound]) is Verdict.INCONCLUSIVE
 
 
 def test_an_infinite_bound_is_vacuous():
@@ -155,7 +155,13 @@ def test_a_suspect_is_cleared_only_by_an_opinion_that_holds_its_value():
 
 def test_a_missing_opinion_does_not_accuse():
     c = judge([1.5], [1.0], [0.1])
-    assert list(reconcile(c, [estimate([np.nan], [np.inf])])) == [0]
+    assert reconcile(c, [estimate([np.nan], [np.inf])]) == {0: (1.0, np.inf)}
+    assert verdict_of([1.5], [1.0], [np.inf]) is Verdict.INCONCLUSIVE
+
+
+def test_an_infinite_engine_value_is_cleared_by_no_opinion():
+    c = judge([np.inf], [1.0], [0.1])
+    assert reconcile(c, [estimate([1.0], [0.5])]) == {}
 
 
 def test_exact_zeros_without_neighbours_are_judged_beside_their_own_output():

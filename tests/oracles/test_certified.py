@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from gradcheck.oracles.finite_difference import Status
 from gradcheck.problem import Architecture, Problem
 from gradcheck.verdict import Verdict, compare, outcome_of
 
+ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = Case(sizes=(20, 30, 10, 1), batch=16)
 
 
@@ -216,5 +218,5 @@ def test_bad_precisions_are_named():
 def test_ball_arithmetic_is_loaded_when_first_used():
     program = "import sys, gradcheck.oracles.certified; print('flint' in sys.modules)"
     command = [sys.executable, "-c", program]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "False"
