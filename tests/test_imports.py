@@ -20,6 +20,7 @@ ORDER = [
     ["gradcheck.case"],
     ["gradcheck.cost"],
     ["gradcheck.oracles"],
+    ["gradcheck.rounding"],
     ["gradcheck.verdict"],
     ["gradcheck.diagnose"],
     ["gradcheck.examine"],
