@@ -33,8 +33,8 @@ from gradcheck.verdict import (
     Reason,
     Verdict,
     compare,
+    contested,
     outcome_of,
-    reconcile,
 )
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -258,7 +258,8 @@ def differentiate(
         progress: called with the number of coordinates just finished.
 
     Returns:
-        An estimate in which a coordinate contradicts g only if every opinion does.
+        An estimate in which a coordinate contradicts g only if every opinion does; one on which
+        the opinions differ has no step (NO_STEP), so that it can neither pass nor fail.
     """
     try:
         estimate = finite_difference(lines, eps, coordinates=coordinates, progress=progress)
@@ -277,8 +278,13 @@ def differentiate(
             "before that could be confirmed"
         )
         return estimate
-    for j, (value, bound) in reconcile(comparison, opinions).items():
-        estimate.value[j], estimate.bound[j] = value, bound
+    undecided = contested(comparison, opinions)
+    estimate.status[undecided] = Status.NO_STEP
+    if undecided.size:
+        notes.append(
+            f"{undecided.size} coordinates, {names.name(int(undecided[0]))} first, contradict the "
+            "differences at one step and not at a smaller one: neither wrong nor right"
+        )
     return estimate
 
 

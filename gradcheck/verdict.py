@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.intp]
 
 DEFAULT_RESOLUTION: Mapping[int, float] = MappingProxyType({2: 0.5, 4: 0.1, 8: 1e-6})
 """Power asked of finite differences by the item size of x's least precise array, in bytes:
@@ -160,7 +161,8 @@ class Comparison:
     def smallest_error_seen(self) -> FloatArray:
         """Return (deviation + allowance) / |D| of the informative coordinates.
 
-        A relative error above this in such a coordinate would have been caught.
+        A relative error above this in such a coordinate would not have passed: it is beyond the
+        allowance, which FAILs, or ends INCONCLUSIVE where smaller steps do not confirm it.
         """
         told = self.kind == Kind.INFORMATIVE
         error = (np.abs(self.engine - self.oracle) + self.allowance)[told]
@@ -240,30 +242,23 @@ def beside_their_row(comparison: Comparison, outputs: int) -> Comparison:
     return replace(c, kind=np.where(small, np.uint8(Kind.SMALL), c.kind))
 
 
-def reconcile(comparison: Comparison, opinions: list[Estimate]) -> dict[int, tuple[float, float]]:
-    """Clear suspects that a second opinion does not accuse.
+def contested(comparison: Comparison, opinions: list[Estimate]) -> IntArray:
+    """Return the failed coordinates that some opinion does not accuse.
+
+    They are neither wrong nor right: the steps do not agree on them.
 
     Args:
         comparison: the comparison whose failed coordinates were looked at again.
         opinions: estimates at smaller steps, one entry a failed coordinate, in their order.
-
-    Returns:
-        For every failed coordinate that an opinion clears, a value and its bound: where an
-        opinion holds the engine's number, centre and half-width of the interval that holds the
-        first estimate and all opinions; where an opinion is missing, the first value, unbounded.
     """
-    cleared = {}
     failed = np.flatnonzero(comparison.kind == Kind.FAILED)
-    for i, j in enumerate(failed.tolist()):
-        g, first = float(comparison.engine[j]), float(comparison.oracle[j])
-        values = np.array([first, *(float(o.value[i]) for o in opinions)])
-        bounds = np.array([float(comparison.bound[j]), *(float(o.bound[i]) for o in opinions)])
-        if not np.all(np.isfinite(values) & np.isfinite(bounds)):
-            cleared[j] = first, np.inf
-        elif np.any(np.abs(g - values) <= bounds):
-            low, high = float((values - bounds).min()), float((values + bounds).max())
-            cleared[j] = (low + high) / 2, (high - low) / 2
-    return cleared
+    g = comparison.engine[failed]
+    accused = np.ones(len(failed), dtype=bool)
+    for opinion in opinions:
+        known = np.isfinite(opinion.value) & np.isfinite(opinion.bound)
+        with np.errstate(invalid="ignore", over="ignore"):
+            accused &= known & ~(np.abs(g - opinion.value) <= opinion.bound)
+    return failed[~accused]
 
 
 @dataclass(frozen=True)
@@ -375,6 +370,6 @@ def _decide(comparison: Comparison) -> tuple[Verdict, Reason | None, str]:
         return Verdict.INCONCLUSIVE, Reason.VACUOUS, "nothing was compared: x has no coordinates"
     detail = (
         f"{total} coordinates agree; an error above {seen.max():.1g} of an informative "
-        f"coordinate (median {np.median(seen):.1g}) would have been seen"
+        f"coordinate (median {np.median(seen):.1g}) would not have passed"
     )
     return Verdict.PASS, None, detail

@@ -82,6 +82,24 @@ def test_float16_points_are_never_falsely_accused_and_gross_errors_are_seen():
     assert verdict(lambda x: np.sum(np.sin(x)), lambda x: 100 * np.cos(x), x)[0] is FAILS
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("times", [1.5, 3, 10, 30, 100])
+def test_no_error_above_the_stated_resolution_passes(dtype, times):
+    x = X.astype(dtype)
+    right = check_gradient(lambda x: np.sum(np.sin(x)), np.cos, x)
+    assert right.verdict is Verdict.PASS
+    factor = dtype(1 + times * right.resolution)
+    for j in range(3):
+        wrong = check_gradient(
+            lambda x: np.sum(np.sin(x)),
+            lambda x, j=j: np.where(np.arange(3) == j, factor * np.cos(x), np.cos(x)),
+            x,
+        )
+        assert wrong.verdict is not Verdict.PASS, str(wrong)
+        if times == 100:
+            assert [d.name for d in wrong.discrepancies] == [f"x[{j}]"]
+
+
 # --- gradients that lie -------------------------------------------------------------------------
 
 

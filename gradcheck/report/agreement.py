@@ -128,7 +128,10 @@ def examine(engine_name: str, token: str, engine: Engine) -> Examined:
 
 
 def _coverage(c: Comparison, case: Case) -> tuple[FloatArray, str]:
-    claimed = np.flatnonzero(~np.isin(c.kind, (Kind.KINK, Kind.NOISY, Kind.NOT_EVALUATED)))
+    """Return |error| / bound wherever a bound was given, smaller steps agreeing or not."""
+    declined = np.isin(c.kind, (Kind.KINK, Kind.NOISY, Kind.NOT_EVALUATED))
+    contested = (c.kind == Kind.NOISY) & (np.abs(c.engine - c.oracle) > c.allowance)
+    claimed = np.flatnonzero(~declined | contested)
     if not claimed.size:
         return np.empty(0), ""
     error = np.abs(c.oracle[claimed] - complex_step(case.problem(), claimed.tolist()))
