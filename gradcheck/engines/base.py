@@ -6,8 +6,8 @@ A bare callable `value_and_grad(problem) -> (loss, [(dW, db), ...])` is enough t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -15,6 +15,9 @@ import numpy as np
 from gradcheck.problem import LOSSES, REDUCTIONS, Gradient, Problem, gradient_as_dict
 
 ValueAndGrad: TypeAlias = Callable[[Problem], tuple[float, Gradient]]
+
+LIMITS = ("corners", "targets", "max_depth", "max_width", "max_outputs", "max_batch",
+          "max_parameters")  # fmt: skip
 
 
 class Unsupported(Exception):  # noqa: N818  # an answer, not an error: neither pass nor fail
@@ -45,9 +48,16 @@ class EngineInfo:
         reductions: of "mean" and "sum".
         deterministic: the same problem gives the same bits.
         issues_url: where a wrong gradient is reported.
+        language: what it is written in, or called from.
+        arithmetic: the class in `gradcheck.rounding.ARITHMETICS` that it declares to be of, which
+            also bounds the noise of its loss; "" declares none, and the strictest is asked of its
+            gradient.
+        limits: what the lists cannot say, as keyword arguments of `gradcheck.strata.Limits`:
+            corners, targets, max_depth, max_width, max_outputs, max_batch, max_parameters.
 
     Raises:
-        ValueError: an empty name, or no dtype, loss or reduction at all.
+        TypeError: limits that are no mapping.
+        ValueError: an empty name, no dtype, loss or reduction at all, or an unknown limit.
     """
 
     name: str
@@ -57,13 +67,21 @@ class EngineInfo:
     reductions: tuple[str, ...]
     deterministic: bool = True
     issues_url: str = ""
+    language: str = "Python"
+    arithmetic: str = ""
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("name='' must not be empty")
-        for field in ("dtypes", "losses", "reductions"):
-            if not getattr(self, field):
-                raise ValueError(f"{field}=() must name at least one: engine {self.name}")
+        if not isinstance(self.limits, Mapping):
+            raise TypeError(f"limits={self.limits!r} must be a mapping: engine {self.name}")
+        unknown = ", ".join(sorted(set(self.limits) - set(LIMITS)))
+        if unknown:
+            raise ValueError(f"limits: {unknown} not in {', '.join(LIMITS)}: engine {self.name}")
+        for claim in ("dtypes", "losses", "reductions"):
+            if not getattr(self, claim):
+                raise ValueError(f"{claim}=() must name at least one: engine {self.name}")
 
 
 @runtime_checkable
