@@ -18,6 +18,7 @@ from gradcheck.examine import (
     examine,
     repeat_line,
 )
+from gradcheck.oracles.known_noise import Rounding
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import estimate_noise, given_noise
 from gradcheck.splitmix64 import Stream
@@ -34,7 +35,7 @@ class GradientMismatch(AssertionError):  # noqa: N818 - reads as the assertion t
         self.outcome = outcome
 
 
-def check_gradient(
+def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     f: Callable[[Any], Any],
     gradient: Callable[[Any], Any],
     x: Any,
@@ -44,6 +45,7 @@ def check_gradient(
     budget: int | None = None,
     resolution: float | None = None,
     seed: int = 0,
+    rounding: Rounding | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Check that `gradient` is the gradient of `f` at x, in every coordinate.
@@ -66,6 +68,8 @@ def check_gradient(
             0.1 for float32, 0.5 for float16 points.
         seed: picks the directions along which the noise is sampled, and with a budget the
             order of the coordinates.
+        rounding: takes a point like x, returns a bound of the rounding error of f there; a
+            coordinate is accused only if differences whose noise is that bound accuse it too.
         progress: called with the number of coordinates just finished.
 
     Raises:
@@ -100,6 +104,7 @@ def check_gradient(
             resolution=asked,
             notes=test.notes,
             coordinates=None if budget is None else stream.permutation(lines.size),
+            rounding=rounding,
             progress=progress,
         )
         return compare(structure, g, estimate, resolution=asked)

@@ -18,6 +18,8 @@ VERIFIED, WRONG, USAGE, ENGINE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 Say = Callable[[str], object]
 
+ENGINE_HELP = "a registered name, py:package.module:attribute, or cmd:COMMAND LINE"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -60,13 +62,36 @@ def _parser() -> argparse.ArgumentParser:
                         help="measure again and compare with the report in DIR")  # fmt: skip
     report.set_defaults(run=_report)
 
+    verify = commands.add_parser("verify", help="validate an engine on random networks")
+    verify.add_argument("engine", help=ENGINE_HELP)
+    verify.add_argument("--examples", type=_positive, default=200, metavar="N",
+                        help="how many networks (default: 200)")  # fmt: skip
+    verify.add_argument("--seed", type=_whole, default=0, metavar="S", help="of the networks")
+    verify.add_argument("--dtype", choices=("float64", "float32", "float16"), default="",
+                        help="the only one to examine")  # fmt: skip
+    verify.add_argument("--jobs", type=_positive, default=1, metavar="N", help="worker processes")
+    verify.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N",
+                        help="every N-th network only, from the I-th on")  # fmt: skip
+    verify.add_argument("--timeout", type=_seconds, default=60.0, metavar="S",
+                        help="seconds for one property of one network (default: 60)")  # fmt: skip
+    verify.add_argument("--log", type=Path, metavar="FILE", help="results as JSON lines")
+    verify.add_argument("--resume", action="store_true", help="go on with an incomplete log")
+    for name in ("junit", "html", "markdown"):
+        verify.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"results as {name}")
+    verify.set_defaults(run=_verify)
+
     replay = commands.add_parser("replay", help="check one case again")
     replay.add_argument("case", help="a token (gc1:...) or a case file")
-    replay.add_argument("engine", help="a registered name, or py:package.module:attribute")
+    replay.add_argument("engine", help=ENGINE_HELP)
     replay.set_defaults(run=_replay)
 
     engines = commands.add_parser("engines", help="list the engines that are installed")
     engines.set_defaults(run=_engines)
+
+    new = commands.add_parser("new-engine", help="write a working engine to start from")
+    new.add_argument("--language", required=True, choices=("python", "javascript", "c"))
+    new.add_argument("folder", type=Path, metavar="DIR", help="where to write it")
+    new.set_defaults(run=_new_engine)
     return parser
 
 
@@ -75,6 +100,29 @@ def _whole(text: str) -> int:
     if not 0 <= value < 2**64:
         raise argparse.ArgumentTypeError(f"{value} must be in 0..{2**64 - 1}")
     return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} must be at least 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} must be a number of seconds above 0")
+    return value
+
+
+def _shard(text: str) -> tuple[int, int]:
+    place, slash, shards = text.partition("/")
+    if not (slash and place.isdecimal() and shards.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} must have the form I/N, as 1/4")
+    if not 1 <= int(place) <= int(shards):
+        raise argparse.ArgumentTypeError(f"{text!r}: I must be in 1..N")
+    return int(place), int(shards)
 
 
 # --- report ---------------------------------------------------------------------------------------
@@ -167,32 +215,60 @@ def _check_report(folder: Path) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from dataclasses import replace  # noqa: PLC0415 - loaded when needed
-
-    from gradcheck.case import load  # noqa: PLC0415
-    from gradcheck.engines.base import Unsupported  # noqa: PLC0415
-    from gradcheck.report.guard import (  # noqa: PLC0415
-        EngineNotFoundError,
-        EngineUnusableError,
-        find_guarded,
-    )
-    from gradcheck.sweep import check_engine, replay_line  # noqa: PLC0415
+    from gradcheck.engines.base import EngineUnusableError  # noqa: PLC0415 - loaded when needed
+    from gradcheck.engines.registry import EngineNotFoundError  # noqa: PLC0415
+    from gradcheck.verify.replay import read, replay  # noqa: PLC0415
 
     try:
-        problem = load(options.case)
+        problem, case = read(options.case)
     except (OSError, ValueError, TypeError) as error:
         _complain(str(error))
         return USAGE
     try:
-        outcome = check_engine(find_guarded(options.engine), problem)
+        replayed = replay(options.case, problem, case, options.engine)
     except (EngineNotFoundError, EngineUnusableError) as error:
         _complain(str(error))
         return ENGINE
-    except Unsupported as refusal:
-        _say(f"UNSUPPORTED: {refusal.why}")
-        return NOTHING
-    code = {"PASS": VERIFIED, "FAIL": WRONG}.get(outcome.verdict.value, NOTHING)
-    _say(str(replace(outcome, repeat=replay_line(options.case, options.engine))))
+    _say(replayed.text)
+    return replayed.exit_code
+
+
+# --- verify ---------------------------------------------------------------------------------------
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from gradcheck.verify.log import LogError  # noqa: PLC0415 - loaded when needed
+    from gradcheck.verify.outputs import (  # noqa: PLC0415
+        Paths,
+        UnwritableError,
+        require_writable,
+        summary_of,
+        write,
+    )
+    from gradcheck.verify.plan import NothingToVerifyError, Settings  # noqa: PLC0415
+    from gradcheck.verify.pool import EngineGoneError  # noqa: PLC0415
+    from gradcheck.verify.run import verify  # noqa: PLC0415
+    from gradcheck.verify.text import render  # noqa: PLC0415
+
+    names = ("engine", "examples", "seed", "dtype", "shard", "timeout")
+    settings = Settings(**{name: getattr(options, name) for name in names})
+    paths = Paths(options.junit, options.html, options.markdown)
+    try:
+        for name in ("log", "junit", "html", "markdown"):
+            require_writable(name, getattr(options, name))
+        done = verify(settings, jobs=options.jobs, log=options.log, resume=options.resume)
+    except (UnwritableError, LogError, NothingToVerifyError) as error:
+        _complain(str(error))
+        return USAGE
+    except EngineGoneError as error:
+        _complain(str(error))
+        return ENGINE
+    code = INTERRUPTED if done.judgement is None else done.judgement.exit_code
+    summary = summary_of(done.records)
+    write(summary, paths)
+    _say(render(summary).rstrip("\n"))
+    if code == INTERRUPTED:
+        _complain("interrupted")
     return code
 
 
@@ -200,25 +276,44 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _engines(_options: argparse.Namespace) -> int:
-    from gradcheck.engines.registry import EngineNotFoundError, find, names  # noqa: PLC0415
+    from gradcheck.engines.base import EngineUnusableError  # noqa: PLC0415
+    from gradcheck.engines.library import NotInstalledError  # noqa: PLC0415
+    from gradcheck.engines.registry import EngineNotFoundError, describe, names  # noqa: PLC0415
 
     lines, usable = [], 0
-    registered = names()
-    width = max(map(len, registered))
-    for name in registered:
+    for name in names():
         try:
-            info = find(name).info
-        except EngineNotFoundError as error:
-            lines.append(f"{name:<{width}}  unusable: {' '.join(str(error).split())}")
-            continue
-        usable += 1
-        abilities = (info.dtypes, info.losses, info.reductions)
-        told = "; ".join(", ".join(ability) for ability in abilities)
-        lines.append(f"{name:<{width}}  {info.version}  {told}")
+            info = describe(name)
+        except NotInstalledError as error:
+            lines.append((name, "-", str(error)))
+        except (EngineNotFoundError, EngineUnusableError) as error:
+            lines.append((name, "-", f"unusable: {' '.join(str(error).split())}"))
+        else:
+            usable += 1
+            abilities = (info.dtypes, info.losses, info.reductions)
+            lines.append((name, info.version, "; ".join(map(", ".join, abilities))))
     code = VERIFIED if usable else ENGINE
-    for line in lines:
-        _say(line)
+    name_width, version_width = (max(len(line[column]) for line in lines) for column in (0, 1))
+    for name, version, told in lines:
+        _say(f"{name:<{name_width}}  {version:<{version_width}}  {told}")
     return code
+
+
+# --- new-engine -----------------------------------------------------------------------------------
+
+
+def _new_engine(options: argparse.Namespace) -> int:
+    from gradcheck.new_engine import new_engine  # noqa: PLC0415 - loaded when needed
+
+    try:
+        commands = new_engine(options.language, options.folder)
+    except OSError as error:
+        _complain(str(error))
+        return USAGE
+    _say(f"written to {options.folder}; next:")
+    for command in commands:
+        _say(f"    {command}")
+    return VERIFIED
 
 
 def _say(text: str) -> None:

@@ -6,6 +6,7 @@ own loss? An engine is named (`gradcheck.engines.registry`), so that worker proc
 
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -19,13 +20,17 @@ from gradcheck.case import parse
 from gradcheck.check import check_gradient
 from gradcheck.engines.base import Engine, Unsupported
 from gradcheck.engines.registry import find
-from gradcheck.problem import Problem, gradient_as_dict
+from gradcheck.problem import Problem, dtype_name, gradient_as_dict
+from gradcheck.rounding import loss_bound
 from gradcheck.verdict import Kind, Outcome
 
 T = TypeVar("T")
 
 CHUNK = 4
 """Cases handed to a worker at once."""
+
+UNDECLARED = "absolute_sigmoid"
+"""The arithmetic granted to the loss of an engine that declares none: full precision, any form."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,11 @@ class Result:
 def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     """Check an engine's gradient of a problem against differences of its own loss.
 
+    A textbook loss, -y log p - (1 - y) log(1 - p), is far noisier than u |C| where p rounds to 1:
+    it is a staircase there, whose steps differences may miss, and 0 where p is 1. What its
+    rounding can do is known in advance (`gradcheck.rounding.loss_bound`), for the arithmetic that
+    the engine declares, else for a sigmoid of absolute accuracy: nobody is accused on less.
+
     Args:
         engine: computes loss and gradient.
         problem: where.
@@ -76,12 +86,27 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
         _, layers = engine.value_and_grad(problem.with_parameters(parameters))
         return gradient_as_dict(layers)
 
-    return check_gradient(loss, gradient, problem.parameters, **options)
+    def rounding(parameters: Any) -> float:
+        return loss_bound(problem.with_parameters(parameters), arithmetic)
+
+    arithmetic = engine.info.arithmetic or UNDECLARED
+    if dtype_name(problem.dtype) != "longdouble":  # which no rounding bound is known for
+        options.setdefault("rounding", rounding)
+    noise = {"noise": declared_noise(engine, problem)}
+    return check_gradient(loss, gradient, problem.parameters, **(noise | options))
+
+
+def declared_noise(engine: Engine, problem: Problem) -> float | None:
+    """Return the noise of one forward pass by the engine's declared arithmetic, None if unknown."""
+    if not engine.info.arithmetic or dtype_name(problem.dtype) not in engine.info.dtypes:
+        return None
+    bound = loss_bound(problem, engine.info.arithmetic)
+    return bound if 0 < bound < np.inf else None
 
 
 def replay_line(token: str, engine: str) -> str:
     """Return the command that repeats one case."""
-    return f"python -m gradcheck replay {token} {engine}"
+    return f"python -m gradcheck replay {shlex.quote(token)} {shlex.quote(engine)}"
 
 
 def check_case(engine_name: str, token: str, engine: Engine | None = None) -> Outcome:

@@ -10,17 +10,10 @@ from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.reference import neuron_by_neuron, vectorised
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Architecture, Problem
-from gradcheck.rounding import (
-    ARITHMETICS,
-    Bounded,
-    Worst,
-    forward,
-    gradient_bound,
-    gradient_deviation,
-    increment,
-    loss_bound,
-    root_sum_squares,
-)
+from gradcheck.rounding import ARITHMETICS, gradient_bound, gradient_deviation, loss_bound
+from gradcheck.rounding.bounded import Bounded, Worst, root_sum_squares
+from gradcheck.rounding.gradient import forward
+from gradcheck.rounding.sigmoid import increment
 
 LADDER = tuple(ARITHMETICS)
 POWER = 8.4  # standard deviations: once in 10^6 sweeps of 10^9 sub-Gaussian numbers

@@ -10,14 +10,20 @@ import gradcheck.verdict
 from gradcheck.oracles.finite_difference import Estimate, Status
 from gradcheck.structure import structure_of
 from gradcheck.verdict import (
+    CALIBRATED,
+    COMPARISONS,
     DEFAULT_RESOLUTION,
+    FALSE_ALARM,
     Discrepancy,
     Kind,
     Outcome,
     Reason,
     Verdict,
+    agree,
+    beyond,
     compare,
     contested,
+    is_within,
     outcome_of,
 )
 
@@ -161,12 +167,98 @@ def test_an_infinite_engine_value_is_contested_by_nobody():
     assert contested(c, [estimate([1.0], [0.5])]).tolist() == []
 
 
-def test_verdict_holds_no_number_but_the_stated_power_requirements():
+def agreed(engine, exact, width, rounding, deviation, *, resolution=1e-6):
+    n = len(engine)
+    arrays = [np.broadcast_to(np.asarray(part, float), n) for part in (rounding, deviation)]
+    reference = estimate(exact, np.broadcast_to(np.asarray(width, float), n))
+    c = agree(structure_of(np.zeros(n)), np.asarray(engine, float), reference, *arrays,
+              resolution=resolution)  # fmt: skip
+    return c, outcome_of(c)
+
+
+def test_agreement_fails_beyond_what_rounding_can_do_and_the_width_of_the_reference():
+    assert agreed([1 + 1.9e-9], [1.0], 1e-9, 1e-9, 1e-9)[1].verdict is Verdict.PASS
+    assert agreed([1 + 2.1e-9], [1.0], 1e-9, 1e-9, 1e-9)[1].verdict is Verdict.FAIL
+
+
+def test_a_deviation_exactly_as_large_as_its_allowance_is_no_proof():
+    g = 1 + 2.0**-30
+    assert agreed([g], [1.0], 0.0, 2.0**-30, 1.0)[1].verdict is Verdict.PASS
+    assert agreed([g], [1.0], 0.0, np.nextafter(2.0**-30, 0), 1.0)[1].verdict is Verdict.PASS
+    assert agreed([g], [1.0], 0.0, 2.0**-30 * (1 - 2.0**-40), 1.0)[1].verdict is Verdict.FAIL
+
+
+def test_more_than_independent_roundings_do_is_anomalous():
+    c, outcome = agreed([1 + 1e-9, 1.0], [1.0, 1.0], 0.0, 1e-8, 1e-9 / 8.3)
+    assert (outcome.verdict, c.counts()["anomalous"]) == (Verdict.PASS, 0)
+    c, outcome = agreed([1 + 1e-9, 1.0], [1.0, 1.0], 0.0, 1e-8, 1e-9 / 8.5)
+    assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.ANOMALOUS)
+    assert c.first_of(Kind.ANOMALOUS) == "x[0]"
+
+
+def test_an_allowance_wider_than_the_resolution_is_vacuous_unless_the_value_is_exact():
+    c, outcome = agreed([1.0], [1.0 + 1e-7], 0.0, 1e-3, 1e-3)
+    assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+    c, outcome = agreed([1.0], [1.0], 0.0, 1e-3, 1e-3)
+    assert (outcome.verdict, c.counts()["exact"]) == (Verdict.PASS, 1)
+    c, outcome = agreed([1.0], [1.0], 1e-300, 1e-3, 1e-3)
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+
+
+def test_zero_is_right_where_it_is_exact_and_almost_zero_is_undecided():
+    assert agreed([0.0, -0.0], [0.0, 0.0], 0.0, 1e-17, 1e-18)[1].verdict is Verdict.PASS
+    assert agreed([1e-20, 0.0], [0.0, 0.0], 0.0, 1e-17, 1e-18)[1].reason is Reason.VACUOUS
+    assert agreed([1e-16, 0.0], [0.0, 0.0], 0.0, 1e-17, 1e-18)[1].verdict is Verdict.FAIL
+
+
+def test_a_reference_too_wide_is_named_as_the_reason():
+    assert agreed([1.0], [1.0], 1e-3, 1e-12, 1.0)[1].reason is Reason.REFERENCE
+    assert agreed([1.0], [np.nan], np.inf, 1e-12, 1.0)[1].reason is Reason.REFERENCE
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_fails_unless_the_dtype_may_overflow_there(number):
+    assert agreed([number], [1.0], 0.0, 1e-12, 1e-12)[1].verdict is Verdict.FAIL
+    assert agreed([number], [1.0], 0.0, np.inf, np.inf)[1].reason is Reason.VACUOUS
+
+
+@pytest.mark.parametrize("place", ["width", "rounding", "deviation"])
+def test_a_nan_in_what_is_allowed_never_passes(place):
+    numbers = {"width": 0.0, "rounding": 1e-12, "deviation": 1e-12} | {place: np.nan}
+    assert agreed([1.0 + 1e-13], [1.0], *numbers.values())[1].verdict is not Verdict.PASS
+
+
+def test_within_needs_finite_allowances_and_beyond_names_the_rest():
+    one = np.ones(1)
+    assert is_within(one, one, one)
+    assert not is_within(one, one, one * np.inf)
+    assert not is_within(one * np.nan, one, one)
+    assert np.isnan(beyond(one, one, one)).all()
+    assert beyond(one * 3, one, one).tolist() == [2.0]
+
+
+def test_the_message_of_agreement_shows_the_digits_that_differ():
+    _, outcome = agreed([0.1 + 1e-12], [0.1], 0.0, 1e-15, 1e-15)
+    assert "engine 0.10000000000100001, exact 0.10000000000000001; off by 1e-12" in str(outcome)
+
+
+def test_calibrated_is_what_bonferroni_asks_of_all_comparisons():
+    assert 2 * COMPARISONS * np.exp(-(CALIBRATED**2) / 2) == pytest.approx(FALSE_ALARM)
+
+
+def test_verdict_holds_no_number_but_what_is_derived_or_required():
     tree = ast.parse(Path(gradcheck.verdict.__file__).read_text())
     numbers = {n.value for n in ast.walk(tree)
                if isinstance(n, ast.Constant) and isinstance(n.value, int | float)
                and not isinstance(n.value, bool)}  # fmt: skip
-    formulas = {0, 1, 2, 10}  # 2: u = eps/2 and the centre of an interval; 10 rows are shown
+    formulas = {
+        0,
+        1,
+        2,  # u = eps/2, the centre of an interval, two tails of a Gaussian
+        4,  # operations of one comparison
+        10,  # digits and rows that are shown
+        17,  # digits that tell any two float64 apart
+    }
     kinds = {int(kind) for kind in Kind}
-    powers = set(DEFAULT_RESOLUTION) | set(DEFAULT_RESOLUTION.values())
-    assert numbers <= formulas | kinds | powers
+    requirements = {COMPARISONS, FALSE_ALARM, *DEFAULT_RESOLUTION, *DEFAULT_RESOLUTION.values()}
+    assert numbers <= formulas | kinds | requirements

@@ -36,6 +36,25 @@ class MalformedAnswerError(TypeError):
     """An engine's answer is not a pair of one real number and a list of pairs (dW, db)."""
 
 
+class EngineRaisedError(RuntimeError):
+    """An engine in a process of its own raised; the message holds its traceback. It lives on."""
+
+
+class EngineProtocolError(RuntimeError):
+    """An engine in a process of its own sent what the protocol does not allow."""
+
+
+class EngineDiedError(RuntimeError):
+    """An engine's process died, or was silent too long and was killed, during this call.
+
+    The next call starts it again, unless that has been done too often.
+    """
+
+
+class EngineUnusableError(RuntimeError):
+    """An engine cannot be used any more; the message says what happened, each time."""
+
+
 @dataclass(frozen=True)
 class EngineInfo:
     """What an engine says of itself.

@@ -135,7 +135,7 @@ def _info(name: str) -> EngineInfo:
         installed = version("gradcheck")
     except PackageNotFoundError:
         installed = "not installed"
-    return EngineInfo(name, installed, DTYPES, LOSSES, REDUCTIONS)
+    return EngineInfo(name, installed, DTYPES, LOSSES, REDUCTIONS, arithmetic="cancellation_free")
 
 
 def _require_dtype(problem: Problem) -> None:

@@ -1,11 +1,12 @@
 """Finds an engine by what it is called.
 
-An engine is named in one of two ways:
+An engine is named in one of three ways:
 
 - a registered name, such as ``reference``: one of the built-in engines, or an entry point of the
   group ``gradcheck.engines`` in any installed distribution;
 - ``py:package.module:attribute``: an engine, a class or function without arguments that makes
-  one, or a bare callable ``problem -> (loss, gradient)``.
+  one, or a bare callable ``problem -> (loss, gradient)``;
+- ``cmd:COMMAND LINE``: a program in any language that speaks `gradcheck.engines.protocol`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+from contextlib import closing
 from importlib.metadata import entry_points
 from typing import Any
 
-from gradcheck.engines.base import Engine, engine_from_callable
+from gradcheck.engines.base import Engine, EngineInfo, engine_from_callable
+from gradcheck.engines.library import Library, NotInstalledError
 
 GROUP = "gradcheck.engines"
 
@@ -24,6 +27,26 @@ GROUP = "gradcheck.engines"
 BUILT_IN = {
     "reference": "gradcheck.engines.reference:vectorised",
     "chain-rule": "gradcheck.engines.reference:neuron_by_neuron",
+    "torch": "gradcheck.engines.torch_adapter:Torch",
+    "torch-probabilities": "gradcheck.engines.torch_adapter:Probabilities",
+    "torch-textbook": "gradcheck.engines.torch_adapter:Textbook",
+    "jax": "gradcheck.engines.jax_adapter:Jax",
+    "jax-log1p": "gradcheck.engines.jax_adapter:Log1p",
+    "jax-textbook": "gradcheck.engines.jax_adapter:Textbook",
+    "tensorflow": "gradcheck.engines.tensorflow_adapter:TensorFlow",
+    "tensorflow-probabilities": "gradcheck.engines.tensorflow_adapter:Probabilities",
+    "tensorflow-textbook": "gradcheck.engines.tensorflow_adapter:Textbook",
+    "pytensor": "gradcheck.engines.pytensor_adapter:PyTensor",
+    "autograd": "gradcheck.engines.autograd_adapter:Autograd",
+    "autograd-logaddexp": "gradcheck.engines.autograd_adapter:LogAddExp",
+    "autograd-textbook": "gradcheck.engines.autograd_adapter:Textbook",
+    "sklearn": "gradcheck.engines.sklearn_adapter:MultilayerPerceptron",
+    "caffe": "gradcheck.engines.legacy:caffe",
+    "caffe-textbook": "gradcheck.engines.legacy:caffe_textbook",
+    "theano": "gradcheck.engines.legacy:theano",
+    "theano-logits": "gradcheck.engines.legacy:theano_logits",
+    "theano-fast-compile": "gradcheck.engines.legacy:theano_fast_compile",
+    "theano-textbook": "gradcheck.engines.legacy:theano_textbook",
 }
 
 
@@ -40,12 +63,14 @@ def find(spec: str) -> Engine:
     """Find and make an engine.
 
     Args:
-        spec: a registered name, or ``py:package.module:attribute``.
+        spec: a registered name, ``py:package.module:attribute`` or ``cmd:COMMAND LINE``; a
+            program is started when it is first asked something.
 
     Raises:
         TypeError: spec is not text.
         EngineNotFoundError: nothing goes by that name, two distributions claim it, it cannot be
-            imported (the importing error is the cause), or what it names is no engine.
+            imported (the importing error is the cause), what it names is no engine, or a command
+            line is empty or ends within quotation marks.
 
     Example:
         >>> find("reference").info.name
@@ -55,13 +80,44 @@ def find(spec: str) -> Engine:
         raise TypeError(f"spec must be text, got {type(spec).__name__}")
     if spec.startswith("py:"):
         return _make(_load(spec, spec.removeprefix("py:")), spec)
-    targets = _registered().get(spec)
+    if spec.startswith("cmd:"):
+        return _process(spec)
+    return _make(_load(spec, _target(spec)), spec)
+
+
+def describe(name: str) -> EngineInfo:
+    """Return what an engine says of itself, without importing the library behind it if it can.
+
+    Args:
+        name: a registered name.
+
+    Raises:
+        NotInstalledError: the library behind it is not installed.
+        EngineNotFoundError: as `find`.
+
+    Example:
+        >>> describe("reference").losses
+        ('cross_entropy', 'quadratic')
+    """
+    found = _load(name, _target(name))
+    library, info = getattr(found, "library", None), getattr(found, "info", None)
+    if isinstance(library, Library):
+        library.require()
+    if isinstance(info, EngineInfo):
+        return info
+    with closing(_make(found, name)) as engine:
+        return engine.info
+
+
+def _target(name: str) -> str:
+    """Return the one ``package.module:attribute`` that a registered name stands for."""
+    targets = _registered().get(name)
     if targets is None:
-        raise EngineNotFoundError(_unknown(spec))
+        raise EngineNotFoundError(_unknown(name))
     if len(targets) > 1:
         choices = ", ".join(f"py:{target}" for target in sorted(targets))
-        raise EngineNotFoundError(f"{spec!r} is registered more than once; choose one: {choices}")
-    return _make(_load(spec, next(iter(targets))), spec)
+        raise EngineNotFoundError(f"{name!r} is registered more than once; choose one: {choices}")
+    return next(iter(targets))
 
 
 def _registered() -> dict[str, set[str]]:
@@ -78,8 +134,17 @@ def _unknown(spec: str) -> str:
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return (
         f"no engine is registered as {spec!r}{hint}; registered are {', '.join(known)}, "
-        "and an engine of your own is named py:package.module:attribute"
+        "and an engine of your own is named py:package.module:attribute or cmd:COMMAND LINE"
     )
+
+
+def _process(spec: str) -> Engine:
+    from gradcheck.engines.process import ProcessEngine  # noqa: PLC0415 - loaded when needed
+
+    try:
+        return ProcessEngine(spec.removeprefix("cmd:"))
+    except ValueError as error:
+        raise EngineNotFoundError(f"engine {spec!r}: {error}") from error
 
 
 def _load(spec: str, target: str) -> Any:
@@ -110,6 +175,8 @@ def _make(found: Any, spec: str) -> Engine:
         return engine_from_callable(found, spec)
     try:
         made = found()
+    except NotInstalledError as error:
+        raise EngineNotFoundError(f"engine {spec!r} is {error}") from error
     except Exception as error:
         raise EngineNotFoundError(
             f"engine {spec!r}: making it failed: {type(error).__name__}: {error}"

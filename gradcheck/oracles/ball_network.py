@@ -25,19 +25,39 @@ nearly equal; with e = exp(-|z|),
 
 All but |z| hold with e = exp(-z) and with e = exp(z), whatever the sign of z: a ball that holds 0
 takes either. The sum over the batch is divided by M last, so that it is exact where its terms are.
+
+**The clipped cross-entropy** (clipping.py) has the residual 0 where sigma(z) < epsilon or
+sigma(-z) < epsilon for certain, r where both are above it for certain, and the union of both where
+the balls do not tell; its loss likewise is the union of what it may be.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from flint import arb, arb_mat, ctx
 
-from gradcheck.oracles.balls import entrywise, exact_matrix, require_bits
+from gradcheck.clipping import require_epsilon
+from gradcheck.oracles.balls import (
+    Rounded,
+    entrywise,
+    exact_matrix,
+    require_bits,
+    round_uniquely,
+)
+from gradcheck.oracles.outer_products import round_outer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gradcheck.problem import Problem
+
+
+OUTER = 16
+"""Products for each ball of two vectors, from which on rounding them in floats is quicker."""
 
 
 class Layer(NamedTuple):
@@ -57,6 +77,7 @@ class BallNetwork:
         inputs, targets: X^T (n_0, m) and Y^T (n_L, m).
         loss: "cross_entropy" or "quadratic".
         divisor: M.
+        clip: epsilon of the clipped cross-entropy, None for the exact one.
     """
 
     weights: list[arb_mat]
@@ -65,10 +86,16 @@ class BallNetwork:
     targets: arb_mat
     loss: str
     divisor: int
+    clip: arb | None = None
+    floor: arb | None = None
 
     @classmethod
-    def of(cls, problem: Problem) -> BallNetwork:
+    def of(
+        cls, problem: Problem, clip: float | None = None, floor: float | None = None
+    ) -> BallNetwork:
         """Take over a problem's numbers, exactly."""
+        clip = require_epsilon("clip", clip, problem)
+        floor = require_epsilon("floor", floor, problem)
         return cls(
             [exact_matrix(W) for W in problem.weights],
             [exact_matrix(b[:, None]) for b in problem.biases],
@@ -76,22 +103,28 @@ class BallNetwork:
             exact_matrix(problem.targets.T),
             problem.architecture.loss,
             problem.batch if problem.architecture.reduction == "mean" else 1,
+            None if clip is None else arb(clip),
+            None if floor is None else arb(floor),
         )
 
 
-def ball_gradient(problem: Problem, *, precision: int) -> tuple[arb, list[arb]]:
+def ball_gradient(
+    problem: Problem, *, precision: int, clip: float | None = None, floor: float | None = None
+) -> tuple[arb, list[arb]]:
     """Enclose loss and gradient: one forward and one backward pass in balls.
 
     Args:
         problem: of any dtype; its numbers are taken exactly.
         precision: bits of the midpoints.
+        clip: epsilon in (0, 0.5) of the clipped cross-entropy; None for the exact loss.
+        floor: epsilon in (0, 0.5) that p (1 - p) is kept above where it divides; None for none.
 
     Returns:
         The loss, and the gradient as one vector in the order of `problem.parameters`.
 
     Raises:
-        TypeError: a precision that is not a whole number.
-        ValueError: a precision below 2.
+        TypeError: a precision that is not a whole number; an epsilon that is not a number.
+        ValueError: a precision below 2; an epsilon outside (0, 0.5), or with the quadratic loss.
 
     >>> from gradcheck.case import Case
     >>> loss, gradient = ball_gradient(Case(corner="zero_weights").problem(), precision=64)
@@ -99,9 +132,32 @@ def ball_gradient(problem: Problem, *, precision: int) -> tuple[arb, list[arb]]:
     ([0.693147180559945 +/- 3.10e-16], 0.500000000000000)
     """
     with ctx.workprec(require_bits("precision", precision)):
-        network = BallNetwork.of(problem)
+        network = BallNetwork.of(problem, clip, floor)
         layers = forward(network)
         return loss_of(network, layers[-1].Z), backward(network, layers)
+
+
+def rounded_gradient(
+    problem: Problem, *, precision: int, clip: float | None = None, floor: float | None = None
+) -> Rounded:
+    """Round the gradient, and after it the loss, to float64.
+
+    Args, errors: as of `ball_gradient`, whose enclosures these are the floats of.
+    """
+    with ctx.workprec(require_bits("precision", precision)):
+        network = BallNetwork.of(problem, clip, floor)
+        layers = forward(network)
+        parts: list[Rounded] = []
+        balls: list[arb] = []
+        for Delta, A in factors(network, layers):
+            if is_large_outer_product(Delta, A):  # of one example: M = 1
+                parts += [round_uniquely(balls), round_outer(Delta.entries(), A.entries())]
+                balls = []
+            else:
+                balls += weight_gradient(Delta, A, network.divisor)
+            balls += bias_gradient(Delta, network.divisor)
+        parts.append(round_uniquely([*balls, loss_of(network, layers[-1].Z)]))
+    return Rounded(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 # -------------------------------------------------------------------------------------- one number
@@ -138,6 +194,33 @@ def quadratic(z: arb, y: arb) -> arb:
     return residual(*sigmoids(z), y) ** 2 / 2
 
 
+def clipped_residual(a: arb, b: arb, y: arb, clip: arb) -> arb:
+    """Return 0 where sigma(z) or sigma(-z) is below clip, else sigma(z) - y."""
+    if a < clip or b < clip:
+        return arb(0)
+    r = residual(a, b, y)
+    return r if a > clip and b > clip else r.union(arb(0))
+
+
+def floored_residual(a: arb, b: arb, y: arb, floor: arb) -> arb:
+    """Return (sigma(z) - y) min(1, sigma'(z) / floor)."""
+    return residual(a, b, y) * arb(1).min(slope(a, b) / floor)
+
+
+def clipped_cross_entropy(z: arb, y: arb, clip: arb) -> arb:
+    """Return -y log q - (1 - y) log(1 - q), q = min(max(sigma(z), clip), 1 - clip)."""
+    a, b = sigmoids(z)
+    log, log1p = clip.log(), (-clip).log1p()
+    values = []
+    if not a > clip:
+        values.append(-y * log - (1 - y) * log1p)
+    if not b > clip:
+        values.append(-y * log1p - (1 - y) * log)
+    if not (a < clip or b < clip):
+        values.append(cross_entropy(z, y))
+    return reduce(arb.union, values)
+
+
 COSTS = {"cross_entropy": cross_entropy, "quadratic": quadratic}
 
 
@@ -169,24 +252,61 @@ def forward(network: BallNetwork) -> list[Layer]:
 def loss_of(network: BallNetwork, Z: arb_mat) -> arb:
     """Return C of the last layer's pre-activations."""
     cost = COSTS[network.loss]
+    if network.clip is not None:
+        cost = partial(clipped_cross_entropy, clip=network.clip)
     return sum(map(cost, Z.entries(), network.targets.entries()), start=arb(0)) / network.divisor
+
+
+class Factors(NamedTuple):
+    """One layer's Delta_l (n_l, m) and A_{l-1} (n_{l-1}, m): dC/dW_l = Delta_l A_{l-1}^T / M."""
+
+    Delta: arb_mat
+    A: arb_mat
+
+
+def factors(network: BallNetwork, layers: list[Layer]) -> list[Factors]:
+    """Return what the gradients of layers 1..L are products of."""
+    last = layers[-1]
+    r: Callable[..., arb] = residual
+    if network.clip is not None:
+        r = partial(clipped_residual, clip=network.clip)
+    elif network.floor is not None:
+        r = partial(floored_residual, floor=network.floor)
+    Delta = entrywise(r, last.A, last.B, network.targets)
+    if network.loss == "quadratic":
+        Delta = entrywise(arb.__mul__, Delta, entrywise(slope, last.A, last.B))
+    found = [Factors(Delta, layers[-2].A if len(layers) > 1 else network.inputs)]
+    for i in reversed(range(1, len(layers))):  # layer l = i + 1
+        back = (Delta.transpose() * network.weights[i]).transpose()
+        below = layers[i - 1]
+        Delta = entrywise(arb.__mul__, back, entrywise(slope, below.A, below.B))
+        found.append(Factors(Delta, layers[i - 2].A if i > 1 else network.inputs))
+    return found[::-1]
 
 
 def backward(network: BallNetwork, layers: list[Layer]) -> list[arb]:
     """Return the gradient as one vector: W_1 row by row, b_1, W_2, ..."""
-    last = layers[-1]
-    Delta = entrywise(residual, last.A, last.B, network.targets)
-    if network.loss == "quadratic":
-        Delta = entrywise(arb.__mul__, Delta, entrywise(slope, last.A, last.B))
-    blocks = []
-    for i in reversed(range(len(layers))):  # layer l = i + 1
-        A = layers[i - 1].A if i else network.inputs
-        blocks += [Delta * ones(Delta.ncols(), 1), Delta * A.transpose()]
-        if i:
-            back = (Delta.transpose() * network.weights[i]).transpose()
-            below = layers[i - 1]
-            Delta = entrywise(arb.__mul__, back, entrywise(slope, below.A, below.B))
-    return [g for block in reversed(blocks) for g in divided(block, network.divisor).entries()]
+    gradient: list[arb] = []
+    for Delta, A in factors(network, layers):
+        gradient += weight_gradient(Delta, A, network.divisor)
+        gradient += bias_gradient(Delta, network.divisor)
+    return gradient
+
+
+def weight_gradient(Delta: arb_mat, A: arb_mat, divisor: int) -> list[arb]:
+    """Return Delta A^T / M, row by row."""
+    return divided(Delta * A.transpose(), divisor).entries()
+
+
+def is_large_outer_product(Delta: arb_mat, A: arb_mat) -> bool:
+    """Tell whether Delta A^T is of two vectors and has many more entries than they."""
+    rows, columns = Delta.nrows(), A.nrows()
+    return Delta.ncols() == 1 and rows * columns > OUTER * (rows + columns)
+
+
+def bias_gradient(Delta: arb_mat, divisor: int) -> list[arb]:
+    """Return Delta 1 / M."""
+    return divided(Delta * ones(Delta.ncols(), 1), divisor).entries()
 
 
 def divided(matrix: arb_mat, divisor: int) -> arb_mat:

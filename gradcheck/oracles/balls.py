@@ -39,6 +39,10 @@ EXACT = 2.0**62
 """What `arb.rel_accuracy_bits` returns is below this, unless the radius is 0."""
 
 
+_FLOATS = tuple(map(np.dtype, (np.float16, np.float32, np.float64)))
+"""Formats whose numbers are numbers of float64."""
+
+
 class Rounded(NamedTuple):
     """Floats determined by balls, one entry a ball.
 
@@ -64,10 +68,8 @@ def exact_matrix(array: npt.NDArray[Any]) -> arb_mat:
         array: two axes; float16, float32, float64 or longdouble, all finite.
     """
     rows, columns = array.shape
-    with np.errstate(over="ignore", under="ignore"):
-        floats = array.astype(np.float64, copy=False)
-    if np.array_equal(floats, array):
-        return arb_mat(rows, columns, floats.ravel().tolist())
+    if array.dtype in _FLOATS:
+        return arb_mat(rows, columns, array.ravel().tolist())
     return arb_mat(rows, columns, [_exact_ball(number) for number in array.ravel()])
 
 
@@ -91,7 +93,7 @@ def round_uniquely(balls: Sequence[arb]) -> Rounded:
     n = len(balls)
     lower = np.fromiter(map(float, map(arb.lower, balls)), np.float64, n)
     upper = np.fromiter(map(float, map(arb.upper, balls)), np.float64, n)
-    bits = np.fromiter(map(arb.rel_accuracy_bits, balls), np.float64, n)
+    bits = relative_bits(balls)
     settled = (lower == upper) & np.isfinite(lower)
 
     # A number x with RN(x) = v is at most half a spacing away from v, which is rounded up where
@@ -99,13 +101,18 @@ def round_uniquely(balls: Sequence[arb]) -> Rounded:
     value = lower + 0.0  # -0.0 becomes 0.0
     with np.errstate(under="ignore", invalid="ignore"):
         bound = np.maximum(np.spacing(np.abs(value)) / 2, SMALLEST)
-    for i in np.flatnonzero(settled & (bits > EXACT)).tolist():
+    for i in np.flatnonzero(settled & np.isposinf(bits)).tolist():
         if balls[i] == arb(float(value[i])):
             bound[i] = 0.0
     for i in np.flatnonzero(~settled).tolist():
         value[i], bound[i] = _outward(float(balls[i]), float(lower[i]), float(upper[i]))
-    bits = np.where(bits > EXACT, np.inf, np.maximum(bits, 0.0))
     return Rounded(value, bound, bits, settled)
+
+
+def relative_bits(balls: Sequence[arb]) -> npt.NDArray[np.float64]:
+    """Return the b of r <= 2^-b |c|: infinite where r = 0, and 0 where r is larger than |c|."""
+    bits = np.fromiter(map(arb.rel_accuracy_bits, balls), np.float64, len(balls))
+    return np.where(bits > EXACT, np.inf, np.maximum(bits, 0.0))
 
 
 def _outward(middle: float, lower: float, upper: float) -> tuple[float, float]:

@@ -93,7 +93,12 @@ class Certified:
 
 
 def certified_gradient(
-    problem: Problem, *, precision: int = PRECISION, max_precision: int = MAX_PRECISION
+    problem: Problem,
+    *,
+    precision: int = PRECISION,
+    max_precision: int = MAX_PRECISION,
+    clip: float | None = None,
+    floor: float | None = None,
 ) -> Certified:
     """Compute loss and gradient of a problem to the last bit of float64.
 
@@ -101,10 +106,15 @@ def certified_gradient(
         problem: of any dtype; its numbers are taken exactly.
         precision: bits of the first round; each further round has twice as many.
         max_precision: bits that are not exceeded.
+        clip: epsilon in (0, 0.5): loss and gradient of the clipped cross-entropy (clipping.py);
+            None for the exact loss.
+        floor: epsilon in (0, 0.5): the gradient that divides by max(p (1 - p), epsilon); None for
+            the exact one.
 
     Raises:
-        TypeError: a precision that is not a whole number.
-        ValueError: a precision below 2, or max_precision below precision.
+        TypeError: a precision that is not a whole number; an epsilon that is not a number.
+        ValueError: a precision below 2, or max_precision below precision; an epsilon outside
+            (0, 0.5), or with the quadratic loss.
 
     >>> from gradcheck.case import Case
     >>> certified = certified_gradient(Case(sizes=(2, 1), corner="zero_weights").problem())
@@ -113,19 +123,16 @@ def certified_gradient(
     >>> certified.arrays()["b1"], certified.bound[-1]
     (array([0.5]), np.float64(0.0))
     """
-    from flint import ctx  # noqa: PLC0415 - loaded when first used, so that importing is cheap
-
-    from gradcheck.oracles.ball_network import ball_gradient  # noqa: PLC0415 - the same
-    from gradcheck.oracles.balls import require_bits, round_uniquely  # noqa: PLC0415 - the same
+    # Ball arithmetic is loaded when first used, so that importing is cheap.
+    from gradcheck.oracles.ball_network import rounded_gradient  # noqa: PLC0415 - as said
+    from gradcheck.oracles.balls import require_bits  # noqa: PLC0415 - as said
 
     bits = require_bits("precision", precision)
     most = require_bits("max_precision", max_precision, bits)
     rounds = 0
     while True:
         rounds += 1
-        loss, gradient = ball_gradient(problem, precision=bits)
-        with ctx.workprec(bits):
-            rounded = round_uniquely([*gradient, loss])
+        rounded = rounded_gradient(problem, precision=bits, clip=clip, floor=floor)
         if rounded.settled.all() or bits == most:
             break
         bits = min(2 * bits, most)

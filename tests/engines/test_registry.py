@@ -88,16 +88,16 @@ def test_the_built_in_engines_are_those_the_distribution_registers():
     assert tomllib.loads(text)["project"]["entry-points"][registry.GROUP] == registry.BUILT_IN
 
 
-@pytest.mark.parametrize("name", registry.BUILT_IN)
+@pytest.mark.parametrize("name", ["reference", "chain-rule"])
 def test_built_in_engines_are_found_without_any_installed_distribution(name, register):
     register()
-    assert names() == ["chain-rule", "reference"]
+    assert names() == sorted(registry.BUILT_IN)
     assert find(name).info.name == name
 
 
 def test_an_installed_engine_is_found_by_its_name(register):
     register(("someones", "someones:Full"), ("reference", registry.BUILT_IN["reference"]))
-    assert names() == ["chain-rule", "reference", "someones"]
+    assert names() == sorted([*registry.BUILT_IN, "someones"])
     assert find("someones").info.name == "full"
     assert find("reference").info.name == "reference"
 
@@ -122,8 +122,8 @@ def test_a_bare_callable_becomes_an_engine(attribute):
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        ("refrence", r"'refrence' \(did you mean 'reference'\?\); registered are chain-rule, ref"),
-        ("zzz", r"'zzz'; registered are chain-rule, reference, and an engine of your own"),
+        ("refrence", r"'refrence' \(did you mean 'reference'\?\); registered are autograd, "),
+        ("zzz", r"'zzz'; registered are autograd, .*torch-textbook, and an engine of your own"),
         ("", "no engine is registered as ''"),
         ("py:someones", "must have the form py:package.module:attribute"),
         ("py::bare", "must have the form py:package.module:attribute"),

@@ -1,15 +1,19 @@
 """The network in balls: no formula cancels, and numpy's models lie within their rounding."""
 
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
 from flint import arb, arb_mat, ctx
 
 from gradcheck.case import Case, sample_cases
+from gradcheck.oracles.ball_differences import third_derivative_bounds
 from gradcheck.oracles.ball_network import (
     BallNetwork,
     ball_gradient,
+    clipped_cross_entropy,
+    clipped_residual,
     cross_entropy,
     quadratic,
     residual,
@@ -206,6 +210,126 @@ def test_examples_that_cancel_three_ways_leave_exactly_0():
     )
     _, gradient = ball_gradient(problem, precision=64)
     assert gradient == [0, 0]
+
+
+# --- the clipped loss -----------------------------------------------------------------------------
+
+
+def clipped_loss(problem, parameters, clip):
+    """The textbook form in balls: q = min(max(sigma(z), clip), 1 - clip), logarithms of q."""
+    A = [[arb(float(x)) for x in row] for row in problem.inputs]
+    for W, b in parameters:
+        Z = [
+            [
+                sum((w * x for w, x in zip(row, a, strict=True)), c)
+                for row, c in zip(W, b, strict=True)
+            ]
+            for a in A
+        ]
+        A = [[1 / (1 + (-z).exp()) for z in row] for row in Z]
+    total = arb(0)
+    for a, y in zip(A, problem.targets, strict=True):
+        for p, t in zip(a, map(arb, map(float, y)), strict=True):
+            q = p.max(arb(clip)).min(1 - arb(clip))
+            total -= t * q.log() + (1 - t) * (1 - q).log()
+    return total / (problem.batch if problem.architecture.reduction == "mean" else 1)
+
+
+def as_balls(problem):
+    pairs = zip(problem.weights, problem.biases, strict=True)
+    return [
+        ([[arb(float(w)) for w in row] for row in W], [arb(float(c)) for c in b]) for W, b in pairs
+    ]
+
+
+def differences(problem, clip, h, bounds):
+    """Central differences of the clipped loss, each with h^2 M3 / 6, by coordinate."""
+    parameters = as_balls(problem)
+    found = []
+    for (W, b), M3 in zip(parameters, bounds, strict=True):
+        for row in [*W, b]:
+            for k, x in enumerate(row):
+                row[k] = x + h
+                right = clipped_loss(problem, parameters, clip)
+                row[k] = x - h
+                left = clipped_loss(problem, parameters, clip)
+                row[k] = x
+                found.append((right - left) / (2 * h) + arb(0, (h**2 * M3 / 6).upper()))
+    return found
+
+
+CLIPPED = [
+    Case(sizes=(3, 2, 2), batch=3, targets=targets, weight_scale=scale, reduction=r, seed=seed)
+    for seed, (targets, scale, r) in enumerate(
+        product(["binary", "soft"], [1.0, 5.0, 30.0, 300.0], ["mean", "sum"])
+    )
+]
+
+
+@pytest.mark.parametrize("clip", [1e-7, 1e-3, 0.2])
+def test_the_clipped_gradient_is_the_derivative_of_the_clipped_loss(clip):
+    kinds = set()
+    for case in CLIPPED:
+        problem = case.problem()
+        loss, gradient = ball_gradient(problem, precision=300, clip=clip)
+        with ctx.workprec(900):  # sigma(-z) is left of 1 - sigma(z) for z of some hundreds
+            h = arb((1, -200))
+            bounds = third_derivative_bounds(BallNetwork.of(problem))
+            assert loss.overlaps(clipped_loss(problem, as_balls(problem), clip))
+            assert loss.rel_accuracy_bits() > 200
+            quotients = differences(problem, clip, h, bounds)
+        assert all(d.overlaps(g) for d, g in zip(quotients, gradient, strict=True)), case.token
+        # what stays open is of the differences' size, and no entry is merely "anything"
+        assert all(g.rad() < arb((1, -150)) for g in gradient)
+        exact = ball_gradient(problem, precision=300)[1]
+        kinds.add(all(g.overlaps(e) for g, e in zip(gradient, exact, strict=True)))
+    assert kinds == {False, True}
+
+
+def test_a_residual_that_is_not_stopped_at_the_clip_point_is_no_derivative(monkeypatch):
+    problem = next(case for case in CLIPPED if case.weight_scale == 300).problem()
+    monkeypatch.setattr(
+        "gradcheck.oracles.ball_network.clipped_residual", lambda a, b, y, clip: residual(a, b, y)
+    )
+    _, gradient = ball_gradient(problem, precision=300, clip=1e-3)
+    with ctx.workprec(900):
+        bounds = third_derivative_bounds(BallNetwork.of(problem))
+        quotients = differences(problem, 1e-3, arb((1, -200)), bounds)
+    assert not all(d.overlaps(g) for d, g in zip(quotients, gradient, strict=True))
+
+
+def test_only_clipped_outputs_lose_their_residual():
+    z = [-20.0, -3.0, 3.0, 20.0]
+    for x, y in product(z, [0.0, 0.4, 1.0]):
+        a, b = sigmoids(arb(x))
+        inside = abs(x) < 10
+        r = clipped_residual(a, b, arb(y), arb(1e-6))
+        assert r.overlaps(residual(a, b, arb(y))) if inside else r == 0
+
+
+@pytest.mark.parametrize("y", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_ball_across_a_clip_point_has_both_residuals_and_the_losses_of_both_sides(y, side):
+    with ctx.workprec(128):
+        clip = arb(1e-3)
+        z = side * (clip.log() - (-clip).log1p())
+        wide = arb(z.mid(), 1e-5)
+        r = clipped_residual(*sigmoids(wide), arb(y), clip)
+        loss = clipped_cross_entropy(wide, arb(y), clip)
+        assert 0 in r
+        for step in (-1e-5, -1e-9, 0, 1e-9, 1e-5):
+            point = z.mid() + step
+            assert clipped_residual(*sigmoids(point), arb(y), clip) in r
+            assert clipped_cross_entropy(point, arb(y), clip).mid() in loss
+        assert residual(*sigmoids(z.mid()), arb(y)) in r
+        assert loss.rad() < 1e-2  # the loss is continuous
+
+
+def test_a_clip_of_none_is_the_exact_loss():
+    problem = Case(sizes=(3, 2, 2), batch=3).problem()
+    assert str(ball_gradient(problem, precision=99, clip=None)) == str(
+        ball_gradient(problem, precision=99)
+    )
 
 
 # --- the engine's bits ----------------------------------------------------------------------------

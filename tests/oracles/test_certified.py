@@ -10,6 +10,7 @@ import pytest
 from flint import arb, ctx
 
 from gradcheck.case import Case, sample_cases
+from gradcheck.oracles import balls
 from gradcheck.oracles.ball_network import ball_gradient
 from gradcheck.oracles.balls import SMALLEST
 from gradcheck.oracles.certified import certified_gradient
@@ -179,6 +180,59 @@ def test_a_derivative_beyond_float64_is_not_settled():
     assert certified.bound[0] == np.inf
     assert certified.gradient[1] == -4
     assert certified.estimate().status.tolist() == [Status.NO_STEP, Status.RESOLVED]
+
+
+# --- the clipped loss -----------------------------------------------------------------------------
+
+
+def test_a_clipped_neuron_has_no_gradient_and_the_loss_of_the_clip_point():
+    certified = certified_gradient(single_neuron(40.0, [1.0], [0.0]), clip=1e-7)
+    assert certified.gradient.tolist() == [0, 0]
+    assert certified.bound.tolist() == [0, 0]
+    assert certified.loss == -math.log(1e-7)
+    assert certified.is_settled
+
+
+def test_precision_is_doubled_until_it_is_known_whether_an_output_is_clipped():
+    z = 0.25
+    p = 1 / (1 + math.exp(-z))
+    clip = 1 - p  # a float next to sigma(-z)
+    problem = single_neuron(z, [1.0], [1.0])
+    first = certified_gradient(problem, clip=clip, precision=30, max_precision=30)
+    assert not first.settled.any()
+    certified = certified_gradient(problem, clip=clip, precision=30)
+    assert certified.is_settled
+    assert certified.precision > 53
+    assert (np.abs(certified.gradient - first.gradient) <= first.bound).all()
+
+
+def test_a_clip_that_no_output_reaches_changes_nothing():
+    problem = single_neuron(1.0, [1.0], [0.0])
+    plain, clipped = certified_gradient(problem), certified_gradient(problem, clip=1e-7)
+    assert plain.gradient.tolist() == clipped.gradient.tolist()
+    assert plain.loss == clipped.loss
+
+
+# --- cost -----------------------------------------------------------------------------------------
+
+
+def test_a_million_weights_of_one_example_are_settled_in_one_round_without_a_ball_each(monkeypatch):
+    problem = Case(sizes=(1000, 1000, 1)).problem()
+    counts = []
+    true = balls.round_uniquely
+
+    def counted(entries):
+        counts.append(len(entries))
+        return true(entries)
+
+    for module in ("ball_network", "outer_products"):
+        monkeypatch.setattr(f"gradcheck.oracles.{module}.round_uniquely", counted)
+    certified = certified_gradient(problem)
+    assert certified.gradient.shape == (1_002_001,)
+    assert certified.is_settled
+    assert certified.forward_passes == certified.backward_passes == 1
+    assert certified.bits.min() >= 100
+    assert sum(counts) < 5000
 
 
 # --- as an oracle ---------------------------------------------------------------------------------

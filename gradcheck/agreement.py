@@ -1,0 +1,114 @@
+"""Agreement: is an engine's gradient that of the loss which was meant?
+
+The witness is the exact gradient of the problem (`gradcheck.oracles.certified`), at the bits that
+the engine received; the allowance is what rounding can do in an engine of the declared class
+(`gradcheck.rounding`). The engine's own loss is not asked: the gradient of a clipped loss is
+consistent with that loss, and does not agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradcheck.examine import Layout, UnderTest, default_resolution, examine
+from gradcheck.ladder import Explanation, explain, explain_overflow
+from gradcheck.oracles.certified import certified_gradient
+from gradcheck.oracles.lines import Lines
+from gradcheck.problem import dtype_name, gradient_as_dict
+from gradcheck.rounding import ARITHMETICS, gradient_bound, gradient_deviation, loss_bound
+from gradcheck.verdict import Comparison, Outcome, Reason, Verdict, agree
+
+if TYPE_CHECKING:
+    from gradcheck.engines.base import Engine
+    from gradcheck.examine import FloatArray
+    from gradcheck.oracles.certified import Certified
+    from gradcheck.problem import Problem
+
+STRICTEST = next(iter(ARITHMETICS))
+"""The class that an engine is held to unless it declares another."""
+
+
+def check_agreement(
+    engine: Engine, problem: Problem, *, resolution: float | None = None
+) -> Outcome:
+    """Compare an engine's gradient of a problem with the exact one.
+
+    A value beyond the rounding bound FAILs: no engine of the declared class returns it. The
+    outcome's `explanation` then names the narrowest other class that does, if one does.
+
+    Args:
+        engine: computes loss and gradient.
+        problem: of dtype float16, float32 or float64.
+        resolution: the relative error that must not go unseen; default 1e-6 for float64, 0.1 for
+            float32, 0.5 for float16.
+
+    Raises:
+        TypeError: another dtype.
+        ValueError: a resolution that is not between 0 and 1, or an unknown declared arithmetic.
+        Unsupported: the engine does not take this problem.
+
+    >>> from gradcheck.case import parse
+    >>> from gradcheck.engines.registry import find
+    >>> case = parse("gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0")
+    >>> outcome = check_agreement(find("reference"), case.problem())
+    >>> outcome.verdict.value, outcome.resolution < 1e-12, outcome.backward_passes
+    ('PASS', True, 3)
+    """
+    if resolution is not None and not 0 < resolution < 1:
+        raise ValueError(f"resolution={resolution!r} must be between 0 and 1")
+    arithmetic = engine.info.arithmetic or STRICTEST
+    rounding = gradient_bound(problem, arithmetic)
+    exact = certified_gradient(problem)
+
+    def derivative(parameters: Any) -> Any:
+        _, layers = engine.value_and_grad(problem.with_parameters(parameters))
+        return gradient_as_dict(layers)
+
+    def loss(parameters: Any) -> float:
+        return engine.loss(problem.with_parameters(parameters))
+
+    lines = Lines(loss, problem.parameters)
+    structure = lines.structure
+    asked = resolution if resolution is not None else default_resolution(structure)
+    layout = Layout("value_and_grad(problem)", "the gradient of", structure)
+    test = UnderTest(
+        lines, derivative, layout, structure, np.zeros(1), may_overflow=~np.isfinite(rounding)
+    )
+
+    def witness(g: FloatArray) -> Comparison:
+        deviation = gradient_deviation(problem, arithmetic)
+        return agree(structure, g, exact.estimate(), rounding, deviation, resolution=asked)
+
+    outcome = examine(test, witness, resolution=asked, budget=None)
+    if told := _about_the_loss(float(lines.value), exact, problem, arithmetic):
+        outcome = replace(outcome, notes=(*outcome.notes, told))
+    found = _explanation(engine, problem, outcome)
+    return replace(
+        outcome,
+        explanation=found.text,
+        forward_passes=lines.forward_passes,
+        backward_passes=outcome.backward_passes + found.backward_passes,
+    )
+
+
+def _explanation(engine: Engine, problem: Problem, outcome: Outcome) -> Explanation:
+    """Climb the ladder with a wrong gradient."""
+    if outcome.verdict is Verdict.FAIL and outcome.comparison is not None:
+        return explain(engine, problem, outcome.comparison.engine)
+    if outcome.reason is Reason.NONFINITE:
+        return explain_overflow(engine, problem)
+    return Explanation("", "", 0)
+
+
+def _about_the_loss(loss: float, exact: Certified, problem: Problem, arithmetic: str) -> str:
+    """Say that the engine's loss is not the one that was meant, if it is not."""
+    allowed = loss_bound(problem, arithmetic) + exact.loss_bound
+    if abs(loss - exact.loss) <= allowed or not np.isfinite(allowed):
+        return ""
+    return (
+        f"the engine's loss is {loss:.10g}, the one that is meant {exact.loss:.10g} "
+        f"({dtype_name(problem.dtype)} rounding explains {allowed:.1g})"
+    )

@@ -1,0 +1,242 @@
+r"""The ladder: which other class of algorithms explains a gradient that is not the exact one.
+
+Symbols: g the engine's gradient, G the exact one, u the unit roundoff, err32 and err64 the root
+mean square of g - G over the wrong coordinates in float32 and float64.
+
+The rungs, from the narrowest class to the widest:
+
+    p_minus_y, absolute_sigmoid    G, within the wider rounding bound of the class (rounding.py)
+    clipped loss, for several eps  the exact gradient of the loss whose probabilities are clipped
+                                   to [eps, 1 - eps], within rounding
+    floored slope, for several eps that of a loss on probabilities whose derivative divides by
+                                   max(p (1 - p), eps), within rounding
+    tf32, bfloat16                 the gradient with the inputs of all products rounded to that
+                                   format, within the rounding of float32
+
+Wide bounds hold small bugs too. So a rung explains an engine only if it explains all that the
+engine answers to the problem's **companions**, which differ from it in what the classes differ in:
+the same numbers in the other precision; weights and biases halved until no sum is large, where no
+sigmoid is saturated and nothing is clipped; and both. A rung that allows the last bit of saturated
+sigmoids allows next to nothing there. Nothing is named that the companions contradict.
+
+**Precision.** Rounding errors are proportional to u: err32 / err64 is near 2^29. A wrong formula
+is wrong by as much in either precision: 2^0. Whichever is nearer is said, where both precisions
+fail (in one that does not, its own rounding hides the error) and no rung explains the engine. This
+sign needs no bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.oracles.certified import certified_gradient
+from gradcheck.problem import Problem, dtype_name
+from gradcheck.rounding import ARITHMETICS, emulated_gradient, gradient_bound
+from gradcheck.verdict import beyond, is_within
+
+if TYPE_CHECKING:
+    from gradcheck.engines.base import Engine
+
+FloatArray = npt.NDArray[np.floating[Any]]
+Answer = tuple[str, Problem, FloatArray]
+Explains = Callable[[Problem, FloatArray], bool]
+
+OTHER = {"float32": "float64", "float64": "float32"}
+PAIR = ("here", "other precision")
+
+EPSILONS = (1e-15, 1e-12, 1e-10, 1e-8, 1e-7, 1e-6)
+"""What libraries clip probabilities at, or add to denominators."""
+
+ALTERED = (
+    ("clipped loss", "the gradient of a loss whose probabilities are clipped at {}", "clip"),
+    (
+        "floored slope",
+        "the output error is divided by max(p (1 - p), eps) with eps = {}, not by p (1 - p)",
+        "floor",
+    ),
+)
+
+NO_CLASS = "no class of arithmetic computes this value"
+EXCUSE = (
+    "{} would allow this value, but not what the engine answers at milder weights or in the other "
+    "precision"
+)
+
+OVERFLOW = (
+    "every exact derivative is finite, and at milder weights the engine is right; exp(-z) that "
+    "overflows, or log(1 - p) and 1 / (1 - p) once p rounds to 1, give inf - inf, 0 inf or 0 / 0"
+)
+
+LARGE = 2.0
+"""Sums of products up to this size leave sigmoids unsaturated: sigma(2) = 0.88."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What else computes the engine's gradient.
+
+    Attributes:
+        label: the class in a few words, "" where none explains it.
+        text: the label and what it means, and how the error changes with the precision.
+        backward_passes: how often the engine was called for it.
+    """
+
+    label: str
+    text: str
+    backward_passes: int
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One class: its label, its meaning, and whether it explains a gradient of a problem.
+
+    The rungs of one label differ in `epsilon`, which stands in their meaning.
+    """
+
+    label: str
+    meaning: str
+    explains: Explains
+    epsilon: str = ""
+
+
+def explain(engine: Engine, problem: Problem, gradient: FloatArray) -> Explanation:
+    """Climb the ladder with a gradient that FAILed.
+
+    Args:
+        engine: what computed it; it is asked about the companions too.
+        problem: where.
+        gradient: the engine's, as one vector.
+    """
+    climb = [rung for rung in rungs(problem) if rung.explains(problem, gradient)]
+    answers = list(answered(engine, companions(problem)))
+    held = [rung for rung in climb if all(rung.explains(*answer[1:]) for answer in answers)]
+    if held:
+        label = held[0].label
+        epsilons = " or ".join(rung.epsilon for rung in held if rung.label == label)
+        text = f"{label}: {held[0].meaning.format(epsilons)}"
+        return Explanation(label, text, len(answers))
+    told = NO_CLASS if not climb else EXCUSE.format(climb[0].label)
+    sign = precision_sign([("here", problem, gradient), *answers])
+    return Explanation("", "; ".join(filter(None, (told, sign))), len(answers))
+
+
+def explain_overflow(engine: Engine, problem: Problem) -> Explanation:
+    """Say what a gradient that is not finite comes of, if the engine is right at milder weights.
+
+    Args:
+        engine: what computed it.
+        problem: where; every exact derivative is a finite number.
+    """
+    answers = list(answered(engine, iter([("milder", milder(problem))])))
+    if not all(is_of_class("absolute_sigmoid", *answer[1:]) for answer in answers) or not answers:
+        return Explanation("", "", len(answers))
+    return Explanation("overflow", f"overflow: {OVERFLOW}", len(answers))
+
+
+def rungs(problem: Problem) -> Iterator[Rung]:
+    """Yield the rungs that there are for a problem, the narrowest class first."""
+    for name in ("p_minus_y", "absolute_sigmoid"):
+        yield Rung(name, ARITHMETICS[name].meaning, partial(is_of_class, name))
+    if problem.architecture.loss == "cross_entropy":
+        for label, meaning, how in ALTERED:
+            for epsilon in EPSILONS:
+                explains = partial(is_altered, {how: epsilon})
+                yield Rung(label, meaning, explains, f"{epsilon:g}")
+    if dtype_name(problem.dtype) == "float32":
+        for name in ("tf32", "bfloat16"):
+            yield Rung(name, ARITHMETICS[name].meaning, partial(is_emulated, name))
+
+
+def is_of_class(name: str, problem: Problem, gradient: FloatArray) -> bool:
+    """Whether every entry is within the rounding bound of a class."""
+    exact = certified_gradient(problem)
+    bound = gradient_bound(problem, name)
+    return is_within(gradient, exact.gradient, bound + exact.bound)
+
+
+def is_altered(how: dict[str, float], problem: Problem, gradient: FloatArray) -> bool:
+    """Whether it is the gradient with clipped probabilities or a floored slope, within rounding."""
+    exact = certified_gradient(problem, **how)  # type: ignore[arg-type]  # clip or floor
+    bound = gradient_bound(problem, "absolute_sigmoid", **how)
+    return is_within(gradient, exact.gradient, bound + exact.bound)
+
+
+def is_emulated(name: str, problem: Problem, gradient: FloatArray) -> bool:
+    """Whether products with rounded inputs compute it; any gradient in another precision."""
+    if dtype_name(problem.dtype) != "float32":
+        return True
+    emulated, bound = emulated_gradient(problem, name)
+    return is_within(gradient, emulated, bound)
+
+
+# ------------------------------------------------------------------------------------- companions
+
+
+def companions(problem: Problem) -> Iterator[tuple[str, Problem]]:
+    """Yield the problem's companions, each with what it is."""
+    mild = milder(problem)
+    yield "milder", mild
+    other = OTHER.get(dtype_name(problem.dtype))
+    if other is not None:
+        yield "other precision", problem.astype(other)
+        yield "milder, other precision", mild.astype(other)
+
+
+def milder(problem: Problem) -> Problem:
+    """Halve weights and biases, layer by layer, until no |z| can exceed LARGE."""
+    reach = np.abs(problem.inputs).max(axis=0).astype(np.float64)
+    weights, biases = [], []
+    for W, b in zip(problem.weights, problem.biases, strict=True):
+        sums = np.abs(W.astype(np.float64)) @ reach + np.abs(b)
+        halvings = max(0, int(np.ceil(np.log2(max(float(sums.max()), LARGE) / LARGE))))
+        weights.append(np.ldexp(W, -halvings))
+        biases.append(np.ldexp(b, -halvings))
+        reach = np.ones(len(b))  # what an activation does not exceed
+    return Problem(
+        problem.architecture, tuple(weights), tuple(biases), problem.inputs, problem.targets
+    )
+
+
+def answered(engine: Engine, asked: Iterator[tuple[str, Problem]]) -> Iterator[Answer]:
+    """Ask the engine about companions; those that it gives no gradient of are left out."""
+    for name, companion in asked:
+        try:
+            _, layers = engine.value_and_grad(companion)
+            parts = [np.ravel(part) for pair in layers for part in pair]
+            vector = np.concatenate(parts).astype(np.float64)
+        except Exception:  # noqa: BLE001, S112  an explanation that fails must not end the check
+            continue
+        if vector.size == companion.architecture.n_parameters:
+            yield name, companion, vector
+
+
+# -------------------------------------------------------------------------------------- precision
+
+
+def precision_sign(answers: Sequence[Answer]) -> str:
+    """Say whether the error shrinks with u or stays, where both precisions fail; else ""."""
+    pair = {dtype_name(p.dtype): errors_beyond(p, g) for name, p, g in answers if name in PAIR}
+    if not {"float32", "float64"} <= pair.keys():
+        return ""
+    wrong = np.isfinite(pair["float32"]) & np.isfinite(pair["float64"])
+    if not wrong.any():
+        return ""
+    err32, err64 = (float(np.hypot.reduce(pair[name][wrong])) for name in ("float32", "float64"))
+    bits = float(np.log2(err32 / err64))
+    as_rounding = float(np.log2(np.finfo(np.float32).eps / np.finfo(np.float64).eps))
+    if abs(bits - as_rounding) < abs(bits):
+        return f"the error shrinks by 2^{bits:.1f} from float32 to float64, as rounding does"
+    return f"the error is as large in float64 as in float32 (2^{bits:.1f}): a formula, not rounding"
+
+
+def errors_beyond(problem: Problem, gradient: FloatArray) -> FloatArray:
+    """Return |g - G| where it is beyond the narrowest bound, NaN elsewhere."""
+    exact = certified_gradient(problem)
+    allowed = gradient_bound(problem) + exact.bound
+    return np.asarray(beyond(gradient, exact.gradient, allowed))

@@ -1,0 +1,71 @@
+"""Classes of algorithms, by the rounding errors that their members may make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+K_EXP = {"float16": 4.0, "float32": 4.0, "float64": 2.0}
+"""k_e: numpy's float32 exp errs by up to 3.57 u (measured, every argument); float16 is rounded from
+it or worse; float64 is accurate to one unit in the last place."""
+
+K_LOG = 4.0
+K_TANH = 4.0
+"""log, log1p and tanh: two units in the last place."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """A class of algorithms, by the rounding errors that its members may make.
+
+    Each row of ARITHMETICS allows what the rows above it allow.
+
+    Attributes:
+        name: as engines declare it.
+        meaning: in words, for reports.
+        cancels: the residual may be p - y, the slope a (1 - a), the loss made of log p.
+        k_a: absolute error of the sigmoid in units of u.
+        u_g: unit roundoff of the inputs of products; 0 where they are not rounded.
+        eta_g: smallest subnormal number of that format.
+    """
+
+    name: str
+    meaning: str
+    cancels: bool = False
+    k_a: float = 0.0
+    u_g: float = 0.0
+    eta_g: float = 0.0
+
+
+K_ABSOLUTE = (K_TANH + 2) / 2
+
+ARITHMETICS: dict[str, Arithmetic] = {
+    row.name: row
+    for row in (
+        Arithmetic("cancellation_free", "nothing is subtracted that may be nearly equal"),
+        Arithmetic("p_minus_y", "residual p - y and slope a (1 - a)", cancels=True),
+        Arithmetic(
+            "absolute_sigmoid",
+            "a sigmoid of absolute accuracy only, such as one made of tanh",
+            cancels=True,
+            k_a=K_ABSOLUTE,
+        ),
+        # 11 significant bits, the exponents of float32: 2^-126 2^-10
+        Arithmetic(
+            "tf32",
+            "inputs of products rounded to TF32",
+            cancels=True,
+            k_a=K_ABSOLUTE,
+            u_g=2.0**-11,
+            eta_g=2.0**-136,
+        ),
+        # 8 significant bits, the exponents of float32: 2^-126 2^-7
+        Arithmetic(
+            "bfloat16",
+            "inputs of products rounded to bfloat16",
+            cancels=True,
+            k_a=K_ABSOLUTE,
+            u_g=2.0**-8,
+            eta_g=2.0**-133,
+        ),
+    )
+}

@@ -1,0 +1,113 @@
+r"""Sigmoid, slope and residual, with the bounds of their errors.
+
+Symbols as in the package's text.
+
+**Sigmoid.** Exactly, for h >= 0,
+
+    sigma(z + h) - sigma(z) = sigma(z + h) sigma(-z) (1 - e^-h),
+
+a product of positive factors. With |z^ - z| <= dz, |z~ - z| <= dz, and one more dz for the rounding
+of the arguments (dz >= gamma_2 |z| as z is a sum of two terms or more),
+
+    |sigma(z^) - sigma(z)| <= E = (1 - e^-dz) max[ sigma(z~+3dz) sigma(2dz-z~),
+                                                   sigma(z~+2dz) sigma(3dz-z~) ] <= 1.
+
+Then da = E + gamma_{k_s} (a + 2 E) + k_a u + 2 f. A sigmoid made of exp, +, / has relative error
+k_s u, k_s = k_e + 2. One made of tanh, (1 + tanh(z/2)) / 2, has tanh within 4 u and a sum below 2:
+absolute error k_a u, k_a = (4 + 2) / 2 = 3. f is eta, or tiny where e^-|z^| can be below 4 tiny:
+there 1 / (1 + e^-z) overflows inside and answers 0, and functions may flush subnormal results.
+
+**Slope.** s(a) = a (1 - a) gives s(a + h) - s(a) = h (1 - 2 a - h); |1 - 2 a| = tanh(|z|/2) <= t,
+t = tanh((|z~| + dz) / 2). So |sigma'(z^) - sigma'(z)| <= E (t + E), and
+
+    ds = E (t + E) + gamma_{k_p} (s + 2 E (t + E)) + 2 f           cancellation-free
+    or da (t + da) + gamma_3 (s + ds + da (t + da)) + 2 eta        a (1 - a), if greater
+
+with k_p = k_e + 5. An error of exp in 1 / (1 + e^-z) counts by the factor sigma(-z), in
+1 / (1 + e^z) by sigma(z), so in the product sigma(z) sigma(-z) once in all; two sums, two quotients
+and the product add 5. In e / (1 + e)^2 it counts by |1 - e| / (1 + e), and 4 are added. The second
+line also holds (1 - tanh^2(z/2)) / 4: error (4 + 4 + 1) |1 - 2 a| u / 4 and two roundings.
+
+**Residual.** r = sigma(z) - y = (1 - y) sigma(z) - y sigma(-z), its terms' sum
+B = (1 - y) sigma(z) + y sigma(-z), which is |r| only for y = 0 and y = 1:
+
+    dr = E + gamma_{k_s+3} (B + 2 E) + 2 f                         cancellation-free
+    or da + gamma_1 (|r| + dr + da) + eta                          p - y, if greater
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gradcheck.rounding.bounded import Bounded
+
+if TYPE_CHECKING:
+    from gradcheck.rounding.bounded import FloatArray, Rounding
+
+
+class Layer(NamedTuple):
+    """One layer: z, a = sigma(z), b = sigma(-z), s = sigma'(z), and E, t, f of the text above."""
+
+    z: Bounded
+    a: Bounded
+    b: FloatArray
+    s: Bounded
+    E: FloatArray
+    t: FloatArray
+    f: FloatArray
+
+
+def activation(z: Bounded, rounding: Rounding) -> Layer:
+    """Return a layer of its pre-activations."""
+    row, total, relative = rounding.row, rounding.total, rounding.relative
+    a, b = sigma(z.x), sigma(-z.x)
+    s = sigma_prime(z.x)
+    E = total(increment(z.x, z.d))
+    t = total(np.tanh((np.abs(z.x) + z.d) / 2))
+    flushed = np.abs(z.x) + 3 * z.d > -np.log(4 * rounding.tiny)
+    f = np.where(flushed, rounding.tiny, rounding.eta)
+    da = total(E, relative(rounding.k_s) * (a + 2 * E), row.k_a * relative(1), 2 * f)
+    moved = E * (t + E)
+    strict = total(moved, relative(rounding.k_p) * (s + 2 * moved), 2 * f)
+    moved = da * (t + da)
+    cancelling = total(moved, relative(3) * (s + strict + moved), 2 * rounding.eta)
+    ds = rounding.allowed(strict, cancelling)
+    return Layer(z, Bounded(a, da), b, Bounded(s, ds), E, t, f)
+
+
+def residual(last: Layer, y: FloatArray, rounding: Rounding) -> Bounded:
+    """Return r = sigma(z) - y."""
+    total, relative = rounding.total, rounding.relative
+    left, right = (1 - y) * last.a.x, y * last.b
+    r = left - right
+    strict = total(last.E, relative(rounding.k_s + 3) * (left + right + 2 * last.E), 2 * last.f)
+    da = last.a.d
+    cancelling = total(da, relative(1) * (np.abs(r) + strict + da), rounding.eta)
+    return Bounded(r, rounding.allowed(strict, cancelling))
+
+
+def sigma(z: FloatArray) -> FloatArray:
+    """Return 1 / (1 + e^-z), of relative accuracy for either sign."""
+    result: FloatArray = np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))
+    return result
+
+
+def sigma_prime(z: FloatArray) -> FloatArray:
+    """Return e / (1 + e)^2, e = e^-|z|."""
+    e = np.exp(-np.abs(z))
+    result: FloatArray = e / (1 + e) ** 2
+    return result
+
+
+def softplus(z: FloatArray) -> FloatArray:
+    """Return log(1 + e^z)."""
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def increment(z: FloatArray, d: FloatArray) -> FloatArray:
+    """Return E: how far sigma moves while z moves by d, from anywhere within d of z."""
+    up, down = sigma(z + 3 * d) * sigma(2 * d - z), sigma(z + 2 * d) * sigma(3 * d - z)
+    E = -np.expm1(-d) * np.maximum(up, down)
+    return np.where(np.isfinite(d), E, np.inf)

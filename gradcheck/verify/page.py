@@ -1,0 +1,37 @@
+"""A self-contained HTML page: no network, no script, one file."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from gradcheck.verify import figure, story, words
+from gradcheck.verify.findings import VERDICTS
+from gradcheck.verify.summary import Summary
+
+LISTED = 50
+OPEN = 3
+REASONS = 20
+EVENTS = 20
+
+
+def render(summary: Summary) -> str:
+    """Write a verification as HTML, to be saved as UTF-8; at most `LISTED` failures in full."""
+    template = files("gradcheck.verify").joinpath("templates/page.html.j2")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    panels = [panel for panel in map(figure.panel, summary.properties) if panel]
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
+        summary=summary,
+        verdicts=VERDICTS,
+        panels=panels,
+        figure=figure,
+        story=story,
+        words=words,
+        listed=LISTED,
+        opened=OPEN,
+        reasons=REASONS,
+        events=EVENTS,
+    )

@@ -1,0 +1,278 @@
+"""Worker processes with a deadline for every task, and results in the order of the work.
+
+A piece of work is a generator: it yields tasks, is sent their replies, and returns its result. A
+piece stays with one worker; the pieces are dealt out in order and their results come out in that
+order, whatever the number of workers. A worker that dies or misses its deadline is killed with its
+process group; the task it was at is answered in its place, and a new worker goes on.
+
+Workers are spawned, not forked: the engine finds a fresh interpreter, without the parent's threads,
+locks and open libraries, and each start is like any other. It costs about half a second each time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Generator, Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Generic, TypeAlias, TypeVar
+
+from gradcheck.engines.base import EngineInfo
+from gradcheck.verdict import Outcome, Reason, Verdict
+from gradcheck.verify.property import finding_of
+from gradcheck.verify.worker import DIED, FLUSHES, TIMEOUT, Ready, Reply, Task, serve
+
+T = TypeVar("T")
+
+Work: TypeAlias = Generator[Task, Reply, T]
+
+LOADING = 300.0
+"""Seconds that an engine may take to be loaded; large libraries take tens of them."""
+
+PATIENCE = 10.0
+"""Deadlines that an engine in a process of its own may use up in one task: it has one a message."""
+
+GRACE = 1.0
+"""Seconds between asking a worker to end and killing it."""
+
+AHEAD = 64
+"""Pieces of work begun before an earlier one is done, at most."""
+
+
+class EngineGoneError(RuntimeError):
+    """The engine cannot be loaded, or not be used once it was.
+
+    Attributes:
+        event: what happened, where that is a matter for the log.
+        info: what the engine says of itself, if it came to that.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        event: tuple[str, str] | None = None,
+        info: EngineInfo | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.event = event
+        self.info = info
+
+
+class Worker:
+    """One process, and what it is doing."""
+
+    def __init__(self, spec: str, timeout: float) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: SpawnProcess = context.Process(
+            target=serve, args=(theirs, spec, timeout), daemon=False
+        )
+        self.process.start()
+        theirs.close()
+        self.seconds = timeout
+        self.task: Task | None = None
+        self.deadline = time.monotonic() + LOADING
+
+    def ready(self) -> Ready:
+        """Wait for what the worker says first.
+
+        Raises:
+            EngineGoneError: the engine cannot be loaded, or changes the arithmetic.
+        """
+        if not self.connection.poll(max(0.0, self.deadline - time.monotonic())):
+            self.kill()
+            raise EngineGoneError(f"loading the engine takes more than {LOADING:g} seconds")
+        try:
+            said: Ready = self.connection.recv()
+        except (EOFError, OSError):
+            raise EngineGoneError(f"loading the engine: {self.ending()}") from None
+        if said.info is None:
+            raise EngineGoneError(said.trouble)
+        if said.own_deadline:
+            self.seconds *= PATIENCE
+        if said.flushes:
+            raise EngineGoneError(
+                f"loading {said.info.name} makes the whole process flush subnormal numbers to "
+                "zero, the checks included; run it in a process of its own, as cmd:...",
+                (FLUSHES, f"loading {said.info.name} makes its whole process do so"),
+                said.info,
+            )
+        return said
+
+    def give(self, task: Task) -> None:
+        """Hand over a task."""
+        self.task = task
+        self.deadline = time.monotonic() + self.seconds
+        with contextlib.suppress(OSError):  # a dead worker is noticed when it is listened to
+            self.connection.send(task)
+
+    def answer(self) -> Reply | None:
+        """Return the reply if there is one, or what stands for it; None while there is none.
+
+        The worker is dead afterwards if the reply's event is a death or a missed deadline.
+        """
+        if self.connection.poll():
+            try:
+                reply: Reply = self.connection.recv()
+            except (EOFError, OSError):
+                return self._lost(DIED, f"the engine's process {self.ending()}")
+            else:
+                return reply
+        if time.monotonic() < self.deadline:
+            return None
+        self.kill()
+        return self._lost(TIMEOUT, f"no answer within {self.seconds:g} seconds")
+
+    def ending(self) -> str:
+        """Say how the process ended, and see to it that it has."""
+        self.process.join(GRACE)
+        code = self.process.exitcode
+        self.kill()
+        if code is None:
+            return "closed its connection"
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+
+    def kill(self) -> None:
+        """End the process and its group; engines in processes of their own are ended by it."""
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join(GRACE)
+        pid = self.process.pid
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+    def stop(self) -> None:
+        """Let the process end by itself, for a moment."""
+        with contextlib.suppress(OSError):
+            self.connection.send(None)
+        self.process.join(GRACE)
+        self.kill()
+
+    def _lost(self, event: str, told: str) -> Reply:
+        assert self.task is not None  # noqa: S101 - only who has a task is listened to
+        finding = finding_of(self.task.property, Outcome(Verdict.FAIL, Reason.RAISED, told))
+        return Reply(finding, (event, f"{self.task.property} of {self.task.case}: {told}"))
+
+
+class Pool(Generic[T]):
+    """Workers for one engine; to be closed.
+
+    Args:
+        spec: names the engine.
+        jobs: how many workers.
+        timeout: seconds for a task.
+
+    Raises:
+        EngineGoneError: the engine cannot be loaded.
+    """
+
+    def __init__(self, spec: str, *, jobs: int = 1, timeout: float = 60.0) -> None:
+        self._spec, self._timeout = spec, timeout
+        self._workers: list[Worker] = []
+        try:
+            self._workers += [Worker(spec, timeout) for _ in range(jobs)]
+            said = [worker.ready() for worker in self._workers]
+        except BaseException:
+            self.close()
+            raise
+        info = said[0].info
+        assert info is not None  # noqa: S101 - who is ready has said what it is
+        self.info: EngineInfo = info
+
+    def drive(self, pieces: Iterable[Work[T]]) -> Iterator[T]:
+        """Do all the work; yield the results in its order."""
+        return _Drive(self, iter(pieces)).results()
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The workers as they are now."""
+        return self._workers
+
+    def replace(self, worker: Worker) -> Worker:
+        """Start a worker in the place of a dead one.
+
+        Raises:
+            EngineGoneError: the engine cannot be loaded again.
+        """
+        fresh = Worker(self._spec, self._timeout)
+        self._workers[self._workers.index(worker)] = fresh
+        fresh.ready()
+        return fresh
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self._workers:
+            if worker.task is None and worker.process.is_alive():
+                worker.stop()
+            else:
+                worker.kill()
+        self._workers = []
+
+
+class _Drive(Generic[T]):
+    """One run of a pool through a series of pieces of work."""
+
+    def __init__(self, pool: Pool[T], pieces: Iterator[Work[T]]) -> None:
+        self.pool = pool
+        self.pieces = enumerate(pieces)
+        self.at: dict[Worker, tuple[int, Work[T]]] = {}
+        self.done: dict[int, T] = {}
+        self.next = 0
+
+    def results(self) -> Iterator[T]:
+        while True:
+            self._fill()
+            while self.next in self.done:
+                yield self.done.pop(self.next)
+                self.next += 1
+            if not self.at:
+                return
+            self._listen()
+
+    def _fill(self) -> None:
+        """Give every idle worker the next piece that has a task."""
+        for worker in self.pool.workers:
+            while worker not in self.at and self._begun() < AHEAD:
+                piece = next(self.pieces, None)
+                if piece is None:
+                    return
+                self._advance(worker, *piece, None)
+
+    def _begun(self) -> int:
+        return len(self.done) + len(self.at)
+
+    def _advance(self, worker: Worker, number: int, work: Work[T], reply: Reply | None) -> None:
+        """Let a piece of work take the reply and go on, or finish."""
+        try:
+            task = next(work) if reply is None else work.send(reply)
+        except StopIteration as finished:
+            self.done[number] = finished.value
+            self.at.pop(worker, None)
+            worker.task = None
+            return
+        self.at[worker] = number, work
+        worker.give(task)
+
+    def _listen(self) -> None:
+        """Wait for a reply or a deadline, and take what has come."""
+        busy = list(self.at)
+        listening: list[Connection] = [worker.connection for worker in busy]
+        first = min(worker.deadline for worker in busy)
+        wait(listening, max(0.0, first - time.monotonic()))
+        for worker in busy:
+            reply = worker.answer()
+            if reply is None:
+                continue
+            number, work = self.at.pop(worker)
+            alive = worker
+            if not worker.process.is_alive() and worker.connection.closed:
+                alive = self.pool.replace(worker)
+            self._advance(alive, number, work, reply)

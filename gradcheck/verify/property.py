@@ -1,0 +1,135 @@
+"""One property of an engine, examined on one problem: the finding as the log has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradcheck.agreement import check_agreement
+from gradcheck.case import Case
+from gradcheck.engines.base import EngineUnusableError, MalformedAnswerError, Unsupported
+from gradcheck.exact import TESTS
+from gradcheck.problem import Problem
+from gradcheck.sweep import check_engine
+from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict
+from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, told_of
+
+Finding: TypeAlias = dict[str, Any]
+
+EXACT = "exact "
+COMPARED = (Kind.FAILED, Kind.INFORMATIVE, Kind.SMALL, Kind.EXACT, Kind.ANOMALOUS)
+
+
+def examine(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Finding:
+    """Examine one property, and write what was found as the log has it.
+
+    Args:
+        engine: the engine.
+        name: "agreement", "consistency", or "exact " and the name of an exact test.
+        problem: where.
+        case: the case of the problem, which the exact tests need.
+
+    Raises:
+        EngineUnusableError: the engine cannot be used any more.
+    """
+    try:
+        return finding_of(name, judged(engine, name, problem, case))
+    except Unsupported as refusal:
+        untold = Outcome(Verdict.INCONCLUSIVE, None, refusal.why)
+        return finding_of(name, untold) | {"verdict": "UNSUPPORTED"}
+
+
+def judged(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
+    """Examine one property; what the engine raises is an outcome too.
+
+    Raises:
+        Unsupported: the engine does not take this problem.
+        EngineUnusableError: the engine cannot be used any more.
+    """
+    try:
+        return outcome(engine, name, problem, case)
+    except (Unsupported, EngineUnusableError, StoppedError):
+        raise
+    except MalformedAnswerError as error:
+        return Outcome(Verdict.FAIL, Reason.SHAPE, str(error))
+    except RaisedError as error:
+        return Outcome(Verdict.FAIL, Reason.RAISED, str(error))
+    except Exception as error:  # noqa: BLE001 - a mistake of the checker accuses no engine
+        told = f"gradcheck itself failed here, which is its own mistake: {told_of(error)}"
+        return Outcome(Verdict.INCONCLUSIVE, Reason.REFERENCE, told)
+
+
+def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
+    """Run the check that a property stands for."""
+    if name == "agreement":
+        return check_agreement(engine, problem)
+    if name == "consistency":
+        return check_engine(engine, problem)
+    if case is None:
+        raise ValueError(f"{name!r} needs a case token, not a case file")
+    return TESTS[name.removeprefix(EXACT)].check(engine, case)
+
+
+def applicable(problem: Problem, case: Case | None, arithmetic: str) -> list[str]:
+    """Name the properties that can be examined on a problem.
+
+    An exact test is put to the cases of its corner that are fit for it.
+    """
+    tests = [] if case is None else [t for t in TESTS.values() if t.corner == case.corner]
+    fit = [EXACT + t.name for t in tests if not t.obstacle(problem, arithmetic)]
+    return ["agreement", "consistency", *fit]
+
+
+def finding_of(name: str, outcome: Outcome) -> Finding:
+    """Write an outcome as the log has it."""
+    counts = dict(outcome.counts)
+    return {
+        "property": name,
+        "verdict": outcome.verdict.value,
+        "reason": outcome.reason.value if outcome.reason else "",
+        "detail": outcome.detail,
+        "counts": counts,
+        "wrong": counts.get("failed", 0),
+        "worst": worst_of(outcome),
+        "explanation": outcome.explanation,
+        "diagnosis": outcome.diagnosis,
+        "notes": list(outcome.notes),
+        "resolution": float(outcome.resolution),
+        "forward_passes": outcome.forward_passes,
+        "backward_passes": outcome.backward_passes,
+    }
+
+
+def worst_of(outcome: Outcome) -> Mapping[str, Any] | None:
+    """Return the coordinate furthest beyond its allowance, or nearest to it."""
+    c = outcome.comparison
+    if c is None:
+        return None
+    compared = np.flatnonzero(np.isin(c.kind, COMPARED))
+    if outcome.verdict is Verdict.FAIL:
+        compared = np.flatnonzero(c.kind == Kind.FAILED)
+    if not compared.size:
+        return None
+    times = _times(c)[compared]
+    at = int(np.argmax(np.nan_to_num(times, nan=np.inf)))
+    return _coordinate(c, int(compared[at]), float(times[at]))
+
+
+def _times(c: Comparison) -> np.typing.NDArray[np.floating[Any]]:
+    """Return |deviation| / allowance, 0 where nothing deviates."""
+    with np.errstate(all="ignore"):
+        deviation = np.abs(c.engine - c.oracle)
+        return np.asarray(np.where(deviation == 0, 0.0, deviation / c.allowance))
+
+
+def _coordinate(c: Comparison, j: int, times: float) -> Mapping[str, Any]:
+    return {
+        "name": c.structure.name(j),
+        "engine": float(c.engine[j]),
+        "oracle": float(c.oracle[j]),
+        "bound": float(c.bound[j]),
+        "allowance": float(c.allowance[j]),
+        "times": times,
+    }

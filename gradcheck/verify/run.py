@@ -1,0 +1,245 @@
+"""Runs a verification: plan, workers, log, failures, verdict."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from gradcheck.engines.base import EngineInfo
+from gradcheck.verify.judge import Judgement, ended, judge, totals
+from gradcheck.verify.log import FORMAT, Earlier, Log, LogError
+from gradcheck.verify.plan import Plan, Settings
+from gradcheck.verify.pool import EngineGoneError, Pool, Work
+from gradcheck.verify.shrink import failures, shrink
+from gradcheck.verify.slot import Record, engine_record, examine_number, is_death
+from gradcheck.verify.worker import UNUSABLE
+
+RESTARTS = 3
+"""How often an engine that dies is started again."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A run that is over.
+
+    Attributes:
+        records: of the log.
+        judgement: None where the run was interrupted.
+    """
+
+    records: list[Record]
+    judgement: Judgement | None
+
+
+def verify(
+    settings: Settings, *, jobs: int = 1, log: Path | None = None, resume: bool = False
+) -> Verified:
+    """Verify an engine.
+
+    Args:
+        settings: which cases.
+        jobs: worker processes.
+        log: where the log is written, as results come.
+        resume: go on with that log.
+
+    Raises:
+        EngineGoneError: the engine cannot be loaded, and there is nothing to write into a log.
+        NothingToVerifyError: the engine supports nothing of what was asked for.
+        LogError: the log cannot be resumed, or would be overwritten before it is complete.
+        ValueError, TypeError: the engine's limits make no sense.
+    """
+    start = time.perf_counter()
+    earlier = open_log(log, resume=resume)
+    try:
+        pool: Pool[list[Record]] = Pool(settings.engine, jobs=jobs, timeout=settings.timeout)
+    except EngineGoneError as error:
+        if error.info is None or error.event is None or earlier is not None:
+            raise
+        return _refused(settings, error.info, error.event, Log(log))
+    try:
+        run = _Run(Plan(settings, pool.info), pool, Log(log))
+        run.begin(earlier, log)
+        if earlier is not None and earlier.finished:
+            end = earlier.every[-1]
+            return Verified(earlier.every, Judgement(end["exit_code"], end["verdict"]))
+        judgement = run.through(start)
+        return Verified(run.log.records, judgement)
+    finally:
+        pool.close()
+
+
+def _refused(settings: Settings, info: EngineInfo, event: tuple[str, str], log: Log) -> Verified:
+    """Write the log of an engine that nothing is asked."""
+    log.begin(header_of(Plan(settings, info), info))
+    log.write([engine_record(*event)])
+    judgement = judge(log.records, [])
+    log.write([footer_of(log.records, judgement, 0.0)])
+    log.close()
+    return Verified(log.records, judgement)
+
+
+def open_log(path: Path | None, *, resume: bool) -> Earlier | None:
+    """Look at the log that may be there already.
+
+    Raises:
+        LogError: it cannot be resumed, or is no complete log and would be overwritten.
+    """
+    if path is None or not path.exists() or not path.stat().st_size:
+        if resume:
+            raise LogError(f"--resume: there is no log {path}" if path else "--resume needs --log")
+        return None
+    earlier = Earlier(path)
+    if resume:
+        return earlier
+    if not earlier.finished:
+        raise LogError(f"{path} is an incomplete log: go on with --resume, or remove it")
+    return None
+
+
+def header_of(plan: Plan, info: EngineInfo) -> Record:
+    """Write what decides the results."""
+    settings = plan.settings
+    asked: Record = {
+        "examples": settings.examples,
+        "seed": settings.seed,
+        "dtypes": list(plan.dtypes),
+        "shard": list(settings.shard),
+        "properties": plan.properties,
+    }
+    if plan.untested:
+        asked["not tested exactly"] = plan.untested
+    return {
+        "kind": "header",
+        "format": FORMAT,
+        "gradcheck": _version(),
+        "engine": {
+            "spec": settings.engine,
+            "name": info.name,
+            "version": info.version,
+            "language": info.language,
+            "dtypes": list(info.dtypes),
+            "losses": list(info.losses),
+            "reductions": list(info.reductions),
+            "deterministic": info.deterministic,
+            "issues_url": info.issues_url,
+            "arithmetic": info.arithmetic,
+            "limits": dict(info.limits),
+        },
+        "settings": asked,
+        "command": settings.command,
+        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+    }
+
+
+def footer_of(records: list[Record], judgement: Judgement, seconds: float) -> Record:
+    """Write how a run came out."""
+    return {
+        "kind": "footer",
+        "complete": ended(records) is None,
+        "exit_code": judgement.exit_code,
+        "verdict": judgement.verdict,
+        "totals": totals(records),
+        "seconds": seconds,
+    }
+
+
+class _Run:
+    """A run in progress."""
+
+    def __init__(self, plan: Plan, pool: Pool[list[Record]], log: Log) -> None:
+        self.plan, self.pool, self.log = plan, pool, log
+        self.info = pool.info
+        self.left = plan.numbers()
+
+    def begin(self, earlier: Earlier | None, path: Path | None) -> None:
+        """Write the header, or find out what is left to do."""
+        header = header_of(self.plan, self.info)
+        if earlier is None:
+            self.log.begin(header)
+            return
+        assert path is not None  # noqa: S101 - an earlier log has a path
+        earlier.require(header, path)
+        done = earlier.numbers
+        if self.left[: len(done)] != done:
+            raise LogError(f"{path} cannot be resumed: it holds other cases than this run")
+        if not earlier.finished:
+            self.log.resume(earlier.records, earlier.size)
+            self.left = self.left[len(done) :]
+
+    def through(self, start: float) -> Judgement | None:
+        """Do what is left; None if interrupted."""
+        try:
+            self._cases()
+            found = [] if ended(self.log.records) else self._failures()
+        except KeyboardInterrupt:
+            self.log.close()
+            return None
+        judgement = judge(self.log.records, found)
+        seconds = time.perf_counter() - start
+        self.log.write([*found, footer_of(self.log.records, judgement, seconds)])
+        self.log.close()
+        return judgement
+
+    def _cases(self) -> None:
+        deaths = sum(map(is_death, self.log.records))
+        pieces = (examine_number(self.plan, n) for n in self.left)
+        with progress("problems", len(self.left)) as advance:
+            try:
+                for records in self.pool.drive(pieces):
+                    self.log.write(records)
+                    advance()
+                    deaths += sum(map(is_death, records))
+                    if self._is_over(records, deaths):
+                        return
+            except EngineGoneError as error:
+                self.log.write([engine_record(*(error.event or (UNUSABLE, str(error))))])
+
+    def _is_over(self, records: list[Record], deaths: int) -> bool:
+        """Whether the engine cannot be used any more; says so in the log."""
+        if deaths > RESTARTS:
+            told = f"it died or was silent {deaths} times"
+            self.log.write([engine_record(UNUSABLE, told)])
+            return True
+        return ended(records) is not None
+
+    def _failures(self) -> list[Record]:
+        found = failures(self.log.records)
+        make = partial(shrink, info=self.info, engine=self.plan.settings.engine)
+        pieces = (_listed(make(name, failing)) for name, failing in found.items())
+        with progress("shrinking", len(found)) as advance:
+            shrunk = []
+            for records in self.pool.drive(pieces):
+                shrunk += records
+                advance()
+        return shrunk
+
+
+def _listed(work: Work[Record]) -> Work[list[Record]]:
+    record = yield from work
+    return [record]
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Callable[[], object]]:
+    """Show how many are done, at which rate, and how long the rest takes; only to a terminal."""
+    tqdm.monitor_interval = 0  # no thread of its own
+    watched = sys.stderr.isatty() and total > 0
+    with tqdm(total=total, desc=title, disable=not watched, leave=False) as bar:
+        yield bar.update
+
+
+def _version() -> str:
+    try:
+        return version("gradcheck")
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,227 @@
+"""Shrinks a failure: looks for the smallest network that still fails for the same reason.
+
+The order of simplicity is that of the tables in `gradcheck.strata`, whose simplest option stands
+first. Depth counts most, then units, examples, corner, weight scale, targets, loss, reduction,
+dtype, and last the seed. From a failing case, one field at a time is made simpler, the boldest
+change first (a network 1-1); the first candidate that fails for the same reason takes the case's
+place; the search ends where none does, or after CHECKS of them. A candidate of another structure
+is another draw of numbers, which may happen to be harmless: SEEDS seeds are tried for each network
+and batch, FEW_SEEDS for each corner and scale.
+
+Hypothesis shrinks what it has drawn itself, choice by choice. Here the failing case comes from a
+log, perhaps of another machine, the fields are few and ordered, and every check may cost a worker
+process: a greedy search over the fields ends sooner, and is the same for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from gradcheck.case import Case, parse
+from gradcheck.corners import CORNERS, LEAST_BATCH, LEAST_OUTPUTS, REQUIRED_TARGETS, TARGETS
+from gradcheck.engines.base import EngineInfo
+from gradcheck.problem import LOSSES, REDUCTIONS
+from gradcheck.strata import WEIGHT_SCALES
+from gradcheck.sweep import replay_line
+from gradcheck.verdict import Reason
+from gradcheck.verify.plan import DTYPES, EXACT
+from gradcheck.verify.pool import Work
+from gradcheck.verify.property import Finding
+from gradcheck.verify.signature import is_same_failure, kind, signature
+from gradcheck.verify.slot import Record
+from gradcheck.verify.worker import Task
+
+T = TypeVar("T")
+
+CHECKS = 200
+SEEDS, FEW_SEEDS = 8, 3
+LAST_SEEDS = 10
+"""Seeds from 0 that are tried for the smallest network."""
+
+PRECISIONS = (*DTYPES, *(name for name in EXACT if name not in DTYPES))
+
+
+def failures(records: Sequence[Record]) -> dict[str, list[tuple[str, Finding]]]:
+    """Return the failing cases by signature, in the order in which they first occurred."""
+    found: dict[str, list[tuple[str, Finding]]] = {}
+    for record in records:
+        for finding in record["findings"] if record["kind"] == "case" else ():
+            if finding["verdict"] == "FAIL":
+                found.setdefault(signature(finding), []).append((record["token"], finding))
+    return found
+
+
+def shrink(
+    name: str, failing: Sequence[tuple[str, Finding]], info: EngineInfo, engine: str
+) -> Work[Record]:
+    """Shrink the failures of one signature; the simplest one is where the search begins.
+
+    An engine that dies or is silent is not asked again on purpose: the simplest of its failures
+    is the smallest.
+
+    Args:
+        name: the signature.
+        failing: tokens and findings.
+        info: what the engine supports.
+        engine: names it, for the line that repeats the case.
+
+    Returns:
+        The record of the failure.
+    """
+    token, finding = min(failing, key=lambda one: simplicity(parse(one[0])))
+    case, checks = parse(token), 0
+    if not _is_lost(finding):
+        case, finding, checks = yield from _search(case, finding, info)
+    worst_token, worst = max(failing, key=lambda one: _size(one[1]))
+    return {
+        "kind": "failure",
+        "property": finding["property"],
+        "reason": finding["reason"],
+        "signature": name,
+        "count": len(failing),
+        "worst": {"token": worst_token, "finding": worst},
+        "smallest": {"token": case.token, "finding": finding},
+        "shrink_checks": checks,
+        "replay": replay_line(case.token, engine),
+    }
+
+
+def simplicity(case: Case) -> tuple[float, ...]:
+    """Return what is smaller for simpler cases."""
+    return (
+        len(case.sizes),
+        sum(case.sizes),
+        case.batch,
+        list(CORNERS).index(case.corner),
+        _place(case.weight_scale, WEIGHT_SCALES),
+        list(TARGETS).index(case.targets),
+        LOSSES.index(case.loss),
+        REDUCTIONS.index(case.reduction),
+        _place(case.dtype, PRECISIONS),
+        case.seed,
+    )
+
+
+def simpler(case: Case, info: EngineInfo) -> Iterator[Case]:
+    """Yield simpler cases that the engine says it supports, the boldest change of a field first."""
+    seen = {case.token}
+    for changed in _changes(case):
+        try:
+            candidate = replace(case, **changed)
+        except ValueError:  # the fields rule each other out
+            continue
+        new = candidate.token not in seen and simplicity(candidate) < simplicity(case)
+        if new and is_supported(candidate, info):
+            seen.add(candidate.token)
+            yield candidate
+
+
+def is_supported(case: Case, info: EngineInfo) -> bool:
+    """Whether the engine says that it takes a case."""
+    limits: dict[str, Any] = dict(info.limits)
+    most = {
+        "max_depth": len(case.sizes) - 1,
+        "max_width": max(case.sizes),
+        "max_outputs": case.sizes[-1],
+        "max_batch": case.batch,
+        "max_parameters": case.architecture.n_parameters,
+    }
+    return (
+        case.dtype in info.dtypes
+        and case.loss in info.losses
+        and case.reduction in info.reductions
+        and case.corner in limits.get("corners", [case.corner])
+        and case.targets in limits.get("targets", [case.targets])
+        and all(value <= limits.get(name, value) for name, value in most.items())
+    )
+
+
+def _search(case: Case, finding: Finding, info: EngineInfo) -> Work[tuple[Case, Finding, int]]:
+    known = {case.token}
+    checks, wanted = 0, finding
+    improved = True
+    while improved:
+        improved = False
+        for candidate in simpler(case, info):
+            if candidate.token in known:
+                continue
+            if checks == CHECKS:
+                return case, finding, checks
+            known.add(candidate.token)
+            checks += 1
+            reply = yield Task(candidate.token, wanted["property"])
+            if reply.finding is None or reply.event is not None:  # it costs a process: no more
+                return case, finding, checks
+            if is_same_failure(reply.finding, wanted):
+                case, finding, improved = candidate, reply.finding, True
+                break
+    return case, finding, checks
+
+
+def _changes(case: Case) -> Iterator[dict[str, Any]]:
+    for sizes in _smaller_sizes(case):
+        yield from _with_seeds(case, {"sizes": sizes})
+    least = LEAST_BATCH.get(case.corner, 1)
+    for batch in dict.fromkeys((least, case.batch // 2, case.batch - 1)):
+        yield from _with_seeds(case, {"batch": batch})
+    for corner in _before(case.corner, tuple(CORNERS)):
+        targets = REQUIRED_TARGETS.get(corner, case.targets)
+        yield from _with_seeds(case, {"corner": corner, "targets": targets}, FEW_SEEDS)
+    for scale in _before(case.weight_scale, WEIGHT_SCALES):
+        yield from _with_seeds(case, {"weight_scale": scale}, FEW_SEEDS)
+    for name, options in (
+        ("targets", tuple(TARGETS)),
+        ("loss", LOSSES),
+        ("reduction", REDUCTIONS),
+        ("dtype", PRECISIONS),
+    ):
+        for option in _before(getattr(case, name), options):
+            yield {name: option}
+    for seed in range(min(case.seed, LAST_SEEDS)):
+        yield {"seed": seed}
+
+
+def _with_seeds(
+    case: Case, changed: dict[str, Any], seeds: int = SEEDS
+) -> Iterator[dict[str, Any]]:
+    for seed in dict.fromkeys((case.seed, *range(seeds))):
+        yield changed | {"seed": seed}
+
+
+def _smaller_sizes(case: Case) -> Iterator[tuple[int, ...]]:
+    """Yield 1-1 first, then networks without one of the layers, then with a narrower one."""
+    sizes = case.sizes
+    last = LEAST_OUTPUTS.get(case.targets, 1)
+    if sizes != (1, last):
+        yield (1, last)
+    if len(sizes) > 3:
+        yield (1, 1, last)
+    for place in range(1, len(sizes) - 1):
+        yield sizes[:place] + sizes[place + 1 :]
+    for place, width in enumerate(sizes):
+        least = last if place == len(sizes) - 1 else 1
+        for narrower in dict.fromkeys((least, width // 2, width - 1)):
+            if least <= narrower < width:
+                yield (*sizes[:place], narrower, *sizes[place + 1 :])
+
+
+def _before(value: T, table: Sequence[T]) -> Sequence[T]:
+    """Return the simpler options of a table: those that stand before the value."""
+    return table[: table.index(value)] if value in table else table
+
+
+def _place(value: T, table: Sequence[T]) -> int:
+    return table.index(value) if value in table else len(table)
+
+
+def _is_lost(finding: Finding) -> bool:
+    is_raised = finding["reason"] == Reason.RAISED.value
+    return is_raised and kind(finding) in ("died", "no answer", "EngineDiedError")
+
+
+def _size(finding: Finding) -> float:
+    """Return how far a finding is beyond its allowance; what cannot be compared is furthest."""
+    times = finding["worst"]["times"] if finding["worst"] else float("inf")
+    return float(times) if times == times else float("inf")  # noqa: PLR0124 - NaN

@@ -1,0 +1,162 @@
+"""What text, JUnit and Markdown tell in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from gradcheck.strata import STRATA
+from gradcheck.verify.failures import Failure, first_of
+from gradcheck.verify.findings import FAIL, VERDICTS, Coordinate, Witness
+from gradcheck.verify.summary import Property, Stratum, Summary
+from gradcheck.verify.tally import Tally, Why
+from gradcheck.verify.words import count, exactly, number, place
+
+REASONS = 2
+"""How many reasons for a refusal are told."""
+
+NAMED = 8
+"""More strata that are not covered than this are counted, not named."""
+
+FEW = 4
+"""Fewer failing problems than this lie in few strata anyway."""
+
+
+def oracle_word(name: str) -> str:
+    """Say what a property holds the engine's numbers to."""
+    return "differences" if name == "consistency" else "exact"
+
+
+def where(at: Coordinate) -> str:
+    """Name a coordinate, and say where it is."""
+    told = place(at.name)
+    return f"{at.name} ({told})" if told else at.name
+
+
+def numbers(at: Coordinate, name: str) -> str:
+    """Put both values, the allowance and the excess into a clause."""
+    bound = f" ± {number(at.bound)}" if at.bound else ""
+    told = f"engine {exactly(at.engine)}, {oracle_word(name)} {exactly(at.oracle)}{bound}"
+    off = abs(at.engine - at.oracle)
+    if not isfinite(off):
+        return told
+    excess = f" ({number(at.times)} times over)" if not at.times <= 1 else ""
+    return f"{told}: off by {number(off)}, allowed {number(at.allowance)}{excess}"
+
+
+def evidence(witness: Witness) -> str:
+    """Say what is wrong in a problem: its worst coordinate, else the finding's sentence."""
+    finding = witness.finding
+    at = finding.worst
+    return f"{where(at)}: {numbers(at, finding.property)}" if at else finding.detail
+
+
+def title(failure: Failure) -> str:
+    """Say in a clause what fails, and how often."""
+    common = "/".join(part for part in (failure.property, failure.reason) if part)
+    more = failure.signature.removeprefix(common).strip("/")
+    parts = (failure.property, failure.reason, more, count(failure.count, "problem"))
+    return ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a failure's story: its label, and text that may be something to copy."""
+
+    label: str
+    text: str
+    is_code: bool = False
+
+
+def told_of(failure: Failure) -> list[Line]:
+    """Tell a failure: the worst case, the smallest network, the causes, and how to repeat it."""
+    finding = first_of(failure).finding
+    lines = _case("worst", failure.worst)
+    if failure.smallest:
+        lines += _case("smallest", failure.smallest)
+        lines.append(Line("", f"found in {count(failure.shrink_checks, 'check')}"))
+    lines += [Line("explained by", finding.explanation), Line("likely cause", finding.diagnosis)]
+    lines += [Line("note", note) for note in finding.notes[:1]]
+    lines.append(Line("replay", failure.replay, is_code=True))
+    return [line for line in lines if line.text]
+
+
+def _case(label: str, witness: Witness) -> list[Line]:
+    at, name = witness.finding.worst, witness.finding.property
+    told = [where(at), numbers(at, name)] if at else [witness.finding.detail or "no detail given"]
+    first, *rest = told
+    lines = [Line(label, first), *(Line("", text) for text in rest)]
+    return [*lines, Line("", witness.token, is_code=True)]
+
+
+def verdicts(tally: Tally) -> str:
+    """Count the verdicts that occur."""
+    return ", ".join(f"{tally.verdicts[v]:,} {v}" for v in VERDICTS if tally.verdicts[v]) or "none"
+
+
+def coordinates(tally: Tally) -> str:
+    """Count the coordinates by kind."""
+    told = [f"{n:,} {kind.replace('_', ' ')}" for kind, n in tally.coordinates.items() if n]
+    return ", ".join(told) or "none"
+
+
+def covered(summary: Summary) -> str:
+    """Say in how many of the strata a problem was decided, and in which none was."""
+    every = sum(map(len, STRATA.values()))
+    told = f"{every - len(summary.missing)} of {every}"
+    missing: dict[str, list[str]] = {}
+    for kind, value in summary.missing:
+        missing.setdefault(kind, []).append(value)
+    if not missing:
+        return told
+    if len(summary.missing) <= NAMED:
+        kinds = [f"{kind} {', '.join(values)}" for kind, values in missing.items()]
+        return f"{told}; not covered: {'; '.join(kinds)}"
+    kinds = [f"{kind} {len(values)} of {len(STRATA[kind])}" for kind, values in missing.items()]
+    return f"{told}; not covered: {', '.join(kinds)}"
+
+
+def reasons(every: Sequence[Why], most: int) -> list[str]:
+    """Say why problems were not decided, the most frequent reason first."""
+    told = [f"{why.reason} ({why.count:,})" for why in every[:most]]
+    rest = sum(why.count for why in every[most:])
+    return [*told, f"other reasons ({rest:,})"] if rest else told
+
+
+def unsupported(summary: Summary) -> dict[str, list[str]]:
+    """Return what the engine refused, with why, and the properties that it concerns."""
+    groups: dict[str, list[str]] = {}
+    for p in summary.properties:
+        if p.total.unsupported:
+            told = "; ".join(reasons(p.total.unsupported, REASONS))
+            groups.setdefault(told, []).append(p.name)
+    return groups
+
+
+def concentrated(p: Property) -> str:
+    """Name the strata that hold all the failing problems, of the kinds where these are few."""
+    if p.total.verdicts[FAIL] < FEW:
+        return ""
+    kinds: dict[str, list[Stratum]] = {}
+    for stratum in p.strata:
+        kinds.setdefault(stratum.kind, []).append(stratum)
+    told = []
+    for kind, strata in kinds.items():
+        failing = [s.value for s in strata if s.tally.verdicts[FAIL]]
+        if len(failing) <= len(strata) / 2:
+            told.append(f"{kind} {', '.join(failing)}")
+    return "; ".join(told)
+
+
+def passes(summary: Summary) -> str:
+    """Say what the run cost, time apart."""
+    forward = sum(p.total.forward_passes for p in summary.properties)
+    backward = sum(p.total.backward_passes for p in summary.properties)
+    return f"{forward:,} forward and {backward:,} backward passes"
+
+
+def conclusion(summary: Summary) -> str:
+    """Say the verdict and the exit code in words."""
+    verdict = f"{summary.verdict.rstrip('.')}; " if summary.verdict else ""
+    return f"{summary.state}: {verdict}{summary.meaning}"

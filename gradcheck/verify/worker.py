@@ -1,0 +1,191 @@
+"""A worker process: finds the engine, and examines what it is told to, until it is told no more.
+
+The engine lives and dies in here. The process leads a group of its own, so that whatever the engine
+starts can be ended with it, and so that Ctrl-C is the parent's affair alone. What the engine prints
+goes to standard error. When the parent is gone, so is the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from gradcheck.case import load, parse
+from gradcheck.engines.base import EngineInfo, EngineUnusableError
+from gradcheck.engines.registry import EngineNotFoundError, find
+from gradcheck.verify.guarded import Guarded, StoppedError, told_of
+from gradcheck.verify.property import Finding, examine
+from gradcheck.verify.subnormal import flushes_to_zero
+
+FLUSHES = "flushes subnormal numbers"
+DIED, TIMEOUT, UNUSABLE = "died", "timeout", "unusable"
+
+ABILITIES = ("dtypes", "losses", "reductions")
+WORDS = ("name", "version", "language", "issues_url", "arithmetic")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One property to examine on one problem.
+
+    Attributes:
+        case: a case token or the name of a case file.
+        property: "agreement", "consistency", or "exact " and the name of a test.
+    """
+
+    case: str
+    property: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a worker says first.
+
+    Attributes:
+        info: what the engine says of itself; None where it cannot be used.
+        trouble: why it cannot.
+        flushes: whether loading it made this process flush subnormal numbers to zero.
+        own_deadline: whether it keeps the deadline itself, message by message.
+    """
+
+    info: EngineInfo | None
+    trouble: str = ""
+    flushes: bool = False
+    own_deadline: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of a task.
+
+    Attributes:
+        finding: None where the engine became unusable.
+        event: what happened to the engine: a name and a sentence; or None.
+        seconds: how long it took.
+    """
+
+    finding: Finding | None
+    event: tuple[str, str] | None = None
+    seconds: float = 0.0
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether the engine cannot be examined any further."""
+        return self.finding is None
+
+
+def serve(connection: Connection, spec: str, timeout: float) -> None:
+    """Be a worker.
+
+    Args:
+        connection: to the parent.
+        spec: names the engine.
+        timeout: seconds, for an engine that keeps its deadlines itself.
+    """
+    with contextlib.suppress(StoppedError):
+        _leave_the_group()
+        _end_with_the_parent()
+        _serve(connection, spec, timeout)
+
+
+def _serve(connection: Connection, spec: str, timeout: float) -> None:
+    flushed = flushes_to_zero()
+    ready, engine = _load(spec, timeout)
+    flushes = flushes_to_zero() and not flushed
+    connection.send(Ready(ready.info, ready.trouble, flushes, ready.own_deadline))
+    if engine is None or flushes:
+        return
+    try:
+        while (task := connection.recv()) is not None:
+            connection.send(work(engine, task, flushed=flushed))
+    except (EOFError, OSError):  # the parent has closed its end
+        pass
+    finally:
+        with contextlib.suppress(Exception):  # nobody is left to hear of it
+            engine.close()
+
+
+def work(engine: Guarded, task: Task, *, flushed: bool = False) -> Reply:
+    """Do one task.
+
+    Args:
+        engine: the engine.
+        task: what to do.
+        flushed: subnormal numbers were flushed to zero before the engine was loaded.
+    """
+    start = time.perf_counter()
+    before = len(engine.deaths)
+    is_token = task.case.startswith("gc")
+    case = parse(task.case) if is_token else None
+    problem = case.problem() if case else load(task.case)
+    try:
+        finding = examine(engine, task.property, problem, case)
+    except EngineUnusableError as error:
+        return Reply(None, (UNUSABLE, told_of(error)))
+    if flushes_to_zero() and not flushed:
+        return Reply(None, (FLUSHES, f"{engine.info.name} did so during {task.property}"))
+    died = engine.deaths[before:]
+    event = (DIED, f"{task.property} of {task.case}: {died[0]}") if died else None
+    return Reply(finding, event, time.perf_counter() - start)
+
+
+def _load(spec: str, timeout: float) -> tuple[Ready, Guarded | None]:
+    try:
+        found = find(spec)
+        engine = Guarded(found)
+        keeps = getattr(found, "timeout", None)
+        if isinstance(keeps, float):
+            found.timeout = timeout  # type: ignore[attr-defined]  # of engines in processes
+        return Ready(plain_info(engine.info), own_deadline=keeps is not None), engine
+    except (EngineNotFoundError, EngineUnusableError) as error:
+        return Ready(None, str(error)), None
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it cannot be used
+        return Ready(None, f"engine {spec!r}: {told_of(error)}"), None
+
+
+def plain_info(info: Any) -> EngineInfo:
+    """Copy an engine's account of itself into the contract's own type, which can be sent.
+
+    Raises:
+        AttributeError, TypeError, ValueError: it is none.
+    """
+    said: dict[str, Any] = {name: str(getattr(info, name)) for name in WORDS if hasattr(info, name)}
+    said |= {name: tuple(map(str, getattr(info, name))) for name in ABILITIES}
+    limits = getattr(info, "limits", {})
+    if not isinstance(limits, Mapping):
+        raise TypeError(f"limits={limits!r} must be a mapping")
+    said |= {"deterministic": bool(getattr(info, "deterministic", True)), "limits": dict(limits)}
+    return EngineInfo(**said)
+
+
+def _leave_the_group() -> None:
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    sys.stdout.flush()
+    os.dup2(2, 1)
+
+
+def _stop(_signal: int, _frame: object) -> None:
+    raise StoppedError
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,548 @@
+"""The exact tests: right engines pass in every order of summation; no mutant does."""
+
+from dataclasses import replace
+from functools import cache, reduce
+
+import numpy as np
+import pytest
+
+from gradcheck.case import Case, parse
+from gradcheck.dyadic import lattice_gradient
+from gradcheck.engines.base import EngineInfo, Unsupported
+from gradcheck.engines.registry import find
+from gradcheck.exact import (
+    TESTS,
+    duplicated_batch,
+    exact_outcomes,
+    lattice,
+    powers_of_two,
+    safe_shift,
+    scaled,
+    zero_column,
+)
+from gradcheck.problem import LOSSES, REDUCTIONS, Problem
+from gradcheck.verdict import Reason, Verdict
+
+DTYPES = ("float16", "float32", "float64")
+INFO = EngineInfo("planted", "1", DTYPES, LOSSES, REDUCTIONS)
+REFERENCE = find("reference")
+
+
+class Planted:
+    """An engine made of a function of the problem."""
+
+    def __init__(self, gradient, **claims):
+        self.info = replace(INFO, **claims)
+        self.gradient = gradient
+
+    def value_and_grad(self, problem):
+        return 0.0, self.gradient(problem)
+
+
+def right(problem):
+    return REFERENCE.value_and_grad(problem)[1]
+
+
+@cache
+def cases(name, dtype, **claims):
+    return tuple(TESTS[name].cases(replace(INFO, **claims), dtype, 0))
+
+
+def outcomes(gradient, name, dtype):
+    engine = Planted(gradient, dtypes=(dtype,))
+    return [TESTS[name].check(engine, case) for case in cases(name, dtype)]
+
+
+def failures(gradient, name, dtype):
+    return [o for o in outcomes(gradient, name, dtype) if o.verdict is Verdict.FAIL]
+
+
+# ------------------------------------------------------------- right engines, computed differently
+
+
+def one_by_one(terms):
+    return reduce(np.add, terms)
+
+
+def reversed_order(terms):
+    return reduce(np.add, terms[::-1])
+
+
+def in_pairs(terms):
+    while len(terms) > 1:
+        terms = [*map(np.add, terms[::2], terms[1::2]), *terms[len(terms) // 2 * 2 :]]
+    return terms[0]
+
+
+def wide(terms):
+    return reduce(np.add, [t.astype(np.longdouble) for t in terms]).astype(terms[0].dtype)
+
+
+def by_size(terms):
+    return np.add.reduce(np.sort(np.stack(terms), axis=0), axis=0)
+
+
+def backprop(
+    problem,
+    total=one_by_one,
+    *,
+    mean_last=False,
+    bias_first=False,
+    sigma=lambda z: 1 / (1 + np.exp(-z)),
+    back=lambda W: W,
+    rounded=lambda delta: delta,
+):
+    """Backpropagation with every sum done by `total`."""
+    network, m, X = problem.architecture, problem.batch, problem.inputs
+    divisor = X.dtype.type(m if network.reduction == "mean" else 1)
+    a = [X]
+    for W, b in zip(problem.weights, problem.biases, strict=True):
+        terms = [np.outer(a[-1][:, k], W[:, k]) for k in range(W.shape[1])]
+        bias = np.broadcast_to(b, terms[0].shape)
+        a.append(sigma(total([bias, *terms] if bias_first else [*terms, bias])))
+    delta = a[-1] - problem.targets
+    if network.loss == "quadratic":
+        delta = delta * (a[-1] * (1 - a[-1]))
+    delta = rounded(delta if mean_last else delta / divisor)
+    layers = []
+    for W, x in zip(problem.weights[::-1], a[-2::-1], strict=True):
+        dW = total([np.outer(delta[i], x[i]) for i in range(m)])
+        db = total([delta[i] for i in range(m)])
+        layers.append((dW / divisor, db / divisor) if mean_last else (dW, db))
+        V = back(W)
+        slope = x * (1 - x)
+        delta = rounded(total([np.outer(delta[:, j], V[j]) for j in range(len(V))]) * slope)
+    return layers[::-1]
+
+
+TOTALS = [one_by_one, reversed_order, in_pairs, wide, by_size]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("late", [False, True])
+def test_every_order_of_summation_gives_the_exact_gradient(dtype, total, late):
+    def gradient(problem):
+        return backprop(problem, total, mean_last=late, bias_first=late)
+
+    found = outcomes(gradient, "lattice", dtype)
+    assert len(found) == 12 + (0 if dtype == "float16" else 4)
+    assert all(o.verdict is Verdict.PASS and o.resolution == 0 for o in found)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("total", TOTALS)
+def test_and_passes_the_other_tests(dtype, total):
+    engine = Planted(lambda p: backprop(p, total), dtypes=(dtype,), arithmetic="p_minus_y")
+    for name in ("zero input column", "powers of two", "duplicated batch"):
+        for case in cases(name, dtype, arithmetic="p_minus_y"):
+            outcome = TESTS[name].check(engine, case)
+            assert outcome.verdict is Verdict.PASS, str(outcome)
+
+
+@pytest.mark.parametrize("engine", ["reference", "chain-rule"])
+def test_the_reference_engines_pass_everything_in_every_dtype(engine):
+    found = exact_outcomes(find(engine), seed=5)
+    assert {(o.name, o.dtype) for o in found} == {(name, d) for name in TESTS for d in DTYPES}
+    for o in found:
+        assert o.verdict == "PASS", f"{o.token} {o.outcome}"
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.nightly
+def test_no_false_alarm_in_a_long_search(seed):
+    for engine in ("reference", "chain-rule"):
+        assert {o.verdict for o in exact_outcomes(find(engine), seed=seed)} == {"PASS"}
+
+
+# ------------------------------------------------------------------------------------- mutants
+
+
+def times(factor):
+    return lambda p: [(W * W.dtype.type(factor), b * b.dtype.type(factor)) for W, b in right(p)]
+
+
+def with_problem(change):
+    return lambda p: right(change(p))
+
+
+def without_mean(problem):
+    return replace(problem, architecture=replace(problem.architecture, reduction="sum"))
+
+
+def without_bias(problem):
+    return replace(problem, biases=tuple(0 * b for b in problem.biases))
+
+
+def last_example_skipped(problem):
+    if problem.batch == 1:
+        return right(problem)
+    kept = replace(problem, inputs=problem.inputs[:-1], targets=problem.targets[:-1])
+    if problem.architecture.reduction == "sum":
+        return right(kept)
+    share = problem.dtype.type((problem.batch - 1) / problem.batch)
+    return [(W * share, b * share) for W, b in right(kept)]
+
+
+def one_ulp(problem):
+    (W, b), *rest = right(problem)
+    b[-1] = np.nextafter(b[-1], b.dtype.type(np.inf))
+    return [(W, b), *rest]
+
+
+def transposed(W):
+    return W.T if W.shape[0] == W.shape[1] else W
+
+
+def through(dtype):
+    def rounded(delta):
+        return delta.astype(dtype).astype(delta.dtype)
+
+    return lambda p: backprop(p, rounded=rounded)
+
+
+def above_a_half(z):
+    a = 1 / (1 + np.exp(-z))
+    return np.where(z == 0, np.nextafter(a, a.dtype.type(1)), a)
+
+
+def with_decay(problem):
+    rate = problem.dtype.type(1e-10)
+    return [(g + rate * W, b) for (g, b), W in zip(right(problem), problem.weights, strict=True)]
+
+
+LATTICE_MUTANTS = {
+    "times 1 + 1e-12": (times(1 + 1e-12), "float64"),
+    "times 1 + 2^-20": (times(1 + 2.0**-20), "float32"),
+    "times 1 + 2^-10": (times(1 + 2.0**-10), "float16"),
+    "1/m missing": (with_problem(without_mean), "float32"),
+    "y - p": (times(-1), "float16"),
+    "bias forgotten": (with_problem(without_bias), "float32"),
+    "last example skipped": (last_example_skipped, "float16"),
+    "one coordinate off by an ulp": (one_ulp, "float64"),
+    "one coordinate off by an ulp in float16": (one_ulp, "float16"),
+    "square matrix transposed": (lambda p: backprop(p, back=transposed), "float64"),
+    "square matrix transposed in float16": (lambda p: backprop(p, back=transposed), "float16"),
+    "delta through float16": (through(np.float16), "float64"),
+    "delta through float32": (through(np.float32), "float64"),
+    "delta through float16 in float32": (through(np.float16), "float32"),
+    "sigmoid above a half": (lambda p: backprop(p, sigma=above_a_half), "float64"),
+    "weight decay": (with_decay, "float64"),
+    "weight decay in float32": (with_decay, "float32"),
+}
+
+
+@pytest.mark.parametrize("mutant", LATTICE_MUTANTS)
+def test_the_lattice_kills(mutant):
+    gradient, dtype = LATTICE_MUTANTS[mutant]
+    found = failures(gradient, "lattice", dtype)
+    assert found
+    for outcome in found:
+        assert outcome.reason is Reason.MISMATCH
+        assert all(d.allowance == 0 and d.bound == 0 for d in outcome.discrepancies)
+
+
+def test_a_failure_names_coordinate_and_both_numbers():
+    case = Case(sizes=(3, 2, 1), corner="zero_preactivations", seed=4)
+
+    def gradient(problem):
+        (W1, b1), (W2, b2) = right(problem)
+        W2[0, 1] = np.nextafter(W2[0, 1], 9)
+        return [(W1, b1), (W2, b2)]
+
+    outcome = lattice(Planted(gradient), case)
+    [discrepancy] = outcome.discrepancies
+    assert discrepancy.name == "W2[0,1]"
+    assert (discrepancy.oracle, discrepancy.allowance) == (-0.25, 0)
+    assert discrepancy.engine == np.nextafter(-0.25, 9)
+    assert "W2[0,1]: engine -0.24999999999999997, exact -0.25; off by" in str(outcome)
+    assert (outcome.counts["failed"], outcome.counts["exact"]) == (1, 10)
+    assert outcome.backward_passes == 1
+
+
+def test_a_sigmoid_that_misses_a_half_is_named_as_the_likely_cause():
+    def gradient(problem):
+        return backprop(problem, sigma=above_a_half)
+
+    for dtype in DTYPES:
+        told = [o.diagnosis for o in failures(gradient, "lattice", dtype)]
+        assert len(told) == len(cases("lattice", dtype))
+        assert all("does not return exactly 1/2 at 0" in t for t in told)
+    for mutant in ("y - p", "one coordinate off by an ulp"):
+        other, dtype = LATTICE_MUTANTS[mutant]
+        assert not any("1/2 at 0" in o.diagnosis for o in failures(other, "lattice", dtype))
+
+
+def test_minus_zero_is_zero_and_nan_is_nothing():
+    case = Case(sizes=(3, 2), corner="zero_preactivations", targets="half")
+    assert lattice(Planted(times(-1)), case).verdict is Verdict.PASS
+    spoilt = lattice(Planted(times(np.nan)), case)
+    assert (spoilt.verdict, spoilt.reason) == (Verdict.FAIL, Reason.NONFINITE)
+
+
+@pytest.mark.parametrize("tiny", [1e-300, 5e-324, -1e-12])
+def test_a_zero_column_must_be_zero(tiny):
+    def gradient(problem):
+        (W1, b1), *rest = right(problem)
+        W1[:, ~problem.inputs.any(axis=0)] += tiny
+        return [(W1, b1), *rest]
+
+    found = failures(gradient, "zero input column", "float64")
+    assert len(found) == 4
+    for outcome, case in zip(found, cases("zero input column", "float64"), strict=True):
+        column = int(np.flatnonzero(~case.problem().inputs.any(axis=0))[0])
+        assert outcome.discrepancies[0].name == f"W1[0,{column}]"
+        assert outcome.discrepancies[0].engine == tiny
+
+
+def clipped(problem):
+    return with_problem(lambda p: replace(p, inputs=np.clip(p.inputs, -8, 8)))(problem)
+
+
+def normalised(problem):
+    X = problem.inputs
+    size = np.abs(X).max()
+    share = size / (size + X.dtype.type(1e-8))
+    return with_problem(lambda p: replace(p, inputs=X * share))(problem)
+
+
+def decayed(problem):
+    (W1, b1), *rest = right(problem)
+    return [(W1 + W1.dtype.type(1e-3) * problem.weights[0], b1), *rest]
+
+
+def with_epsilon(problem):
+    (W1, b1), *rest = right(problem)
+    return [(W1 + np.sign(W1) * W1.dtype.type(2.0**-12), b1), *rest]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gradient", [clipped, decayed, with_epsilon])
+def test_powers_of_two_show_what_depends_on_scale(gradient, dtype):
+    found = failures(gradient, "powers of two", dtype)
+    assert found
+    assert all("W1 times 2^" in o.detail and "depends on the size" in o.diagnosis for o in found)
+
+
+def test_powers_of_two_show_an_epsilon_below_the_rounding_bound_of_other_tests():
+    assert failures(normalised, "powers of two", "float64")
+    assert failures(normalised, "powers of two", "float32")
+
+
+def test_a_clip_is_seen_only_by_scaling():
+    case = Case(sizes=(3, 2, 1), batch=2)
+    problem = case.problem()
+    assert all(
+        np.array_equal(a, b) for a, b in zip(right(problem)[0], clipped(problem)[0], strict=True)
+    )
+    assert powers_of_two(Planted(clipped), case).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_division_by_m_minus_1_shows_in_the_duplicated_batch(dtype):
+    def gradient(problem):
+        m = problem.batch
+        return times(m / max(m - 1, 1))(problem)
+
+    assert failures(gradient, "duplicated batch", dtype)
+
+
+# ----------------------------------------------------------------------------- when to keep quiet
+
+
+def drifting(problem, calls=[0]):  # noqa: B006 - one counter for all calls is meant
+    calls[0] += 1
+    return times(1 + (calls[0] % 3) * 2.0**-50)(problem)
+
+
+def test_an_engine_that_differs_from_itself_is_inconclusive_if_it_says_so():
+    case = cases("powers of two", "float64")[0]
+    honest = powers_of_two(Planted(drifting, deterministic=False), case)
+    assert (honest.verdict, honest.reason) == (Verdict.INCONCLUSIVE, Reason.NONDETERMINISTIC)
+    assert "different bits, as declared" in honest.detail
+    claims_otherwise = powers_of_two(Planted(drifting), case)
+    assert (claims_otherwise.verdict, claims_otherwise.reason) == (
+        Verdict.FAIL,
+        Reason.NONDETERMINISTIC,
+    )
+
+
+def test_one_that_repeats_itself_is_judged_whatever_it_declares():
+    case = cases("powers of two", "float64")[0]
+    assert powers_of_two(Planted(right, deterministic=False), case).verdict is Verdict.PASS
+    outcome = powers_of_two(Planted(clipped, deterministic=False), case)
+    assert (outcome.verdict, outcome.reason) == (Verdict.FAIL, Reason.MISMATCH)
+
+
+def test_scaling_that_could_underflow_is_not_used():
+    case = Case(sizes=(3, 2, 1), batch=2)
+    problem = case.problem()
+    assert safe_shift(problem, "") == 20
+    assert safe_shift(problem.astype("float16"), "") == 0  # 2^22 tiny is 2^8
+    assert 0 < safe_shift(Case(sizes=(3, 1), seed=1).problem().astype("float16"), "") < 20
+    small = replace(problem, inputs=np.ldexp(problem.inputs, -900))
+    assert 0 < safe_shift(small, "") < 20
+    assert safe_shift(replace(problem, inputs=np.ldexp(problem.inputs, -910)), "") == 0
+    large = replace(problem, inputs=np.ldexp(problem.inputs, 1015))
+    weights = (np.ldexp(problem.weights[0], -1015), *problem.weights[1:])
+    assert 0 < safe_shift(replace(large, weights=weights), "") < 8
+    told = powers_of_two(Planted(right), replace(case, dtype="float16"))
+    assert (told.verdict, told.reason) == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+    assert "may underflow or overflow" in told.detail
+
+
+def test_scaling_is_undone_by_its_inverse():
+    problem = Case(sizes=(3, 2, 1), batch=2).problem()
+    assert scaled(scaled(problem, 7), -7) == problem
+    assert np.array_equal(scaled(problem, 3).weights[0], 8 * problem.weights[0])
+
+
+@pytest.mark.parametrize(
+    ("check", "case", "told"),
+    [
+        (lattice, Case(sizes=(2, 1)), "z1 is not 0 in all units"),
+        (lattice, Case(sizes=(2, 1), batch=3, corner="zero_preactivations"), "power of two"),
+        (lattice, Case(corner="zero_preactivations", dtype="longdouble"), "longdouble is not test"),
+        (zero_column, Case(sizes=(2, 1)), "no input column is 0"),
+        (duplicated_batch, Case(sizes=(2, 1), reduction="sum"), "the reduction is `sum`"),
+        (duplicated_batch, Case(sizes=(2, 1), corner="stationary", targets="half"), "nothing to s"),
+    ],
+    ids=str,
+)
+def test_a_case_that_cannot_be_used_is_inconclusive(check, case, told):
+    outcome = check(Planted(right), case)
+    assert (outcome.verdict, outcome.backward_passes) == (Verdict.INCONCLUSIVE, 0)
+    assert told in outcome.detail
+
+
+def test_an_answer_of_the_wrong_form_fails():
+    case = Case(sizes=(3, 2, 1), corner="zero_preactivations")
+    for gradient, reason in (
+        (lambda p: [(W.T, b) for W, b in right(p)], Reason.SHAPE),
+        (lambda p: right(p)[1:], Reason.SHAPE),
+        (lambda p: [(W.astype(np.float32), b) for W, b in right(p)], Reason.DTYPE),
+        (times(np.inf), Reason.NONFINITE),
+    ):
+        with np.errstate(invalid="ignore"):
+            outcome = lattice(Planted(gradient), case)
+        assert (outcome.verdict, outcome.reason) == (Verdict.FAIL, reason)
+
+
+# -------------------------------------------------------------------------- what an engine supports
+
+
+def test_draws_keep_within_what_the_engine_supports():
+    limits = {"max_depth": 2, "max_width": 3, "max_batch": 4, "targets": ("one_hot", "binary")}
+    claims = {"dtypes": ("float32",), "losses": ("quadratic",), "limits": limits}
+    seen = []
+
+    def gradient(problem: Problem):
+        seen.append(problem)
+        return right(problem)
+
+    found = exact_outcomes(Planted(gradient, **claims))
+    assert {o.verdict for o in found} == {"PASS"}
+    assert {o.name for o in found} == set(TESTS)
+    assert {p.dtype.name for p in seen} == {"float32"}
+    assert {p.architecture.loss for p in seen} == {"quadratic"}
+    assert max(p.architecture.depth for p in seen) == 2
+    assert max(max(p.architecture.sizes) for p in seen) == 3
+    assert max(p.batch for p in seen) == 4
+
+
+def test_the_draws_are_spread():
+    drawn = [case for dtype in DTYPES for case in cases("lattice", dtype)]
+    assert {case.batch for case in drawn} >= {1, 2, 4, 8, 16}
+    assert {len(case.sizes) - 1 for case in drawn} >= {1, 2, 3, 4}
+    assert {(case.loss, case.reduction) for case in drawn} == {
+        (loss, reduction) for loss in LOSSES for reduction in REDUCTIONS
+    }
+    assert max(max(case.sizes) for case in drawn) > 30
+    for dtype in DTYPES:
+        sizes = [case.sizes for case in cases("lattice", dtype)]
+        assert sum(len(s) > 2 and s[1] == s[2] > 1 for s in sizes) >= 2
+        answers = [right(case.problem()) for case in cases("lattice", dtype)]
+        assert all(any(b.any() for _, b in answer) for answer in answers)
+
+
+def test_every_dtype_but_float16_gets_errors_longer_than_the_next_narrower_dtype():
+    for dtype, bits in (("float32", 11), ("float64", 24)):
+        longest = [lattice_gradient(c.problem()).longest() for c in cases("lattice", dtype)]
+        assert sum(n > bits for n in longest) >= 4
+
+
+def test_what_cannot_be_tested_is_said():
+    engine = Planted(right, dtypes=("longdouble", "float32"), reductions=("sum",))
+    untested = [o for o in exact_outcomes(engine) if not o.token]
+    assert [(o.name, o.dtype) for o in untested] == [
+        *((name, "longdouble") for name in list(TESTS)[:3]),
+        ("duplicated batch", "longdouble"),
+        ("duplicated batch", "float32"),
+    ]
+    assert {o.verdict for o in untested} == {"INCONCLUSIVE"}
+    assert "none of the reductions that the test needs" in untested[-1].outcome.detail
+    wants_no_lattice = replace(INFO, limits={"corners": ("generic",)})
+    with pytest.raises(ValueError, match="none of the corners that the test needs"):
+        TESTS["lattice"].cases(wants_no_lattice, "float32", 0)
+    with pytest.raises(ValueError, match="max_batch=0"):
+        TESTS["duplicated batch"].cases(replace(INFO, limits={"max_batch": 1}), "float32", 0)
+
+
+def test_an_unknown_arithmetic_is_refused_by_name():
+    engine = Planted(right, arithmetic="fast")
+    with pytest.raises(ValueError, match="arithmetic='fast'"):
+        exact_outcomes(engine)
+    with pytest.raises(ValueError, match="arithmetic='fast'"):
+        lattice(engine, cases("lattice", "float32")[0])
+
+
+def test_what_the_engine_raises_is_not_swallowed():
+    def gradient(problem):
+        raise ValueError("out of luck")
+
+    with pytest.raises(ValueError, match="out of luck"):
+        exact_outcomes(Planted(gradient))
+
+
+def test_a_refused_problem_is_counted():
+    def gradient(problem):
+        if problem.architecture.depth > 1:
+            raise Unsupported("one layer only")
+        return right(problem)
+
+    found = exact_outcomes(Planted(gradient, dtypes=("float32",)))
+    refused = [o for o in found if o.verdict == "UNSUPPORTED"]
+    assert 0 < len(refused) < len(found)
+    assert {o.refusal for o in refused} == {"one layer only"}
+
+
+def test_a_token_replays_its_outcome():
+    engine = Planted(with_decay, dtypes=("float64",))
+    failed = [o for o in exact_outcomes(engine) if o.verdict == "FAIL"]
+    assert {o.name for o in failed} == {"lattice", "zero input column", "powers of two"}
+    for o in failed:
+        again = TESTS[o.name].check(engine, parse(o.token))
+        assert str(again) == str(o.outcome)
+
+
+def test_the_same_seed_draws_the_same_cases():
+    test = TESTS["lattice"]
+    assert test.cases(INFO, "float32", 3) == test.cases(INFO, "float32", 3)
+    assert test.cases(INFO, "float32", 3) != test.cases(INFO, "float32", 4)
+
+
+def bfloat16(x):
+    """Round float32 to 8 significant bits, to nearest, ties to even."""
+    bits = np.ascontiguousarray(x).view(np.uint32)
+    kept = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    return (kept & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def test_an_engine_with_rounded_inputs_of_products_is_held_to_its_own_bits():
+    def gradient(problem):
+        return backprop(problem, rounded=bfloat16)
+
+    declared = Planted(gradient, dtypes=("float32",), arithmetic="bfloat16")
+    drawn = TESTS["lattice"].cases(declared.info, "float32", 0)
+    assert {lattice(declared, case).verdict for case in drawn} == {Verdict.PASS}
+    assert failures(gradient, "lattice", "float32")

@@ -1,0 +1,307 @@
+"""The command `verify`, end to end: exit codes, faults that end processes, logs that go on."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gradcheck import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+FLUSH = """
+#include <xmmintrin.h>
+void flush(void) { _mm_setcsr(_mm_getcsr() | 0x8040); }
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    shutil.copy(HERE / "faulty_engines.py", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path
+
+
+def command(engine, *options, examples=6):
+    spec = engine if ":" in engine else f"py:faulty_engines:{engine}"
+    settings = ["--examples", str(examples), "--dtype", "float64"]
+    return ["verify", spec, *settings, "--log", "run.log", *options]
+
+
+def verify(engine, *options, examples=6):
+    """Run the command in this process; return its exit code and the records of its log."""
+    code = cli.main(command(engine, *options, examples=examples))
+    return code, records() if Path("run.log").exists() else []
+
+
+def records(name="run.log"):
+    return [json.loads(line) for line in Path(name).read_text("utf-8").splitlines()]
+
+
+def cases(log):
+    return [record for record in log if record["kind"] == "case"]
+
+
+def verdicts(log):
+    return {finding["verdict"] for case in cases(log) for finding in case["findings"]}
+
+
+def timeless(name="run.log"):
+    """Return the log without its timings."""
+    return re.sub(r'"seconds":[0-9.e-]+', '"seconds":0', Path(name).read_text("utf-8"))
+
+
+def started(*arguments):
+    program = [sys.executable, "-W", "error", "-m", "gradcheck", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(program, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def lines_of(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def wait_for_lines(path, count):
+    for _ in range(600):
+        if lines_of(path) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} has no {count} lines after 30 seconds")
+
+
+# --- exit codes -----------------------------------------------------------------------------------
+
+
+def test_a_right_engine_is_verified(capfd):
+    code, log = verify("says_much")
+    assert code == 0
+    assert [log[0]["kind"], log[-1]["kind"]] == ["header", "footer"]
+    assert log[0]["format"] == "gradcheck-log-1"
+    assert (log[-1]["complete"], log[-1]["exit_code"]) == (True, 0)
+    assert "FAIL" not in verdicts(log)
+    names = {f["property"].split()[0] for case in cases(log) for f in case["findings"]}
+    assert names == {"agreement", "consistency", "exact"}
+    said = capfd.readouterr()
+    assert "VERIFIED" in said.out
+    assert "noise on standard output" not in said.out
+    assert "noise on standard output" in said.err
+
+
+def test_a_wrong_engine_is_shrunk_and_replayed(capsys):
+    code, log = verify("doubled", "--junit", "j.xml", "--html", "h.html", "--markdown", "m.md")
+    assert code == log[-1]["exit_code"] == 1
+    failure = next(r for r in log if r["kind"] == "failure" and r["property"] == "agreement")
+    token = "gc1:1-1:cross_entropy:mean:m1:float64:w1:generic:binary:s0"
+    assert failure["smallest"]["token"] == token
+    assert failure["worst"]["finding"]["worst"]["times"] > 1
+    assert token in capsys.readouterr().out
+    assert all(Path(name).stat().st_size > 500 for name in ("j.xml", "h.html", "m.md"))
+    assert cli.main(failure["replay"].split()[3:]) == 1
+
+
+def test_an_engine_that_raises_is_examined_everywhere_else():
+    code, log = verify("raises_on_one_example", examples=12)
+    assert code == 1
+    assert len({case["n"] for case in cases(log) if case["n"] >= 0}) == 12
+    failed = [case for case in cases(log) if case["findings"][0]["verdict"] == "FAIL"]
+    assert failed
+    assert all(":m1:" in case["token"] for case in failed)
+    assert {f["reason"] for case in failed for f in case["findings"]} == {"raised"}
+    assert "PASS" in verdicts(log)
+
+
+def test_an_engine_that_always_raises_fails_in_every_property():
+    code, log = verify("raises", examples=2)
+    assert code == 1
+    assert verdicts(log) == {"FAIL"}
+
+
+def test_an_engine_that_refuses_everything_verifies_nothing():
+    code, log = verify("refuses", examples=2)
+    assert code == 4
+    assert verdicts(log) == {"UNSUPPORTED"}
+    assert log[-1]["totals"]["refused"] == len(cases(log))
+
+
+def test_what_is_refused_is_replaced(capsys):
+    code = cli.main(["verify", "py:faulty_engines:refuses_float32", "--examples", "8",
+                     "--log", "run.log"])  # fmt: skip
+    log = cases(records())
+    taken = {case["n"] for case in log if case["findings"][0]["verdict"] != "UNSUPPORTED"}
+    assert code == 0
+    assert set(range(8)) <= taken
+    assert any(case["findings"][0]["verdict"] == "UNSUPPORTED" for case in log if case["n"] >= 0)
+
+
+@pytest.mark.parametrize("engine", ["nobody:", "py:faulty_engines:absent", "py:no_module:x"])
+def test_an_engine_that_is_not_there_is_unusable(engine, capsys):
+    code, log = verify(engine)
+    assert (code, log) == (3, [])
+    assert capsys.readouterr().err.startswith("gradcheck: ")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--examples", "0"],
+        ["--dtype", "float8"],
+        ["--seed", "-1"],
+        ["--jobs", "0"],
+        ["--timeout", "0"],
+        ["--shard", "3/2"],
+        ["--shard", "x"],
+        ["--resume"],
+        ["--log", "."],
+        ["--junit", "faulty_engines.py/x.xml"],
+    ],
+)
+def test_wrong_usage_is_noticed_before_the_engine_is_loaded(options, capsys):
+    assert cli.main(["verify", "nobody", *options]) == 2
+    assert capsys.readouterr().err
+
+
+def test_a_dtype_that_the_engine_lacks_is_wrong_usage(capsys):
+    assert cli.main(["verify", "py:faulty_engines:right", "--dtype", "float16"]) == 2
+    assert "computes in float32, float64, not in float16" in capsys.readouterr().err
+
+
+# --- engines that take their process with them ----------------------------------------------------
+
+
+def test_an_engine_that_dies_now_and_then_is_started_again():
+    code, log = verify("dies_when_deep", examples=20)
+    deaths = [record for record in log if record["kind"] == "engine"]
+    assert 1 <= len(deaths) <= 3
+    assert all("was killed by SIGSEGV" in record["detail"] for record in deaths)
+    assert code == 1
+    assert {case["n"] for case in cases(log)} >= set(range(20))
+    [failure] = [r for r in log if r["kind"] == "failure" and r["property"] == "agreement"]
+    assert failure["signature"] == "agreement/raised/died"
+
+
+def test_an_engine_that_always_dies_is_unusable_after_three_restarts():
+    code, log = verify("exits", examples=2)
+    events = [record["event"] for record in log if record["kind"] == "engine"]
+    assert code == log[-1]["exit_code"] == 3
+    assert events == ["died"] * 4 + ["unusable"]
+    assert log[-1]["complete"] is False
+    assert len(cases(log)) == 4
+    assert "exited with 7" in cases(log)[0]["findings"][0]["detail"]
+
+
+def test_an_engine_that_hangs_is_killed_at_its_deadline():
+    code, log = verify("hangs_when_deep", "--timeout", "1", examples=20)
+    events = [record["event"] for record in log if record["kind"] == "engine"]
+    assert code == 1
+    assert events
+    assert set(events) == {"timeout"}
+    failed = [f for c in cases(log) for f in c["findings"] if f["verdict"] == "FAIL"]
+    assert {f["detail"] for f in failed} == {"no answer within 1 seconds"}
+
+
+@pytest.fixture
+def library(folder):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler: an engine that flushes subnormal numbers is not tested")
+    (folder / "flush.c").write_text(FLUSH, "utf-8")
+    made = subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", "libflush.so", "flush.c"], check=False
+    )
+    if made.returncode:
+        pytest.skip("no SSE: an engine that flushes subnormal numbers is not tested")
+
+
+@pytest.mark.parametrize("engine", ["flushing", "flushing_later"])
+def test_an_engine_that_flushes_subnormal_numbers_is_named_and_unusable(engine, library, capsys):
+    code, log = verify(engine)
+    [event] = [record for record in log if record["kind"] == "engine"]
+    assert code == log[-1]["exit_code"] == 3
+    assert event["event"] == "flushes subnormal numbers"
+    assert "flushes subnormal numbers" in capsys.readouterr().out
+
+
+# --- the same bytes -------------------------------------------------------------------------------
+
+
+def test_one_job_and_two_write_the_same_bytes():
+    verify("doubled", "--jobs", "1")
+    Path("run.log").rename("one.log")
+    verify("doubled", "--jobs", "2")
+    assert timeless() == timeless("one.log")
+
+
+def test_shards_partition_the_log():
+    verify("right")
+    Path("run.log").rename("whole.log")
+    parts = []
+    for i in (1, 2):
+        verify("right", "--shard", f"{i}/2")
+        parts += cases(records())
+        Path("run.log").unlink()
+    both = sorted((case["n"], case["token"]) for case in parts)
+    assert both == [(case["n"], case["token"]) for case in cases(records("whole.log"))]
+
+
+def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
+    """Killed, interrupted, resumed: the log is that of a run that nobody disturbed."""
+    verify("Slow")
+    whole = timeless()
+    log = Path("run.log")
+    log.unlink()
+
+    process = started(*command("Slow"))
+    wait_for_lines(log, 6)
+    process.kill()
+    process.communicate()
+    held = lines_of(log)
+    assert '"kind":"footer"' not in log.read_text()
+    log.write_bytes(log.read_bytes() + b'{"kind":"case","n":')
+
+    process = started(*command("Slow", "--resume"))
+    wait_for_lines(log, held + 6)
+    process.send_signal(signal.SIGINT)
+    said, complaint = process.communicate()
+    assert process.returncode == 130
+    assert complaint.endswith("gradcheck: interrupted\n")
+    assert "INCOMPLETE" in said
+    assert '"kind":"footer"' not in log.read_text()
+
+    assert cli.main(command("Slow")) == 2  # it would overwrite an incomplete log
+    assert cli.main(command("Slow", "--seed", "1", "--resume")) == 2
+    assert cli.main(command("Slow", "--resume")) == 0
+    assert timeless() == whole
+    assert cli.main(command("Slow", "--resume")) == 0  # nothing is left to do
+    assert timeless() == whole
+
+
+def test_workers_end_with_their_parent(folder):
+    process = started(*command("Slow"))
+    wait_for_lines(Path("run.log"), 3)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        process.communicate()
+        pytest.skip("no /proc: whether workers end with their parent is not tested")
+    workers = children.read_text().split()
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while any(_runs(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert workers
+    assert not any(_runs(pid) for pid in workers)
+
+
+def _runs(pid):
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()

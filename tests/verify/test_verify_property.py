@@ -1,0 +1,97 @@
+"""One property on one problem: every fault of an engine has its verdict and its reason."""
+
+import re
+
+import faulty_engines
+import pytest
+
+from gradcheck.case import parse
+from gradcheck.engines.registry import find
+from gradcheck.verify.guarded import Guarded
+from gradcheck.verify.property import applicable, examine
+from gradcheck.verify.subnormal import flushes_to_zero
+from gradcheck.verify.worker import Task, plain_info, work
+
+CASE = parse("gc1:3-4-2:cross_entropy:mean:m3:float64:w1:generic:soft:s3")
+LATTICE = "gc1:3-4-2:cross_entropy:mean:m4:float64:w1:zero_preactivations:binary:s3"
+
+
+def engine_called(name):
+    return Guarded(find(f"py:faulty_engines:{name}"))
+
+
+def found(name, property_="agreement"):
+    return examine(engine_called(name), property_, CASE.problem(), CASE)
+
+
+@pytest.mark.parametrize("property_", ["agreement", "consistency"])
+@pytest.mark.parametrize(
+    ("name", "reason", "told"),
+    [
+        ("doubled", "mismatch", "coordinates are wrong"),
+        ("raises", "raised", r"OSError: no disk \(faulty_engines.py:[0-9]+\)"),
+        ("leaves", "raised", "SystemExit: 0"),
+        ("exhausts_memory", "raised", "MemoryError: Unable to allocate"),
+        ("not_a_number", "nonfinite", "not finite"),
+        ("infinite", "nonfinite", "not finite"),
+        ("wrong_shape", "shape", "has shape"),
+        ("half_precision", "dtype", "float16"),
+        ("too_few_layers", "shape", "1 layers; it must have 2"),
+        ("no_pair", "shape", "must be|must return"),
+        ("changes_its_inputs", "input_changed", "W1"),
+        ("views_of_its_inputs", "input_changed|aliased", "b1|b2"),
+        ("ViewsOfItsLastAnswer", "aliased", "overwrites the answer"),
+        ("Drifting", "nondeterministic", "two calls of .* differ"),
+    ],
+)
+def test_a_fault_fails_with_its_reason(name, reason, told, property_):
+    finding = found(name, property_)
+    assert finding["verdict"] == "FAIL"
+    assert finding["reason"] in reason.split("|")
+    assert re.search(told, finding["detail"])
+
+
+@pytest.mark.parametrize("property_", ["agreement", "consistency"])
+def test_answers_that_differ_in_their_last_bits_are_noted_and_pass(property_):
+    finding = found("LastBits", property_)
+    assert finding["verdict"] == "PASS"
+    assert "differ within the allowance" in finding["notes"][0]
+
+
+def test_a_right_engine_passes_with_its_worst_coordinate():
+    finding = found("right")
+    assert (finding["verdict"], finding["reason"], finding["wrong"]) == ("PASS", "", 0)
+    assert 0 <= finding["worst"]["times"] <= 1
+    assert finding["resolution"] < 1e-10
+
+
+def test_a_refusal_is_neither():
+    finding = found("refuses")
+    assert (finding["verdict"], finding["detail"]) == ("UNSUPPORTED", "only on Sundays")
+
+
+def test_a_mistake_of_the_checker_accuses_nobody(monkeypatch):
+    def broken(*_):
+        raise KeyError("oh")
+
+    monkeypatch.setattr("gradcheck.verify.property.check_agreement", broken)
+    finding = found("right")
+    assert (finding["verdict"], finding["reason"]) == ("INCONCLUSIVE", "reference")
+    assert "its own mistake: KeyError" in finding["detail"]
+
+
+def test_an_exact_test_is_put_to_the_cases_that_fit_it():
+    assert applicable(parse(LATTICE).problem(), parse(LATTICE), "")[2:] == ["exact lattice"]
+    assert applicable(CASE.problem(), None, "") == ["agreement", "consistency"]
+    task = Task(LATTICE, "exact lattice")
+    assert work(engine_called("right"), task).finding["verdict"] == "PASS"
+    assert work(engine_called("doubled"), task).finding["verdict"] == "FAIL"
+
+
+def test_what_an_engine_says_of_itself_is_copied():
+    info = faulty_engines.Drifting.info
+    assert plain_info(info) == info
+
+
+def test_this_process_computes_with_subnormal_numbers():
+    assert not flushes_to_zero()

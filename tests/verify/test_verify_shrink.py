@@ -1,0 +1,148 @@
+"""Shrinking: to the smallest network that fails for the same reason, always the same one."""
+
+import pytest
+
+from gradcheck.case import Case, parse, sample_cases
+from gradcheck.engines.base import EngineInfo
+from gradcheck.engines.registry import find
+from gradcheck.problem import LOSSES, REDUCTIONS
+from gradcheck.verify.guarded import Guarded
+from gradcheck.verify.shrink import (
+    CHECKS,
+    failures,
+    is_supported,
+    shrink,
+    simpler,
+    simplicity,
+)
+from gradcheck.verify.signature import is_same_failure, kind, signature
+from gradcheck.verify.worker import Task, work
+
+INFO = EngineInfo("any", "1", ("float32", "float64"), LOSSES, REDUCTIONS)
+LARGE = "gc1:5-7-4-3:quadratic:sum:m6:float32:w3:constant_feature:soft:s77"
+
+
+def failing(engine, token, property_="agreement"):
+    finding = work(engine, Task(token, property_)).finding
+    assert finding["verdict"] == "FAIL", finding
+    return token, finding
+
+
+def shrunk(name, *tokens, property_="agreement"):
+    engine = Guarded(find(f"py:faulty_engines:{name}"))
+    found = [failing(engine, token, property_) for token in tokens]
+    piece = shrink(signature(found[0][1]), found, engine.info, "py:any:engine")
+    reply = None
+    try:
+        while True:
+            task = next(piece) if reply is None else piece.send(reply)
+            reply = work(engine, task)
+    except StopIteration as finished:
+        return finished.value
+
+
+def test_a_wrong_engine_shrinks_to_one_weight_and_one_example():
+    record = shrunk("doubled", LARGE)
+    case = parse(record["smallest"]["token"])
+    assert case == Case(sizes=(1, 1))
+    assert record["smallest"]["finding"]["worst"]["name"] == "W1[0,0]"
+    assert record["replay"] == f"python -m gradcheck replay {case.token} py:any:engine"
+    assert 0 < record["shrink_checks"] <= CHECKS
+
+
+def test_a_saturated_defect_shrinks_to_one_weight_and_keeps_its_explanation():
+    token = "gc1:4-3-2:cross_entropy:mean:m5:float64:w100:generic:binary:s3"
+    record = shrunk("ClippedLoss", token)
+    case = parse(record["smallest"]["token"])
+    assert record["signature"] == "agreement/mismatch/clipped loss"
+    assert (case.sizes, case.batch) == ((1, 1), 1)
+    assert kind(record["smallest"]["finding"]) == "clipped loss"
+
+
+def test_an_exception_shrinks_to_the_same_exception():
+    record = shrunk("raises_on_one_example", LARGE.replace("m6", "m1"), property_="consistency")
+    assert record["signature"] == "consistency/raised/ZeroDivisionError"
+    assert parse(record["smallest"]["token"]) == Case(sizes=(1, 1))
+
+
+def test_the_worst_case_is_kept_beside_the_smallest():
+    mild = "gc1:5-7-4-3:quadratic:sum:m6:float64:w1:generic:soft:s77"
+    record = shrunk("doubled", mild, mild.replace("5-7-4-3", "2-1"))
+    both = [record["worst"]["finding"]["worst"]["times"]]
+    engine = Guarded(find("py:faulty_engines:doubled"))
+    tokens = (mild, mild.replace("5-7-4-3", "2-1"))
+    both += [failing(engine, t)[1]["worst"]["times"] for t in tokens]
+    assert both[0] == max(both)
+    assert record["count"] == 2
+
+
+def test_a_dead_engine_is_not_asked_again():
+    finding = failing(Guarded(find("py:faulty_engines:raises")), LARGE)[1]
+    finding["detail"] = "the engine's process was killed by SIGSEGV"
+    piece = shrink("agreement/raised/died", [(LARGE, finding)], INFO, "e")
+    with pytest.raises(StopIteration) as finished:
+        next(piece)
+    assert finished.value.value["smallest"]["token"] == LARGE
+
+
+def test_candidates_are_simpler_valid_supported_and_different():
+    for case in sample_cases(60, 5):
+        candidates = list(simpler(case, INFO))
+        assert all(simplicity(candidate) < simplicity(case) for candidate in candidates)
+        assert len({candidate.token for candidate in candidates}) == len(candidates)
+    limited = EngineInfo("a", "1", ("float32",), ("quadratic",), ("sum",))
+    assert all(is_supported(candidate, limited) for candidate in simpler(parse(LARGE), limited))
+
+
+def test_nothing_is_simpler_than_the_simplest_case():
+    assert list(simpler(Case(sizes=(1, 1)), INFO)) == []
+
+
+def finding(**changes):
+    base = {"property": "agreement", "verdict": "FAIL", "reason": "mismatch", "detail": "",
+            "explanation": "", "diagnosis": ""}  # fmt: skip
+    return base | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "agreement/mismatch"),
+        ({"explanation": "no class of arithmetic computes this value"}, "agreement/mismatch"),
+        ({"explanation": "tf32: inputs rounded; like rounding"}, "agreement/mismatch/tf32"),
+        ({"diagnosis": "every wrong coordinate is exactly 0; only W1 partly wrong"},
+         "agreement/mismatch/every wrong coordinate is exactly"),
+        ({"diagnosis": "W2 holds the transpose of its derivative"},
+         "agreement/mismatch/W holds the transpose of its derivative"),
+        ({"diagnosis": "only W1 wholly wrong"}, "agreement/mismatch"),
+        ({"reason": "raised", "detail": "value_and_grad raised OSError: no disk (e.py:3)"},
+         "agreement/raised/OSError"),
+        ({"reason": "raised", "detail": "the engine's process exited with 3"},
+         "agreement/raised/died"),
+        ({"reason": "raised", "detail": "no answer within 60 seconds"},
+         "agreement/raised/no answer"),
+    ],
+)  # fmt: skip
+def test_a_signature_is_property_reason_and_kind_without_numbers(changes, told):
+    assert signature(finding(**changes)) == told
+
+
+def test_failures_are_the_same_if_reason_and_explanation_are():
+    zero = finding(diagnosis="every wrong coordinate is exactly 0")
+    assert is_same_failure(zero, finding())
+    assert not is_same_failure(zero, finding(diagnosis="W1 holds the transpose of its derivative"))
+    assert not is_same_failure(zero, finding(explanation="clipped loss: clipped at 1e-07"))
+    assert not is_same_failure(zero, finding(verdict="PASS"))
+    assert not is_same_failure(zero, finding(reason="shape"))
+
+
+def test_failing_cases_are_grouped_by_signature_in_the_order_of_the_log():
+    def case(token, *findings):
+        return {"kind": "case", "n": 0, "token": token, "findings": list(findings)}
+
+    sign = finding(diagnosis="the sign is wrong")
+    records = [case("a", finding(), sign), {"kind": "engine"}, case("b", finding(verdict="PASS"))]
+    records += [case("c", finding())]
+    groups = failures(records)
+    assert list(groups) == ["agreement/mismatch", "agreement/mismatch/the sign is wrong"]
+    assert [token for token, _ in groups["agreement/mismatch"]] == ["a", "c"]
