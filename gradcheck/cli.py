@@ -8,6 +8,7 @@ a report is not what was committed; 2 usage; 3 the engine is unusable; 4 nothing
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--seed", type=_whole, default=0, metavar="S", help="of the networks")
     verify.add_argument("--dtype", choices=("float64", "float32", "float16"), default="",
                         help="the only one to examine")  # fmt: skip
-    verify.add_argument("--jobs", type=_positive, default=1, metavar="N", help="worker processes")
+    verify.add_argument("--jobs", type=_positive, default=_processors(), metavar="N",
+                        help="worker processes (default: one a processor, up to 4)")  # fmt: skip
     verify.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N",
                         help="every N-th network only, from the I-th on")  # fmt: skip
     verify.add_argument("--timeout", type=_seconds, default=60.0, metavar="S",
@@ -100,6 +102,10 @@ def _whole(text: str) -> int:
     if not 0 <= value < 2**64:
         raise argparse.ArgumentTypeError(f"{value} must be in 0..{2**64 - 1}")
     return value
+
+
+def _processors() -> int:
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
 
 def _positive(text: str) -> int:

@@ -5,7 +5,8 @@ mean square of g - G over the wrong coordinates in float32 and float64.
 
 The rungs, from the narrowest class to the widest:
 
-    p_minus_y, absolute_sigmoid    G, within the wider rounding bound of the class (rounding.py)
+    p_minus_y, flushed, log_sum,
+    absolute_sigmoid               G, within the wider rounding bound of the class (rounding/)
     clipped loss, for several eps  the exact gradient of the loss whose probabilities are clipped
                                    to [eps, 1 - eps], within rounding
     floored slope, for several eps that of a loss on probabilities whose derivative divides by
@@ -141,7 +142,7 @@ def explain_overflow(engine: Engine, problem: Problem) -> Explanation:
 
 def rungs(problem: Problem) -> Iterator[Rung]:
     """Yield the rungs that there are for a problem, the narrowest class first."""
-    for name in ("p_minus_y", "absolute_sigmoid"):
+    for name in ("p_minus_y", "flushed", "log_sum", "absolute_sigmoid"):
         yield Rung(name, ARITHMETICS[name].meaning, partial(is_of_class, name))
     if problem.architecture.loss == "cross_entropy":
         for label, meaning, how in ALTERED:

@@ -2,7 +2,7 @@ r"""Verdicts: the only place that compares a gradient with an oracle, and the on
 
 Symbols, for one coordinate: g the engine's number, D the oracle's, B the oracle's error bound,
 u the unit roundoff of the engine's dtype, R and s the certain bound and the standard deviation of
-the engine's rounding (rounding.py), v the unit roundoff of the comparison itself.
+the engine's rounding (rounding/), v the unit roundoff of the comparison itself.
 
     deviation  |g - D|
     allowance  B + u |g|             consistency: the error of finite differences, and the rounding

@@ -22,7 +22,7 @@ LABELS = {
     "tf32": "tf32",
     "bfloat16": "bfloat16",
 }
-ORDER = ["p_minus_y", "absolute_sigmoid", "clipped loss", "tf32", "bfloat16"]
+ORDER = ["p_minus_y", "flushed", "log_sum", "absolute_sigmoid", "clipped loss", "tf32", "bfloat16"]
 
 
 class Undeclared:

@@ -17,9 +17,9 @@ from gradcheck.engines.library import Library, require_supported
 from gradcheck.problem import Gradient, Problem
 
 DTYPES = ("float32", "float64")
-ARITHMETIC = "absolute_sigmoid"
-"""XLA answers 0 for subnormal numbers on the processor, which no narrower class allows for;
-residual and slope are those of p - y."""
+ARITHMETIC = "log_sum"
+"""XLA answers 0 for subnormal numbers on the processor; the residual is made of exp(z - log_sum),
+the slope is a (1 - a)."""
 
 
 class Jax:

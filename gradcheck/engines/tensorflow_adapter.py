@@ -9,9 +9,9 @@ from gradcheck.engines.library import Library, require_supported
 from gradcheck.problem import Gradient, Problem
 
 DTYPES = ("float32", "float64")
-ARITHMETIC = "absolute_sigmoid"
-"""TensorFlow answers 0 for subnormal numbers on the processor, which no narrower class allows for;
-residual and slope are those of p - y."""
+ARITHMETIC = "flushed"
+"""TensorFlow answers 0 for subnormal numbers on the processor; residual and slope are p - y and
+a (1 - a)."""
 
 
 class TensorFlow:

@@ -23,6 +23,8 @@ class Arithmetic:
         name: as engines declare it.
         meaning: in words, for reports.
         cancels: the residual may be p - y, the slope a (1 - a), the loss made of log p.
+        flushes: float32 and float64 numbers below the normal range may be taken for 0.
+        log_sum: the residual may be made of exp(z - log(1 + e^z)).
         k_a: absolute error of the sigmoid in units of u.
         u_g: unit roundoff of the inputs of products; 0 where they are not rounded.
         eta_g: smallest subnormal number of that format.
@@ -31,6 +33,8 @@ class Arithmetic:
     name: str
     meaning: str
     cancels: bool = False
+    flushes: bool = False
+    log_sum: bool = False
     k_a: float = 0.0
     u_g: float = 0.0
     eta_g: float = 0.0
@@ -44,9 +48,24 @@ ARITHMETICS: dict[str, Arithmetic] = {
         Arithmetic("cancellation_free", "nothing is subtracted that may be nearly equal"),
         Arithmetic("p_minus_y", "residual p - y and slope a (1 - a)", cancels=True),
         Arithmetic(
+            "flushed",
+            "residual p - y, slope a (1 - a), and 0 for numbers below the normal range",
+            cancels=True,
+            flushes=True,
+        ),
+        Arithmetic(
+            "log_sum",
+            "sigmoids made of exp(z - log(1 + e^z)), as the derivative of log(1 + e^z) is",
+            cancels=True,
+            flushes=True,
+            log_sum=True,
+        ),
+        Arithmetic(
             "absolute_sigmoid",
             "a sigmoid of absolute accuracy only, such as one made of tanh",
             cancels=True,
+            flushes=True,
+            log_sum=True,
             k_a=K_ABSOLUTE,
         ),
         # 11 significant bits, the exponents of float32: 2^-126 2^-10
@@ -54,6 +73,8 @@ ARITHMETICS: dict[str, Arithmetic] = {
             "tf32",
             "inputs of products rounded to TF32",
             cancels=True,
+            flushes=True,
+            log_sum=True,
             k_a=K_ABSOLUTE,
             u_g=2.0**-11,
             eta_g=2.0**-136,
@@ -63,6 +84,8 @@ ARITHMETICS: dict[str, Arithmetic] = {
             "bfloat16",
             "inputs of products rounded to bfloat16",
             cancels=True,
+            flushes=True,
+            log_sum=True,
             k_a=K_ABSOLUTE,
             u_g=2.0**-8,
             eta_g=2.0**-133,

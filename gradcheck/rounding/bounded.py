@@ -111,11 +111,12 @@ class Rounding:
         name = dtype_name(problem.dtype)
         if name not in K_EXP:
             raise TypeError(f"problem has dtype {name}; it must be one of {', '.join(K_EXP)}")
-        format_ = np.finfo(problem.dtype)
+        format_, row = np.finfo(problem.dtype), ARITHMETICS[arithmetic]
+        flushes = row.flushes and name != "float16"
         return cls(
-            ARITHMETICS[arithmetic],
+            row,
             u=float(format_.eps) / 2,
-            eta=float(format_.smallest_subnormal),
+            eta=float(format_.tiny if flushes else format_.smallest_subnormal),
             tiny=float(format_.tiny),
             largest=float(format_.max),
             k_e=K_EXP[name],

@@ -33,6 +33,13 @@ B = (1 - y) sigma(z) + y sigma(-z), which is |r| only for y = 0 and y = 1:
 
     dr = E + gamma_{k_s+3} (B + 2 E) + 2 f                         cancellation-free
     or da + gamma_1 (|r| + dr + da) + eta                          p - y, if greater
+    or E + gamma_{k_z + 2 k_e + 5} (B + 2 E) + 2 f                 log(1 + e^z), if greater
+
+**Log of a sum.** l = log(1 + e^z) is differentiated as sigma(z) = e^(z - l), sigma(-z) = e^-l, with
+l = max(z, 0) + c, c = log1p(e^-|z|) <= log 2. In the exponent c errs by (k_e + k_log) u log 2; the
+sum l and the difference z - l are rounded, one of them of size |z| + c, the other at most c: by
+u (|z| + 2 c), or by c where that is less, c <= u from |z| = -log u on. So the exponent errs by k_z u,
+k_z = min(|z|, -log u) + k_e + k_log + 2, exp adds k_e, and the residual five as above.
 """
 
 from __future__ import annotations
@@ -41,6 +48,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradcheck.rounding.arithmetic import K_LOG
 from gradcheck.rounding.bounded import Bounded
 
 if TYPE_CHECKING:
@@ -85,7 +93,19 @@ def residual(last: Layer, y: FloatArray, rounding: Rounding) -> Bounded:
     strict = total(last.E, relative(rounding.k_s + 3) * (left + right + 2 * last.E), 2 * last.f)
     da = last.a.d
     cancelling = total(da, relative(1) * (np.abs(r) + strict + da), rounding.eta)
+    if rounding.row.log_sum:
+        by_log = total(last.E, log_sum(last.z, rounding) * (left + right + 2 * last.E), 2 * last.f)
+        cancelling = np.maximum(cancelling, by_log)
     return Bounded(r, rounding.allowed(strict, cancelling))
+
+
+def log_sum(z: Bounded, rounding: Rounding) -> FloatArray:
+    """Return gamma_k, k = k_z + 2 k_e + 5, of which gamma_K k / K is not less for k <= K."""
+    farthest = -np.log(rounding.u)
+    fixed = (rounding.k_e + K_LOG + 2) + 2 * rounding.k_e + 5
+    k = np.minimum(z.most_computed, farthest) + fixed
+    K = farthest + fixed
+    return np.asarray(rounding.relative(K) * (k / K))
 
 
 def sigma(z: FloatArray) -> FloatArray:

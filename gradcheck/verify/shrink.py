@@ -35,7 +35,7 @@ from gradcheck.verify.worker import Task
 
 T = TypeVar("T")
 
-CHECKS = 200
+CHECKS = 100
 SEEDS, FEW_SEEDS = 8, 3
 LAST_SEEDS = 10
 """Seeds from 0 that are tried for the smallest network."""

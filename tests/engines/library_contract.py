@@ -8,9 +8,7 @@ from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.base import Engine
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Architecture, Problem
-from gradcheck.rounding import loss_bound
-from gradcheck.rounding.bounded import Worst
-from gradcheck.rounding.gradient import backward, forward
+from gradcheck.rounding import gradient_bound, loss_bound
 from gradcheck.strata import Limits
 from gradcheck.sweep import check_engine
 from gradcheck.verdict import Verdict
@@ -60,18 +58,7 @@ def cases_for(engine, count, *, shapes=(), **limits):
         yield case
 
 
-def bound(problem, arithmetic, *, flushes=False):
-    """The bound of the class; for an engine that flushes, eta is the smallest normal number."""
-    rounding = Worst.of(problem, arithmetic)
-    if flushes:
-        rounding = replace(rounding, eta=rounding.tiny)
-    with np.errstate(all="ignore"):
-        blocks = backward(problem, forward(problem, rounding), rounding)
-        flat_bound = np.concatenate([block.d.ravel() for block in blocks])
-    return np.where(np.isfinite(flat_bound), flat_bound, np.inf)
-
-
-def worst_of(engine, cases, arithmetic, *, flushes=False):
+def worst_of(engine, cases, arithmetic):
     """The largest |gradient - certified| / bound over all coordinates; NaN counts as infinite."""
     worst, at = 0.0, ""
     for case in cases:
@@ -79,7 +66,7 @@ def worst_of(engine, cases, arithmetic, *, flushes=False):
         exact = certified_gradient(problem)
         _, gradient = engine.value_and_grad(problem)
         error = np.abs(vector(gradient) - exact.gradient)
-        allowed = bound(problem, arithmetic, flushes=flushes) + exact.bound
+        allowed = gradient_bound(problem, arithmetic) + exact.bound
         ratio = np.divide(error, allowed, out=np.zeros_like(error), where=error != 0)
         ratio = np.where(np.isfinite(ratio), ratio, np.inf)
         if ratio.max() > worst:

@@ -281,7 +281,8 @@ def test_a_few_hundred_roundings_away_it_is_decided(dtype):
             problem.architecture, problem.weights, (moved,), problem.inputs, problem.targets
         )
         bound = gradient_bound(problem, "absolute_sigmoid", clip=1e-3)[1]
-        assert bound < 1e-40 if side < 0 else u < bound < 100 * u  # underflow of the sum, else u
+        underflow = 100 * np.finfo(dtype).tiny  # of the sum
+        assert bound < underflow if side < 0 else u < bound < 100 * u
 
 
 @pytest.mark.nightly

@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 def command(engine, *options, examples=6):
     spec = engine if ":" in engine else f"py:faulty_engines:{engine}"
-    settings = ["--examples", str(examples), "--dtype", "float64"]
+    settings = ["--examples", str(examples), "--dtype", "float64", "--jobs", "1"]
     return ["verify", spec, *settings, "--log", "run.log", *options]
 
 
@@ -134,7 +134,7 @@ def test_an_engine_that_refuses_everything_verifies_nothing():
 
 def test_what_is_refused_is_replaced(capsys):
     code = cli.main(["verify", "py:faulty_engines:refuses_float32", "--examples", "8",
-                     "--log", "run.log"])  # fmt: skip
+                     "--jobs", "1", "--log", "run.log"])  # fmt: skip
     log = cases(records())
     taken = {case["n"] for case in log if case["findings"][0]["verdict"] != "UNSUPPORTED"}
     assert code == 0

@@ -49,9 +49,17 @@ def compile_folder() -> str:
 
 
 claim_stdout()
-# Products by numpy: which BLAS would be linked otherwise depends on the machine.
+# Products by numpy: which BLAS would be linked otherwise depends on the machine. Processes that
+# share the folder look every second or two whether it is free.
+FLAGS = (
+    "device=cpu",
+    "blas.ldflags=",
+    f"base_compiledir={compile_folder()}",
+    "compile.wait=1",
+    "compile.timeout=120",
+)
 os.environ["THEANORC"] = os.devnull
-os.environ["THEANO_FLAGS"] = f"device=cpu,blas.ldflags=,base_compiledir={compile_folder()}"
+os.environ["THEANO_FLAGS"] = ",".join(FLAGS)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402 # reads the settings above
