@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gradcheck.examine import Layout, UnderTest, default_resolution, examine
 from gradcheck.ladder import Explanation, explain, explain_overflow
@@ -60,38 +61,42 @@ def check_agreement(
     if resolution is not None and not 0 < resolution < 1:
         raise ValueError(f"resolution={resolution!r} must be between 0 and 1")
     arithmetic = engine.info.arithmetic or STRICTEST
-    rounding = gradient_bound(problem, arithmetic)
-    exact = certified_gradient(problem)
-
-    def derivative(parameters: Any) -> Any:
-        _, layers = engine.value_and_grad(problem.with_parameters(parameters))
-        return gradient_as_dict(layers)
-
-    def loss(parameters: Any) -> float:
-        return engine.loss(problem.with_parameters(parameters))
-
-    lines = Lines(loss, problem.parameters)
-    structure = lines.structure
-    asked = resolution if resolution is not None else default_resolution(structure)
-    layout = Layout("value_and_grad(problem)", "the gradient of", structure)
-    test = UnderTest(
-        lines, derivative, layout, structure, np.zeros(1), may_overflow=~np.isfinite(rounding)
-    )
+    rounding, exact = gradient_bound(problem, arithmetic), certified_gradient(problem)
+    losses: list[float] = []
+    test = _under_test(engine, problem, losses, ~np.isfinite(rounding))
+    asked = resolution if resolution is not None else default_resolution(test.names)
 
     def witness(g: FloatArray) -> Comparison:
         deviation = gradient_deviation(problem, arithmetic)
-        return agree(structure, g, exact.estimate(), rounding, deviation, resolution=asked)
+        return agree(test.names, g, exact.estimate(), rounding, deviation, resolution=asked)
 
     outcome = examine(test, witness, resolution=asked, budget=None)
-    if told := _about_the_loss(float(lines.value), exact, problem, arithmetic):
+    if told := _about_the_loss(losses[0], exact, problem, arithmetic):
         outcome = replace(outcome, notes=(*outcome.notes, told))
     found = _explanation(engine, problem, outcome)
-    return replace(
-        outcome,
-        explanation=found.text,
-        forward_passes=lines.forward_passes,
-        backward_passes=outcome.backward_passes + found.backward_passes,
+    passes = outcome.backward_passes + found.backward_passes
+    return replace(outcome, explanation=found.text, backward_passes=passes)
+
+
+def _under_test(
+    engine: Engine, problem: Problem, losses: list[float], may_overflow: npt.NDArray[np.bool_]
+) -> UnderTest:
+    """Make a derivative of the engine at a private copy of the parameters; collect its losses."""
+
+    def derivative(parameters: Any) -> Any:
+        loss, layers = engine.value_and_grad(problem.with_parameters(parameters))
+        losses.append(loss)
+        return gradient_as_dict(layers)
+
+    lines = Lines(_never_evaluated, problem.parameters)
+    layout = Layout("value_and_grad(problem)", "the gradient of", lines.structure)
+    return UnderTest(
+        lines, derivative, layout, lines.structure, np.zeros(1), may_overflow=may_overflow
     )
+
+
+def _never_evaluated(_parameters: Any) -> float:
+    return 0.0
 
 
 def _explanation(engine: Engine, problem: Problem, outcome: Outcome) -> Explanation:

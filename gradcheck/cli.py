@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gradcheck.threads import one_thread_a_process
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--timeout", type=_seconds, default=60.0, metavar="S",
                         help="seconds for one property of one network (default: 60)")  # fmt: skip
     verify.add_argument("--log", type=Path, metavar="FILE", help="results as JSON lines")
+    verify.add_argument("--known", type=Path, metavar="FILE", help="known failures, as TOML")
     verify.add_argument("--resume", action="store_true", help="go on with an incomplete log")
     for name in ("junit", "html", "markdown"):
         verify.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"results as {name}")
@@ -243,7 +245,8 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from gradcheck.verify.log import LogError  # noqa: PLC0415 - loaded when needed
+    from gradcheck.known import KnownError, read_known  # noqa: PLC0415 - loaded when needed
+    from gradcheck.verify.log import LogError  # noqa: PLC0415
     from gradcheck.verify.outputs import (  # noqa: PLC0415
         Paths,
         UnwritableError,
@@ -260,10 +263,16 @@ def _verify(options: argparse.Namespace) -> int:
     settings = Settings(**{name: getattr(options, name) for name in names})
     paths = Paths(options.junit, options.html, options.markdown)
     try:
+        if options.known is not None:
+            known = {"known": read_known(options.known), "known_file": str(options.known)}
+            settings = replace(settings, **known)
         for name in ("log", "junit", "html", "markdown"):
             require_writable(name, getattr(options, name))
         done = verify(settings, jobs=options.jobs, log=options.log, resume=options.resume)
-    except (UnwritableError, LogError, NothingToVerifyError) as error:
+    except NothingToVerifyError as error:
+        _complain(str(error))
+        return USAGE if options.dtype else NOTHING
+    except (UnwritableError, LogError, KnownError) as error:
         _complain(str(error))
         return USAGE
     except EngineGoneError as error:

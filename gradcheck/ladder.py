@@ -17,8 +17,9 @@ The rungs, from the narrowest class to the widest:
 Wide bounds hold small bugs too. So a rung explains an engine only if it explains all that the
 engine answers to the problem's **companions**, which differ from it in what the classes differ in:
 the same numbers in the other precision; weights and biases halved until no sum is large, where no
-sigmoid is saturated and nothing is clipped; and both. A rung that allows the last bit of saturated
-sigmoids allows next to nothing there. Nothing is named that the companions contradict.
+sigmoid is saturated and nothing is clipped; both; and random numbers, where no zeros or equal terms
+make classes agree. A rung that allows the last bit of saturated sigmoids allows next to nothing
+there. Nothing is named that the companions contradict.
 
 **Precision.** Rounding errors are proportional to u: err32 / err64 is near 2^29. A wrong formula
 is wrong by as much in either precision: 2^0. Whichever is nearer is said, where both precisions
@@ -36,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.case import Case
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Problem, dtype_name
 from gradcheck.rounding import ARITHMETICS, emulated_gradient, gradient_bound
@@ -183,10 +185,24 @@ def companions(problem: Problem) -> Iterator[tuple[str, Problem]]:
     """Yield the problem's companions, each with what it is."""
     mild = milder(problem)
     yield "milder", mild
+    yield "generic", generic(problem)
     other = OTHER.get(dtype_name(problem.dtype))
     if other is not None:
         yield "other precision", problem.astype(other)
         yield "milder, other precision", mild.astype(other)
+
+
+def generic(problem: Problem) -> Problem:
+    """Return a random problem of the same architecture, batch and dtype."""
+    network = problem.architecture
+    case = Case(
+        sizes=network.sizes,
+        loss=network.loss,
+        reduction=network.reduction,
+        batch=problem.batch,
+        dtype=dtype_name(problem.dtype),
+    )
+    return case.problem()
 
 
 def milder(problem: Problem) -> Problem:

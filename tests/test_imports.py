@@ -33,6 +33,8 @@ ORDER = [
     ["gradcheck.exact"],
     ["gradcheck.strategies"],
     ["gradcheck.sweep"],
+    ["gradcheck.known"],
+    ["gradcheck.mutants"],
     ["gradcheck.verify"],
     ["gradcheck.report"],
     ["gradcheck.new_engine"],
@@ -69,7 +71,11 @@ CONFINED = {
     "caffe": ["gradcheck.engines.processes.caffe_engine"],
     "theano": ["gradcheck.engines.processes.theano_engine"],
     "serving": ["gradcheck.engines.processes"],
-    "reference_models": ["gradcheck.engines.reference", "gradcheck.report"],
+    "reference_models": [
+        "gradcheck.engines.reference",
+        "gradcheck.mutants.circuit",
+        "gradcheck.report",
+    ],
 }
 
 # What `import gradcheck` itself may load of the package, everything else being lazy.

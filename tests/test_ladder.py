@@ -214,6 +214,14 @@ def test_milder_problems_have_no_large_sum_and_are_scaled_by_powers_of_two():
     assert all(map(np.array_equal, again.weights, mild.weights))
 
 
+def test_what_zeros_make_equal_is_told_apart_by_random_numbers():
+    """Rounding delta a to float16 is rounding a to TF32 where delta is 1/2."""
+    case = parse("gc1:6-8-4-1:cross_entropy:sum:m1:float32:w1:zero_last_layer:binary:s3436171831")
+    outcome = check_agreement(changed(MISTAKES["float16 inside"]), case.problem())
+    assert outcome.verdict is Verdict.FAIL
+    assert label(outcome) not in ORDER
+
+
 def test_companions_of_float16_stay_in_float16():
     names = [name for name, _ in companions(Case(sizes=(2, 1), dtype="float16").problem())]
-    assert names == ["milder"]
+    assert names == ["milder", "generic"]

@@ -10,9 +10,11 @@ an activation or 1) and is moved by t, |t| <= h; ' is d/dt at any such t; phi(t)
 
 Slopes appear in bounds alone; no value is made of them.
 
-**Forward pass.** gamma_k = k u / (1 - k u), n = n_{l-1}, |sigma(z^) - sigma(z)| <= s F e:
+**Forward pass.** gamma_k = k u / (1 - k u) for k = `roundings_of_sum(n_{l-1})`. d log sigma / dz = p,
+which changes by a factor of e^e at most over a distance of e; eps_l bounds the error of a_l:
 
-    e_l = eps_{l-1} |W|^T + gamma_{n+1} [(|a| + eps_{l-1}) |W|^T + |b|],   eps_l = s F e_l + 4 u q
+    e_l = eps_{l-1} |W|^T + gamma_k [(|a| + eps_{l-1}) |W|^T + |b|]
+    eps_l = q (exp(p e^e e) - 1 + 4 u)
 
 **Rises.** sigma' = s changes by a factor of at most F from where it is computed. Moving z itself by
 e moves sigma(z + d) - sigma(z) by at most s F |d| e, as |d log s / dz| <= 1. So, from above,
@@ -24,16 +26,16 @@ e moves sigma(z + d) - sigma(z) by at most s F |d| e, as |d log s / dz| <= 1. So
 with the roundings k of the sums that follow: n_l, or 1 in the layer whose parameter moves, where
 only one unit changes. (Quadratic loss: |dC/dz| <= T s, and d/dz of that is at most s^2 + T s.)
 
-**Truncation.** D(h) - phi'(0) = h^2/6 phi'''(t) for some t. Let delta bound |z'| of a layer, and let
-|z''| <= zeta_2 |z'|, |z'''| <= zeta_3 |z'| (|z'| being its bound by absolute values). sigma'' and
-sigma''' are at most s, so each activation makes of them
+**Truncation.** D(h) - phi'(0) = h^2/6 phi'''(t) for some t. Let delta bound |z'| of a layer, and
+|z''| <= zeta_2 |z'|, |z'''| <= zeta_3 |z'| (|z'| being its bound by absolute values). |sigma''| and
+|sigma'''| are at most s, so each activation makes of them
 
     zeta_3 + 3 delta zeta_2 + delta^2,   zeta_2 + delta,     delta |W| / 4 in the next layer
 
 and the loss leaves |phi'''| <= Z Sigma_i |alpha_i| R_l / M, with |C''| <= c_2, |C'''| <= c_3 times
 the bound of |C'|:
 
-    Z = zeta_3 + 3 c_2 delta zeta_2 + c_3 delta^2        c = (1, 1), or (2, 4) for the quadratic loss
+    Z = zeta_3 + 3 c_2 delta zeta_2 + c_3 delta^2,   c = (1, 1), or (2, 4) for the quadratic loss
 
 **Step.** Rounding is a share of the rise, whatever its size: small steps cost nothing. The h of a
 layer is the largest power of two with h^2 Z / 6 <= u, so that truncation is one rounding more.
@@ -50,7 +52,7 @@ own rounding, and terms of second order in u, are below the factor SLACK in ever
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,10 +61,13 @@ from gradcheck.oracles.layered_network import (
     K_QUADRATIC,
     K_SIGMA,
     K_SIGMOID,
+    roundings_of_sum,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
     from gradcheck.oracles.layered_network import FloatArray, LayeredNetwork
 
@@ -107,11 +112,11 @@ def stretches(network: LayeredNetwork, memory: int) -> list[Stretch]:
         delta = largest = float(max(a.max(), -a.min()))
         zeta_2 = zeta_3 = 0.0
         for size in [*entries[i + 1 : i + 2], *norms[i:]]:
-            zeta_3 = zeta_3 + 3 * delta * zeta_2 + delta**2
+            zeta_3 = zeta_3 + 3 * delta * zeta_2 + delta * delta
             zeta_2 = zeta_2 + delta
             delta = delta * size / 4 * SLACK
             largest = max(largest, delta)
-        Z = zeta_3 + 3 * c_2 * delta * zeta_2 + c_3 * delta**2
+        Z = zeta_3 + 3 * c_2 * delta * zeta_2 + c_3 * delta * delta
         found.append(Stretch(largest, Z * SLACK))
     return found
 
@@ -155,19 +160,16 @@ def forward_errors(network: LayeredNetwork, memory: int) -> list[FloatArray]:
     """Return e_1, ..., e_L."""
     errors: list[FloatArray] = []
     for i, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
-        n, a = W.shape[1], np.abs(network.inputs[i][:, :-1])
-        gamma = (n + 1) * UNIT / (1 - (n + 1) * UNIT)
+        k, a = roundings_of_sum(W.shape[1]), np.abs(network.inputs[i][:, :-1])
+        gamma = k * UNIT / (1 - k * UNIT)
         eps = activation_errors(network, i, errors) * a
         e = times_absolute(eps + gamma * (a + eps), W.T, memory)
-        errors.append((e + gamma * np.abs(b) + (n + 1) * TINY) * SLACK)
+        errors.append((e + gamma * np.abs(b) + W.shape[1] * TINY) * SLACK)
     return errors
 
 
 def activation_errors(network: LayeredNetwork, i: int, errors: list[FloatArray]) -> FloatArray:
-    """Return the error over |a| of what enters the layer with index i: 0 for the first.
-
-    d log sigma / dz = p, which changes by a factor of e^e at most over a distance of e.
-    """
+    """Return the error over |a| of what enters the layer with index i: 0 for the first."""
     if i == 0:
         return np.zeros((network.batch, network.sizes[0]))
     e = errors[i - 1]
@@ -188,7 +190,12 @@ def cost_bounds(network: LayeredNetwork, e: FloatArray, F: float) -> tuple[Float
 
 
 def coordinate_bounds(
-    network: LayeredNetwork, layers: list[Layer], i: int, h: float, truncation: float, out: FloatArray
+    network: LayeredNetwork,
+    layers: list[Layer],
+    i: int,
+    h: float,
+    truncation: float,
+    out: npt.NDArray[np.floating[Any]],
 ) -> None:
     """Write the bounds of the layer with index i: its weights, then its biases.
 
@@ -210,7 +217,8 @@ def coordinate_bounds(
     n_weights = n[i] * n[i + 1]
     np.matmul(left, right, out=out[:n_weights].reshape(n[i + 1], n[i]))
     out[n_weights:] = G.sum(axis=0) * scale
-    out += 16 * TINY * layer.underflow * network.batch / network.divisor / h
+    underflow = 16 * TINY * layer.underflow * network.batch / network.divisor
+    out += np.divide(underflow, h)
     out[np.isnan(out)] = np.inf
 
 

@@ -5,7 +5,7 @@ number added to one parameter; f the loss; M = sum_l n_{l-1} n_l.
 
     D(h) = [f(x + h e) - f(x - h e)] / (2 h)        for every unit vector e
 
-Moving W_l[j,k] by t changes, in each example, z_l[j] alone, by d = t a_{l-1}[k] (b_l[j]: by t). Then
+Moving W_l[j,k] by t moves, in each example, z_l[j] alone, by d = t a_{l-1}[k] (b_l[j]: by t). Then
 
     a_l[j]      by   A = sigma(z_l[j] + d) - sigma(z_l[j])         one unit
     z_{l+1}     by   W_{l+1}[:,j] A                                rank one
@@ -15,8 +15,10 @@ Moving W_l[j,k] by t changes, in each example, z_l[j] alone, by d = t a_{l-1}[k]
 
 Only forward evaluations at moved points occur, for steps of any size, written as their rise over
 the point x itself (layered_network.py). What is subtracted there on paper is never subtracted in
-rounded numbers, so that no noise is divided by h: the bound of D(h) is certain and of the size of
-the rounding errors of backpropagation (layered_bound.py).
+rounded numbers, so no noise is divided by h: steps may be small, and the bound of D(h) is certain
+and about as small as that of backpropagation (layered_bound.py). As h goes to 0 the rules for rises
+go over to those for slopes, as those of all differences do; that they are differences shows at
+large steps, where D(h) is far from the derivative and must be what plain forward passes give.
 
 **Cost** of a parameter of layer l, in products alone:
 
@@ -33,37 +35,29 @@ float64, if it is float32 or float16), and what a forward pass keeps of the batc
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.cost import FlopCount, gemm_flops_forward
+from gradcheck.cost import FlopCount
 from gradcheck.oracles.finite_difference import Estimate, Status
 from gradcheck.oracles.layered_bound import coordinate_bounds, layer_bounds, stretches
-from gradcheck.oracles.layered_network import (
-    COST_RISES,
-    MOST,
-    FloatArray,
-    LayeredNetwork,
-    sigmoid_rise,
-)
+from gradcheck.oracles.layered_cost import all_operations, forward_operations, number_of
+from gradcheck.oracles.layered_network import MOST, LayeredNetwork
+from gradcheck.oracles.layered_rises import ARRAYS, Workspace, block_differences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from gradcheck.oracles.lines import IntArray
     from gradcheck.problem import Problem
 
-BLOCK = 2**16
-"""Numbers in one array of a block: two such arrays of float64 fill a cache of 1 MiB."""
+BLOCK = 2**15
+"""Numbers in one array of a block: the seven of a workspace take 1.75 MiB of cache."""
 
-LEAST_COLUMNS = 64
-"""Perturbations that a block should hold before it takes more examples."""
-
-ARRAYS = 12
-"""Arrays of float64 like the largest one, that a block takes in all."""
+LEAST_PERTURBATIONS = 64
+"""So many share an example's numbers before a block takes a second example."""
 
 MIB = 2**20
 
@@ -79,7 +73,7 @@ class LayeredEstimate(Estimate):
             counted as one each.
     """
 
-    operations: FlopCount = FlopCount()
+    operations: FlopCount = field(default_factory=FlopCount)
     forward_pass_equivalents: float = 0.0
 
 
@@ -120,76 +114,152 @@ def layered_differences(
     if threads < 1:
         raise ValueError(f"threads={threads} must be at least 1")
     network = LayeredNetwork.of(problem)
-    plan = _Plan.of(network, memory // threads)
+    plan = Plan.of(network, memory // threads)
     estimate = LayeredEstimate(**vars(Estimate.empty(problem.architecture.n_parameters)))
     wanted = None if coordinates is None else _sorted(coordinates, len(estimate.value))
-    with np.errstate(all="ignore"):  # a bound may be infinite
-        steps = _bound(network, memory, step, estimate)
-        counts = [_evaluate(network, plan, i, h, wanted, estimate, threads)
-                  for i, h in enumerate(steps)]  # fmt: skip
-    _state(estimate, wanted)
-    estimate.operations = _sum(
-        sweep_operations(network.sizes, network.batch),
-        *(difference_operations(network.sizes, network.batch, network.loss, i, count)
-          for i, count in enumerate(counts)),
-    )  # fmt: skip
+    with np.errstate(all="ignore"):  # bounds may be infinite, numbers too small to count
+        steps = _write_bounds(network, memory, step, estimate)
+        counts = [
+            _write_values(network, plan, i, h, wanted, estimate, threads)
+            for i, h in enumerate(steps)
+        ]
+    estimate.operations = all_operations(network.sizes, network.batch, network.loss, counts)
     one_pass = forward_operations(network.sizes, network.batch, network.loss)
-    estimate.forward_pass_equivalents = _all(estimate.operations) / _all(one_pass)
-    return estimate
+    estimate.forward_pass_equivalents = number_of(estimate.operations) / number_of(one_pass)
+    return _stated(estimate, wanted)
 
 
 # --- blocks -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """How perturbations are split: `numbers` is the size of the largest array of a block."""
+class Plan:
+    """How the perturbations are split into blocks.
+
+    Attributes:
+        numbers: in the largest array of a block.
+        sizes: n_0, ..., n_L.
+        batch: m.
+    """
 
     numbers: int
     sizes: tuple[int, ...]
     batch: int
 
     @classmethod
-    def of(cls, network: LayeredNetwork, memory: int) -> _Plan:
+    def of(cls, network: LayeredNetwork, memory: int) -> Plan:
+        """Take as much as the cache holds and memory allows.
+
+        Raises:
+            ValueError: not even one perturbation of one example fits.
+        """
         plan = cls(min(BLOCK, memory // (8 * ARRAYS)), network.sizes, network.batch)
-        widest = plan._width(0)
-        if plan.numbers < widest:
-            raise ValueError(
-                f"memory={memory} bytes a thread is too little: one example of one perturbation "
-                f"takes {8 * ARRAYS * widest}"
-            )
-        return plan
+        least = 8 * ARRAYS * plan.width(0)
+        if memory < least:
+            raise ValueError(f"memory is {memory} bytes a thread; it must be at least {least}")
+        return replace(plan, numbers=max(plan.numbers, plan.width(0)))
 
-    def examples(self, i: int) -> int:
-        """How many examples a block takes at once, for parameters of the layer with index i."""
-        return min(self.batch, max(1, self.numbers // (self._width(i) * LEAST_COLUMNS)))
-
-    def perturbations(self, i: int) -> int:
-        """How many parameters of the layer with index i a block takes at once."""
-        return self.numbers // (self._width(i) * self.examples(i))
-
-    def _width(self, i: int) -> int:
+    def width(self, i: int) -> int:
+        """How many units of one layer change at once, for parameters of the layer with index i."""
         return max(self.sizes[i + 2 :], default=1)
 
+    def examples(self, i: int) -> int:
+        """How many examples a block takes."""
+        return min(self.batch, max(1, self.numbers // (self.width(i) * LEAST_PERTURBATIONS)))
 
-class _Workspace:
-    """Arrays that are kept from block to block; counted where `like` is."""
-
-    def __init__(self, like: FloatArray, numbers: int) -> None:
-        self._arrays = [np.empty_like(like, shape=numbers) for _ in range(7)]
-
-    def __getitem__(self, which: int) -> _Shaped:
-        return _Shaped(self._arrays[which])
+    def perturbations(self, i: int) -> int:
+        """How many perturbations a block takes."""
+        return self.numbers // (self.width(i) * self.examples(i))
 
 
-def _evaluate(
+def _write_values(
     network: LayeredNetwork,
-    plan: _Plan,
+    plan: Plan,
     i: int,
     h: float,
     wanted: IntArray | None,
     estimate: Estimate,
     threads: int,
 ) -> int:
-    """Write D(h) of the parameters of the layer with index i; return how many there were."""
-    return 0
+    """Write D(h) for the layer with index i; return how many of its parameters were wanted."""
+    start, stop = _ends(network, i)
+    low, high = (start, stop) if wanted is None else np.searchsorted(wanted, [start, stop]).tolist()
+    count = plan.perturbations(i)
+    ends = [(n, min(n + count, high)) for n in range(low, high, count)]
+
+    numbers = min(count, high - low) * plan.examples(i) * plan.width(i)
+
+    def work(share: list[tuple[int, int]]) -> None:
+        workspace = Workspace(network.targets, numbers)
+        for first, last in share:
+            positions = np.arange(first, last) if wanted is None else wanted[first:last]
+            rows, columns = _rows_and_columns(network, i, positions - start)
+            with np.errstate(all="ignore"):
+                D = block_differences(network, i, rows, columns, h, plan.examples(i), workspace)
+            estimate.value[positions] = D
+
+    if threads == 1:
+        work(ends)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, [ends[n::threads] for n in range(threads)]))
+    return high - low
+
+
+def _rows_and_columns(
+    network: LayeredNetwork, i: int, positions: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Return j and k of positions within a layer; k = n_{l-1} for its biases, which come last."""
+    n, n_weights = network.sizes[i], network.weights[i].size
+    rows, columns = np.divmod(positions, n)
+    is_bias = positions >= n_weights
+    rows[is_bias] = positions[is_bias] - n_weights
+    columns[is_bias] = n
+    return rows, columns
+
+
+def _ends(network: LayeredNetwork, i: int) -> tuple[int, int]:
+    """Return where the parameters of the layer with index i begin and end in the vector."""
+    sizes = [W.size + len(W) for W in network.weights]
+    return sum(sizes[:i]), sum(sizes[: i + 1])
+
+
+def _write_bounds(
+    network: LayeredNetwork, memory: int, step: float | None, estimate: Estimate
+) -> list[float]:
+    """Write step and bound of every parameter; return each layer's step."""
+    found = stretches(network, memory)
+    steps = [stretch.step if step is None else step for stretch in found]
+    rho = max(h * stretch.delta for h, stretch in zip(steps, found, strict=True))
+    if step is not None and not (math.frexp(step)[0] == 1 / 2 and rho <= MOST):
+        raise ValueError(
+            f"step={step} must be a power of two that moves no pre-activation by more than {MOST}; "
+            f"it may move one by {rho}"
+        )
+    layers = layer_bounds(network, rho, memory)
+    for i, (h, stretch) in enumerate(zip(steps, found, strict=True)):
+        own = slice(*_ends(network, i))
+        coordinate_bounds(network, layers, i, h, h**2 * stretch.Z / 6, estimate.bound[own])
+        estimate.step[own] = h
+    return steps
+
+
+def _sorted(coordinates: IntArray, size: int) -> IntArray:
+    wanted = np.unique(coordinates)
+    if wanted.size and not (wanted[0] >= 0 and wanted[-1] < size):
+        raise ValueError(
+            f"coordinates go from {wanted[0]} to {wanted[-1]}; must be in 0..{size - 1}"
+        )
+    return wanted.astype(np.intp)
+
+
+def _stated(estimate: LayeredEstimate, wanted: IntArray | None) -> LayeredEstimate:
+    """Set the status and the evaluations of every parameter."""
+    every = slice(None) if wanted is None else wanted
+    is_bounded = np.isfinite(estimate.bound[every]) & np.isfinite(estimate.value[every])
+    estimate.status[every] = np.where(is_bounded, Status.RESOLVED, Status.NO_STEP)
+    estimate.evaluations[every] = 2
+    unresolved = estimate.status != Status.RESOLVED
+    estimate.bound[unresolved] = np.inf
+    estimate.step[estimate.status == Status.NOT_EVALUATED] = np.nan
+    return estimate

@@ -23,12 +23,13 @@ K_CROSS_ENTROPY u (w + y') |d| e^|d|. In the quadratic loss r = (1 - y) q - y p 
 7 u T, T = (1 - y) q + y p, A/2 by 20 u |A/2|; with the sum, the product and A itself
 20 + 21 + 1 < K_QUADRATIC, times u |A| (T + |A|/2).
 
-Source: T. W. Reps and L. B. Rall, "Computational divided differencing and divided-difference
+Sources: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed. (2002); T. W. Reps and L. B. Rall, "Computational divided differencing and divided-difference
 arithmetics", Higher-Order and Symbolic Computation 16 (2003), 93-149, sections 2 and 3.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,7 +82,7 @@ class LayeredNetwork:
     inputs: tuple[FloatArray, ...]
     units: tuple[Units, ...]
     targets: FloatArray
-    constants: tuple[FloatArray, FloatArray, FloatArray]
+    constants: tuple[FloatArray, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -109,15 +110,40 @@ class LayeredNetwork:
         with np.errstate(under="ignore"):
             for W, b in zip(weights, biases, strict=True):
                 inputs.append(np.concatenate([a, np.ones_like(a, shape=(len(a), 1))], axis=1))
-                units.append(sigmoids(a @ W.T + b))
+                units.append(sigmoids(preactivations(a, W, b)))
                 a = units[-1].q
             targets = problem.targets.astype(np.float64, copy=False)
             loss = problem.architecture.loss
             constants = CONSTANTS[loss](units[-1], targets)
         divisor = problem.batch if problem.architecture.reduction == "mean" else 1
-        return cls(
-            loss, divisor, weights, biases, tuple(inputs), tuple(units), targets, constants
-        )
+        return cls(loss, divisor, weights, biases, tuple(inputs), tuple(units), targets, constants)
+
+
+def preactivations(a: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
+    """Return a W^T + b, the n terms of each sum being added up in about sqrt(n) groups.
+
+    Higham (2002), section 4.2: no term takes part in more than `roundings_of_sum(n)` roundings.
+    """
+    n = W.shape[1]
+    size = group_size(n)
+    z = np.zeros_like(a, shape=(len(a), len(W))) + b
+    for start in range(0, n, size):
+        z += a[:, start : start + size] @ W[:, start : start + size].T
+    return z
+
+
+def group_size(n: int) -> int:
+    """Return how many of n terms are added up at a time."""
+    return math.isqrt(n - 1) + 1
+
+
+def roundings_of_sum(n: int) -> int:
+    """Return how many roundings a term of `preactivations` takes part in.
+
+    A product and the sums of its group, then a sum for each group.
+    """
+    size = group_size(n)
+    return size + -(-n // size)
 
 
 def sigmoids(z: FloatArray) -> Units:
@@ -148,7 +174,8 @@ def sigmoid_rise(d: FloatArray, q: FloatArray, s: FloatArray, work: FloatArray) 
 
     Args:
         d: by how much the pre-activations move.
-        q, s: sigma(z) and sigma(z) sigma(-z).
+        q: sigma(z).
+        s: sigma(z) sigma(-z).
         work: an array like d, written over.
     """
     v = np.expm1(d, out=d)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, inf, isnan, log10, sqrt
 
-from gradcheck.verify.findings import FAIL, VERDICTS
+from gradcheck.verify.findings import COUNTED, FAIL, KNOWN
 from gradcheck.verify.summary import Property
 from gradcheck.verify.tally import Entry
 from gradcheck.verify.words import count, number
@@ -90,7 +90,7 @@ def panel(p: Property) -> Panel | None:
     low, high = max(LEAST, floor(min([0.0, *logs]))), ceil(max([0.0, *logs]))
     y = Axis(low, max(high, low + 1), HEIGHT - BOTTOM - ROW, TOP + ROW)
     x = Axis(log10(scales[0]) - 0.3, log10(scales[-1]) + 0.3, LEFT, WIDTH - RIGHT)
-    failed = sum(verdict == FAIL for _, _, verdict in points)
+    failed = sum(verdict in (FAIL, KNOWN) for _, _, verdict in points)
     told = f"{p.name}: {count(len(points), 'problem')}, {failed:,} of them above the allowance"
     return Panel(p.name, _dots(points, x, y), _scales(scales, x), _decades(y, points), y(0), told)
 
@@ -106,7 +106,7 @@ def _points(entries: Iterable[Entry]) -> Iterable[tuple[float, float, str]]:
 
 def _dots(points: Sequence[tuple[float, float, str]], x: Axis, y: Axis) -> tuple[Dot, ...]:
     counts = Counter((scale, _height(times, y), verdict) for scale, times, verdict in points)
-    order = sorted(counts, key=lambda key: (-VERDICTS.index(key[2]), key[:2]))
+    order = sorted(counts, key=lambda key: (-COUNTED.index(key[2]), key[:2]))
     order.sort(key=lambda key: key[2] == FAIL)
     return tuple(
         Dot(

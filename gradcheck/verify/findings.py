@@ -11,6 +11,13 @@ from gradcheck.verify.words import line
 Record = Mapping[str, Any]
 
 PASS, FAIL, INCONCLUSIVE, UNSUPPORTED = VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE", "UNSUPPORTED")
+"""What the log knows."""
+
+KNOWN = "KNOWN"
+"""What a FAIL becomes that was declared beforehand."""
+
+COUNTED = (PASS, FAIL, KNOWN, INCONCLUSIVE, UNSUPPORTED)
+"""What findings are counted as."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Finding:
 
     Attributes:
         property: "agreement", "consistency", or "exact ..." with the name of the test.
-        verdict: one of `VERDICTS`.
+        verdict: one of `COUNTED`.
         reason, detail: why not PASS, as a name and as a sentence.
         counts: coordinates by kind.
         worst: the worst coordinate, where any was compared.
@@ -48,6 +55,7 @@ class Finding:
         notes: what was seen besides.
         resolution: on PASS, the smallest relative error that would have been seen.
         forward_passes, backward_passes: what it cost.
+        known: the entry under which a KNOWN failure was declared, else "".
     """
 
     property: str
@@ -62,6 +70,7 @@ class Finding:
     resolution: float
     forward_passes: int
     backward_passes: int
+    known: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,10 @@ def read_finding(record: Record) -> Finding:
     """
     if record["verdict"] not in VERDICTS:
         raise ValueError(f"verdict={record['verdict']!r}; it must be one of {', '.join(VERDICTS)}")
+    known = line(record.get("known") or "")
     return Finding(
         property=line(record["property"]),
-        verdict=record["verdict"],
+        verdict=KNOWN if known else record["verdict"],
         reason=line(record.get("reason") or ""),
         detail=line(record.get("detail") or ""),
         counts={line(kind): int(n) for kind, n in (record.get("counts") or {}).items()},
@@ -93,6 +103,7 @@ def read_finding(record: Record) -> Finding:
         resolution=real(record.get("resolution")),
         forward_passes=int(record.get("forward_passes") or 0),
         backward_passes=int(record.get("backward_passes") or 0),
+        known=known,
     )
 
 

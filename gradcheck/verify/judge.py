@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gradcheck.verify.expected import unexpected
 from gradcheck.verify.slot import Record, is_refused
 from gradcheck.verify.worker import FLUSHES, UNUSABLE
 
 VERIFIED, WRONG, ENGINE, NOTHING = 0, 1, 3, 4
 
-VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE", "UNSUPPORTED")
+VERDICTS = ("PASS", "FAIL", "KNOWN", "INCONCLUSIVE", "UNSUPPORTED")
+"""What findings are counted as: a FAIL that was declared is KNOWN."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +31,29 @@ def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
     """Judge a run by its log.
 
     An engine that cannot be used any more outweighs what it did wrong before; what is INCONCLUSIVE
-    alone condemns nobody, and acquits nobody either.
+    alone condemns nobody, and acquits nobody either. A failure that was declared does not condemn;
+    a declaration that does not hold does.
 
     Args:
-        records: header, cases and what happened to the engine.
-        failures: the records of the failures.
+        records: header, cases, what happened to the engine, and what became of known failures.
+        failures: the records of the failures that were not declared.
     """
     end = ended(records)
     counted = totals(records)
     examined = counted["problems"] - counted["refused"]
     if end is not None:
         return Judgement(ENGINE, f"the engine is unusable: {end['detail']}")
+    known = f" but {counted['known']} that fail as declared" if counted["known"] else ""
+    told = f"no wrong gradient on {examined} problems{known}"
     if failures:
-        wrong = counted["failing"]
         ways = "one way" if len(failures) == 1 else f"{len(failures)} ways"
-        return Judgement(WRONG, f"wrong on {wrong} of {examined} problems, in {ways}")
+        told = f"wrong on {counted['failing']} of {examined} problems, in {ways}"
+    entries = [f"known failure {record['name']}: {record['told']}" for record in unexpected(records)]
+    if failures or entries:
+        return Judgement(WRONG, "; ".join([told, *entries]))
     if not any(counted[kind].get("PASS") for kind in ("agreement", "consistency", "exact")):
         return Judgement(NOTHING, f"nothing was verified: none of {examined} problems passed")
-    return Judgement(VERIFIED, f"no wrong gradient on {examined} problems")
+    return Judgement(VERIFIED, told)
 
 
 def ended(records: Sequence[Record]) -> Record | None:
@@ -62,13 +69,18 @@ def totals(records: Sequence[Record]) -> Record:
     counted: dict[str, Counter[str]] = {"agreement": Counter(), "consistency": Counter()}
     counted["exact"] = Counter()
     for finding in findings:
-        counted[finding["property"].split()[0]][finding["verdict"]] += 1
+        counted[finding["property"].split()[0]][_counted_as(finding)] += 1
     return {
         "problems": len(cases),
         "refused": sum(is_refused(case) for case in cases),
-        "failing": sum(any(f["verdict"] == "FAIL" for f in case["findings"]) for case in cases),
+        "failing": sum("FAIL" in map(_counted_as, case["findings"]) for case in cases),
+        "known": sum("KNOWN" in map(_counted_as, case["findings"]) for case in cases),
         "coordinates": sum(sum(finding["counts"].values()) for finding in findings),
         "forward_passes": sum(finding["forward_passes"] for finding in findings),
         "backward_passes": sum(finding["backward_passes"] for finding in findings),
         **{name: {v: count[v] for v in VERDICTS if count[v]} for name, count in counted.items()},
     }
+
+
+def _counted_as(finding: Record) -> str:
+    return "KNOWN" if finding.get("known") else str(finding["verdict"])

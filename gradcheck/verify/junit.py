@@ -3,11 +3,15 @@
 How verdicts are told to CI, whose tests only pass, fail, err or are skipped:
 
     any problem of the stratum FAILs     failure, with the story of the worst
-    none FAILs, some PASS                passed; INCONCLUSIVE and UNSUPPORTED ones in system-out
+    none FAILs, some are KNOWN           skipped, with the entries that declare them
+    none of these, some PASS             passed; INCONCLUSIVE and UNSUPPORTED ones in system-out
     none FAILs, none PASSes              skipped, with why: nothing was verified there
 
 A first suite, "verification", has the run itself: its log is complete, the engine stayed usable,
 and the verdict is as expected, so that the file is red whenever the exit code is not 0.
+
+A suite "known failures" has the entries of the file that declares them: skipped where they are as
+declared, failing where not.
 
 A problem lies in one stratum of every kind, so a failing one shows in several test cases. Its
 time is shared out equally among them: the times add up. Names are the same in every run.
@@ -18,16 +22,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
+from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure
-from gradcheck.verify.findings import FAIL, PASS, Witness
+from gradcheck.verify.findings import FAIL, KNOWN, PASS, Witness
 from gradcheck.verify.story import (
     conclusion,
     coordinates,
     covered,
     evidence,
+    heading,
     reasons,
     title,
     told_of,
+    told_of_known,
     verdicts,
 )
 from gradcheck.verify.summary import Property, Summary
@@ -41,7 +48,8 @@ REASONS = 3
 
 def render(summary: Summary) -> str:
     """Write a verification as JUnit XML, to be saved as UTF-8."""
-    suites = [_run(summary), *(_property(summary, p) for p in summary.properties)]
+    suites = [_run(summary), *[_known(summary)] * bool(summary.known)]
+    suites += [_property(summary, p) for p in summary.properties]
     root = ET.Element("testsuites", name=f"gradcheck verify {summary.engine_name}")
     if not summary.complete:
         root.set("name", f"{root.get('name')} (INCOMPLETE)")
@@ -89,6 +97,21 @@ def _properties(summary: Summary) -> ET.Element:
     return element
 
 
+def _known(summary: Summary) -> ET.Element:
+    """Return the suite of the declared failures."""
+    family = _family(summary, "known failures")
+    cases = []
+    for entry in summary.known:
+        cases.append(_case(family, entry.name))
+        lines = "\n".join(f"{line.label:<12}  {line.text}" for line in told_of_known(entry))
+        if entry.is_unexpected:
+            _add(cases[-1], "failure", entry.state, f"{entry.name}: {entry.told}", lines)
+        else:
+            _add(cases[-1], "skipped", "", f"{entry.state}: {heading(entry)}; {entry.told}", "")
+            ET.SubElement(cases[-1], "system-out").text = lines
+    return _suite("known failures", cases)
+
+
 def _property(summary: Summary, p: Property) -> ET.Element:
     family = _family(summary, p.name)
     failures = [failure for failure in summary.failures if failure.property == p.name]
@@ -101,16 +124,22 @@ def _property(summary: Summary, p: Property) -> ET.Element:
     cases = []
     for name, total, seconds in groups:
         cases.append(_case(family, name, seconds))
-        _judge(cases[-1], total, failures)
+        _judge(cases[-1], total, failures, summary.known)
     return _suite(p.name, cases)
 
 
-def _judge(case: ET.Element, total: Tally, failures: Iterable[Failure]) -> None:
+def _judge(
+    case: ET.Element, total: Tally, failures: Iterable[Failure], known: Iterable[Declared]
+) -> None:
     counted = f"{count(total.problems, 'problem')}: {verdicts(total)}"
     if total.verdicts[FAIL]:
         worst = worst_of(total.failed) or total.failed[0]
         message = f"{total.verdicts[FAIL]:,} of {counted}; {evidence(worst)}"
         _add(case, "failure", worst.finding.reason, message, _story(total, failures))
+    elif total.verdicts[KNOWN]:
+        whys = {entry.name: f": {entry.reason} ({entry.issue})" for entry in known}
+        told = "; ".join(why.reason + whys.get(why.reason, "") for why in total.known[:REASONS])
+        _add(case, "skipped", "", f"known failures, {counted}; {told}", "")
     elif not total.verdicts[PASS]:
         whys = [*total.inconclusive, *total.unsupported]
         told = "; ".join(reasons(whys, REASONS)) or "no problem was examined"
@@ -141,7 +170,8 @@ def _counted(total: Tally) -> list[str]:
     if total.seen:
         middle, largest = map(number, total.seen)
         lines.append(f"would have seen a relative error above {middle} (median), {largest} (worst)")
-    for name, whys in (("inconclusive", total.inconclusive), ("unsupported", total.unsupported)):
+    kinds = (("known", total.known), ("inconclusive", total.inconclusive))
+    for name, whys in (*kinds, ("unsupported", total.unsupported)):
         lines += [f"{name}: {reason}" for reason in reasons(whys, REASONS)]
     return lines
 

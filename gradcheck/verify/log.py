@@ -2,7 +2,8 @@
 
     header   engine, settings, versions
     case     one for every problem, in the order of the plan (and what happened to the engine)
-    failure  one for every way to fail, after the last case
+    known    one for every known failure that was declared, after the last case
+    failure  one for every way to fail that was not
     footer   the exit code; a log without it is incomplete
 
 Every line is written at once and flushed, so that whatever ends the process costs the cases in

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure
-from gradcheck.verify.findings import VERDICTS
 from gradcheck.verify.story import (
+    Line,
     concentrated,
     conclusion,
     covered,
+    heading,
     passes,
     title,
     told_of,
+    told_of_known,
     unsupported,
 )
 from gradcheck.verify.summary import Property, Summary
@@ -47,8 +50,9 @@ def code(text: str) -> str:
 
 def render(summary: Summary) -> str:
     """Write a verification as GitHub Markdown."""
-    blocks = [_head(summary), _table(summary.properties), _rest(summary)]
+    blocks = [_head(summary), _table(summary.properties, summary.verdicts), _rest(summary)]
     blocks += [_folded(failure) for failure in summary.failures[:IN_FULL]]
+    blocks += [_folded_known(entry) for entry in summary.known[:IN_FULL]]
     blocks.append(_undecided(summary))
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if block) + "\n"
 
@@ -65,23 +69,23 @@ def _head(summary: Summary) -> Iterator[str]:
         yield f"It fails in {ways}: {escape('; '.join(map(title, summary.failures[:IN_FULL])))}."
 
 
-def _table(properties: Sequence[Property]) -> Iterator[str]:
+def _table(properties: Sequence[Property], verdicts: Sequence[str]) -> Iterator[str]:
     if not properties:
         yield "No problem was examined."
         return
-    heads = ["property", "problems", *VERDICTS, "coordinates", "smallest error seen"]
+    heads = ["property", "problems", *verdicts, "coordinates", "smallest error seen"]
     yield f"| {' | '.join(heads)} |"
     yield f"|:--{'|--:' * (len(heads) - 1)}|"
     for p in properties:
-        yield f"| {' | '.join(_cells(p))} |"
+        yield f"| {' | '.join(_cells(p, verdicts))} |"
 
 
-def _cells(p: Property) -> list[str]:
+def _cells(p: Property, verdicts: Sequence[str]) -> list[str]:
     total = p.total
     seen = f"{number(total.seen[0])} (worst {number(total.seen[1])})" if total.seen else ""
-    verdicts = [f"{total.verdicts[v]:,}" for v in VERDICTS]
+    counts = [f"{total.verdicts[v]:,}" for v in verdicts]
     derivatives = f"{sum(total.coordinates.values()):,}"
-    return [escape(p.name), f"{total.problems:,}", *verdicts, derivatives, seen]
+    return [escape(p.name), f"{total.problems:,}", *counts, derivatives, seen]
 
 
 def _rest(summary: Summary) -> Iterator[str]:
@@ -99,9 +103,18 @@ def _rest(summary: Summary) -> Iterator[str]:
 
 
 def _folded(failure: Failure) -> Iterator[str]:
-    yield f"<details><summary><b>FAIL</b> {escape(title(failure))}</summary>"
+    yield from _details("FAIL", title(failure), told_of(failure))
+
+
+def _folded_known(entry: Declared) -> Iterator[str]:
+    what = "NOT AS DECLARED" if entry.is_unexpected else "KNOWN"
+    yield from _details(what, f"{heading(entry)}: {entry.told}", told_of_known(entry)[1:])
+
+
+def _details(what: str, told: str, lines: Sequence[Line]) -> Iterator[str]:
+    yield f"<details><summary><b>{what}</b> {escape(told)}</summary>"
     yield ""
-    for line in told_of(failure):
+    for line in lines:
         shown = code(line.text) if line.is_code else escape(line.text)
         yield f"- {line.label}: {shown}" if line.label else f"  <br>{shown}"
     yield ""
@@ -112,6 +125,9 @@ def _undecided(summary: Summary) -> Iterator[str]:
     every = [(p, why) for p in summary.properties for why in p.total.inconclusive]
     if len(summary.failures) > IN_FULL:
         yield f"... and {len(summary.failures) - IN_FULL:,} more ways to fail."
+        yield ""
+    if len(summary.known) > IN_FULL:
+        yield f"... and {len(summary.known) - IN_FULL:,} more known failures."
         yield ""
     if not every:
         return

@@ -7,7 +7,6 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from gradcheck.verify import figure, story, words
-from gradcheck.verify.findings import VERDICTS
 from gradcheck.verify.summary import Summary
 
 LISTED = 50
@@ -25,7 +24,7 @@ def render(summary: Summary) -> str:
     panels = [panel for panel in map(figure.panel, summary.properties) if panel]
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         summary=summary,
-        verdicts=VERDICTS,
+        verdicts=summary.verdicts,
         panels=panels,
         figure=figure,
         story=story,

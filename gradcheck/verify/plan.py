@@ -12,12 +12,14 @@ arithmetic progression). Agreement is examined on all of them.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from gradcheck.case import Case, sample_cases
 from gradcheck.engines.base import EngineInfo
+from gradcheck.known import Known
 from gradcheck.problem import LOSSES, REDUCTIONS
 from gradcheck.splitmix64 import stream_key
 from gradcheck.strata import Limits, LimitsDict
@@ -59,6 +61,8 @@ class Settings:
         dtype: the only one to examine, or "" for all that the engine has.
         shard: I and S of --shard I/S.
         timeout: seconds for one property on one case.
+        known: the failures that are declared.
+        known_file: where they were read.
     """
 
     engine: str
@@ -67,6 +71,8 @@ class Settings:
     dtype: str = ""
     shard: tuple[int, int] = (1, 1)
     timeout: float = 60.0
+    known: tuple[Known, ...] = ()
+    known_file: str = ""
 
     @property
     def command(self) -> str:
@@ -75,6 +81,7 @@ class Settings:
         mine |= {"shard": "/".join(map(str, self.shard)), "timeout": f"{self.timeout:g}"}
         usual = {"examples": EXAMPLES, "seed": 0, "dtype": "", "shard": "1/1", "timeout": "60"}
         given = [f"--{name} {value}" for name, value in mine.items() if value != usual[name]]
+        given += [f"--known {shlex.quote(self.known_file)}"] * bool(self.known_file)
         engine = f"'{self.engine}'" if " " in self.engine else self.engine
         return " ".join(["python -m gradcheck verify", engine, *given])
 

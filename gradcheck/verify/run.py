@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import platform
 import sys
 import time
@@ -16,9 +17,10 @@ import numpy as np
 from tqdm import tqdm
 
 from gradcheck.engines.base import EngineInfo
+from gradcheck.verify.expected import Expected
 from gradcheck.verify.judge import Judgement, ended, judge, totals
 from gradcheck.verify.log import FORMAT, Earlier, Log, LogError
-from gradcheck.verify.plan import Plan, Settings
+from gradcheck.verify.plan import NothingToVerifyError, Plan, Settings
 from gradcheck.verify.pool import EngineGoneError, Pool, Work
 from gradcheck.verify.shrink import failures, shrink
 from gradcheck.verify.slot import Record, engine_record, examine_number, is_death
@@ -42,7 +44,12 @@ class Verified:
 
 
 def verify(
-    settings: Settings, *, jobs: int = 1, log: Path | None = None, resume: bool = False
+    settings: Settings,
+    *,
+    jobs: int = 1,
+    log: Path | None = None,
+    resume: bool = False,
+    today: datetime.date | None = None,
 ) -> Verified:
     """Verify an engine.
 
@@ -51,23 +58,24 @@ def verify(
         jobs: worker processes.
         log: where the log is written, as results come.
         resume: go on with that log.
+        today: the day by which known failures expire; None takes it from the clock.
 
     Raises:
         EngineGoneError: the engine cannot be loaded, and there is nothing to write into a log.
         NothingToVerifyError: the engine supports nothing of what was asked for.
         LogError: the log cannot be resumed, or would be overwritten before it is complete.
-        ValueError, TypeError: the engine's limits make no sense.
     """
     start = time.perf_counter()
     earlier = open_log(log, resume=resume)
+    today = today or datetime.datetime.now().astimezone().date()
     try:
         pool: Pool[list[Record]] = Pool(settings.engine, jobs=jobs, timeout=settings.timeout)
     except EngineGoneError as error:
         if error.info is None or error.event is None or earlier is not None:
             raise
-        return _refused(settings, error.info, error.event, Log(log))
+        return _refused(settings, error.info, error.event, Log(log), today)
     try:
-        run = _Run(Plan(settings, pool.info), pool, Log(log))
+        run = _Run(_planned(settings, pool.info), pool, Log(log), today)
         run.begin(earlier, log)
         if earlier is not None and earlier.finished:
             end = earlier.every[-1]
@@ -78,10 +86,28 @@ def verify(
         pool.close()
 
 
-def _refused(settings: Settings, info: EngineInfo, event: tuple[str, str], log: Log) -> Verified:
+def _planned(settings: Settings, info: EngineInfo) -> Plan:
+    """Make the plan; an engine whose limits make no sense cannot be used."""
+    try:
+        return Plan(settings, info)
+    except NothingToVerifyError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise EngineGoneError(f"the limits of {info.name}: {error}") from error
+
+
+def _refused(
+    settings: Settings,
+    info: EngineInfo,
+    event: tuple[str, str],
+    log: Log,
+    today: datetime.date,
+) -> Verified:
     """Write the log of an engine that nothing is asked."""
-    log.begin(header_of(Plan(settings, info), info))
+    log.begin(header_of(_planned(settings, info), info))
     log.write([engine_record(*event)])
+    expected = Expected(settings.known, settings.engine, info.name, today)
+    log.write(expected.unexamined(log.records, event[0]))
     judgement = judge(log.records, [])
     log.write([footer_of(log.records, judgement, 0.0)])
     log.close()
@@ -118,6 +144,7 @@ def header_of(plan: Plan, info: EngineInfo) -> Record:
     }
     if plan.untested:
         asked["not tested exactly"] = plan.untested
+    known = [entry.to_json() for entry in settings.known]
     return {
         "kind": "header",
         "format": FORMAT,
@@ -136,6 +163,7 @@ def header_of(plan: Plan, info: EngineInfo) -> Record:
             "limits": dict(info.limits),
         },
         "settings": asked,
+        **({"known": known} if settings.known_file else {}),
         "command": settings.command,
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }
@@ -156,9 +184,13 @@ def footer_of(records: list[Record], judgement: Judgement, seconds: float) -> Re
 class _Run:
     """A run in progress."""
 
-    def __init__(self, plan: Plan, pool: Pool[list[Record]], log: Log) -> None:
+    def __init__(
+        self, plan: Plan, pool: Pool[list[Record]], log: Log, today: datetime.date
+    ) -> None:
         self.plan, self.pool, self.log = plan, pool, log
         self.info = pool.info
+        settings = plan.settings
+        self.expected = Expected(settings.known, settings.engine, self.info.name, today)
         self.left = plan.numbers()
 
     def begin(self, earlier: Earlier | None, path: Path | None) -> None:
@@ -180,6 +212,7 @@ class _Run:
         """Do what is left; None if interrupted."""
         try:
             self._cases()
+            self._known()
             found = [] if ended(self.log.records) else self._failures()
         except KeyboardInterrupt:
             self.log.close()
@@ -196,7 +229,7 @@ class _Run:
         with progress("problems", len(self.left)) as advance:
             try:
                 for records in self.pool.drive(pieces):
-                    self.log.write(records)
+                    self.log.write(self.expected.mark(records))
                     advance()
                     deaths += sum(map(is_death, records))
                     if self._is_over(records, deaths):
@@ -212,9 +245,21 @@ class _Run:
             return True
         return ended(records) is not None
 
+    def _known(self) -> None:
+        """Say in the log what became of the failures that were declared."""
+        if ended(self.log.records) is None:
+            try:
+                for became in self.pool.drive(self.expected.pieces(list(self.log.records))):
+                    self.log.write(became)
+            except EngineGoneError as error:
+                self.log.write([engine_record(*(error.event or (UNUSABLE, str(error))))])
+        if (end := ended(self.log.records)) is not None:
+            self.log.write(self.expected.unexamined(self.log.records, end["event"]))
+
     def _failures(self) -> list[Record]:
         found = failures(self.log.records)
-        make = partial(shrink, info=self.info, engine=self.plan.settings.engine)
+        engine, declared = self.plan.settings.engine, self.expected.declared
+        make = partial(shrink, info=self.info, engine=engine, declared=declared)
         pieces = (_listed(make(name, failing)) for name, failing in found.items())
         with progress("shrinking", len(found)) as advance:
             shrunk = []

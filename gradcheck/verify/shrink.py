@@ -15,9 +15,9 @@ process: a greedy search over the fields ends sooner, and is the same for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from gradcheck.case import Case, parse
 from gradcheck.corners import CORNERS, LEAST_BATCH, LEAST_OUTPUTS, REQUIRED_TARGETS, TARGETS
@@ -35,6 +35,9 @@ from gradcheck.verify.worker import Task
 
 T = TypeVar("T")
 
+Declared: TypeAlias = Callable[[str, Finding], object]
+"""Whether a failing case, by token and finding, was declared beforehand."""
+
 CHECKS = 100
 SEEDS, FEW_SEEDS = 8, 3
 LAST_SEEDS = 10
@@ -44,17 +47,28 @@ PRECISIONS = (*DTYPES, *(name for name in EXACT if name not in DTYPES))
 
 
 def failures(records: Sequence[Record]) -> dict[str, list[tuple[str, Finding]]]:
-    """Return the failing cases by signature, in the order in which they first occurred."""
+    """Return the failing cases by signature, in the order in which they first occurred.
+
+    Those that were declared are left out.
+    """
     found: dict[str, list[tuple[str, Finding]]] = {}
     for record in records:
         for finding in record["findings"] if record["kind"] == "case" else ():
-            if finding["verdict"] == "FAIL":
+            if finding["verdict"] == "FAIL" and not finding.get("known"):
                 found.setdefault(signature(finding), []).append((record["token"], finding))
     return found
 
 
+def _never(_token: str, _finding: Finding) -> bool:
+    return False
+
+
 def shrink(
-    name: str, failing: Sequence[tuple[str, Finding]], info: EngineInfo, engine: str
+    name: str,
+    failing: Sequence[tuple[str, Finding]],
+    info: EngineInfo,
+    engine: str,
+    declared: Declared = _never,
 ) -> Work[Record]:
     """Shrink the failures of one signature; the simplest one is where the search begins.
 
@@ -66,6 +80,7 @@ def shrink(
         failing: tokens and findings.
         info: what the engine supports.
         engine: names it, for the line that repeats the case.
+        declared: what is declared stands for nothing that is not.
 
     Returns:
         The record of the failure.
@@ -73,8 +88,8 @@ def shrink(
     token, finding = min(failing, key=lambda one: simplicity(parse(one[0])))
     case, checks = parse(token), 0
     if not _is_lost(finding):
-        case, finding, checks = yield from _search(case, finding, info)
-    worst_token, worst = max(failing, key=lambda one: _size(one[1]))
+        case, finding, checks = yield from _search(case, finding, info, declared)
+    worst_token, worst = max(failing, key=lambda one: size_of(one[1]))
     return {
         "kind": "failure",
         "property": finding["property"],
@@ -138,7 +153,9 @@ def is_supported(case: Case, info: EngineInfo) -> bool:
     )
 
 
-def _search(case: Case, finding: Finding, info: EngineInfo) -> Work[tuple[Case, Finding, int]]:
+def _search(
+    case: Case, finding: Finding, info: EngineInfo, declared: Declared
+) -> Work[tuple[Case, Finding, int]]:
     known = {case.token}
     checks, wanted = 0, finding
     improved = True
@@ -154,7 +171,8 @@ def _search(case: Case, finding: Finding, info: EngineInfo) -> Work[tuple[Case, 
             reply = yield Task(candidate.token, wanted["property"])
             if reply.finding is None or reply.event is not None:  # it costs a process: no more
                 return case, finding, checks
-            if is_same_failure(reply.finding, wanted):
+            same = is_same_failure(reply.finding, wanted)
+            if same and not declared(candidate.token, reply.finding):
                 case, finding, improved = candidate, reply.finding, True
                 break
     return case, finding, checks
@@ -221,7 +239,7 @@ def _is_lost(finding: Finding) -> bool:
     return is_raised and kind(finding) in ("died", "no answer", "EngineDiedError")
 
 
-def _size(finding: Finding) -> float:
+def size_of(finding: Finding) -> float:
     """Return how far a finding is beyond its allowance; what cannot be compared is furthest."""
     times = finding["worst"]["times"] if finding["worst"] else float("inf")
     return float(times) if times == times else float("inf")  # noqa: PLR0124 - NaN

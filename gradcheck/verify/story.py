@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import isfinite
 
 from gradcheck.strata import STRATA
+from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure, first_of
-from gradcheck.verify.findings import FAIL, VERDICTS, Coordinate, Witness
+from gradcheck.verify.findings import COUNTED, FAIL, Coordinate, Witness
 from gradcheck.verify.summary import Property, Stratum, Summary
 from gradcheck.verify.tally import Tally, Why
 from gradcheck.verify.words import count, exactly, number, place
@@ -82,6 +83,24 @@ def told_of(failure: Failure) -> list[Line]:
     return [line for line in lines if line.text]
 
 
+def heading(entry: Declared) -> str:
+    """Say in a clause what was declared, and where."""
+    parts = (entry.name, entry.property, entry.outcome, count(entry.count, "problem"))
+    return ", ".join(parts)
+
+
+def told_of_known(entry: Declared) -> list[Line]:
+    """Tell a known failure: what became of it, why it is there, and its pinned case."""
+    lines = [Line(entry.state, entry.told), Line("reason", entry.reason)]
+    lines.append(Line("issue", f"{entry.issue}, until {entry.expires}"))
+    if entry.worst:
+        lines += _case("worst", entry.worst)
+    if entry.pinned:
+        lines += _case("pinned", entry.pinned)
+    lines.append(Line("replay", entry.replay, is_code=True))
+    return [line for line in lines if line.text]
+
+
 def _case(label: str, witness: Witness) -> list[Line]:
     at, name = witness.finding.worst, witness.finding.property
     told = [where(at), numbers(at, name)] if at else [witness.finding.detail or "no detail given"]
@@ -92,7 +111,7 @@ def _case(label: str, witness: Witness) -> list[Line]:
 
 def verdicts(tally: Tally) -> str:
     """Count the verdicts that occur."""
-    return ", ".join(f"{tally.verdicts[v]:,} {v}" for v in VERDICTS if tally.verdicts[v]) or "none"
+    return ", ".join(f"{tally.verdicts[v]:,} {v}" for v in COUNTED if tally.verdicts[v]) or "none"
 
 
 def coordinates(tally: Tally) -> str:

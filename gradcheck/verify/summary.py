@@ -8,8 +8,17 @@ from typing import Any
 
 from gradcheck.case import parse, strata_of
 from gradcheck.strata import STRATA
+from gradcheck.verify.declared import Declared, read_declared
 from gradcheck.verify.failures import Failure, gather, read_failure
-from gradcheck.verify.findings import FAIL, PASS, Record, read_finding
+from gradcheck.verify.findings import (
+    COUNTED,
+    FAIL,
+    KNOWN,
+    PASS,
+    VERDICTS,
+    Record,
+    read_finding,
+)
 from gradcheck.verify.tally import Entry, Tally, tally
 from gradcheck.verify.words import line, plain
 
@@ -73,7 +82,8 @@ class Summary:
         problems: how many problems the log holds.
         examples: how many of them are examples, the others being those of the exact tests.
         properties: by property, agreement first.
-        failures: every way in which the engine fails.
+        failures: every way in which the engine fails, but for those that were declared.
+        known: the failures that were declared, and what became of them.
         events: what happened to the engine.
         missing: the strata (kind, value) without a problem that PASSes or FAILs.
         footed: the log ends with its footer.
@@ -92,6 +102,7 @@ class Summary:
     examples: int
     properties: tuple[Property, ...]
     failures: tuple[Failure, ...]
+    known: tuple[Declared, ...]
     events: tuple[Event, ...]
     missing: tuple[tuple[str, str], ...]
     footed: bool
@@ -105,6 +116,12 @@ class Summary:
         """Name and version."""
         name = self.engine.get("name") or self.engine.get("spec") or "unknown engine"
         return f"{name} {self.engine.get('version', '')}".strip()
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """The verdicts that are told: KNOWN where failures were declared."""
+        has_known = self.known or any(p.total.verdicts[KNOWN] for p in self.properties)
+        return COUNTED if has_known else VERDICTS
 
     @property
     def state(self) -> str:
@@ -122,7 +139,7 @@ class Summary:
             return "no exit code, since the run did not end"
         told = STATES.get(self.exit_code, ("", "not one of this program"))[1]
         if self.exit_code == 1 and not self.failures:
-            told = "a known failure has healed or expired"
+            told = "a known failure has healed or expired, or is not as declared"
         return f"exit code {self.exit_code}: {told}"
 
     @property
@@ -157,6 +174,7 @@ def summarise(records: Iterable[Record]) -> Summary:
     footer: Record | None = None
     cases: dict[tuple[Any, Any], Record] = {}
     failures: dict[tuple[Any, Any], Failure] = {}
+    became: dict[Any, Record] = {}
     events = []
     for record in records:
         match record["kind"]:
@@ -167,6 +185,8 @@ def summarise(records: Iterable[Record]) -> Summary:
                 footer = None
             case "failure":
                 failures[record["property"], record.get("signature")] = read_failure(record)
+            case "known":
+                became[record["name"]] = record
             case "engine":
                 events.append(Event(line(record["event"]), plain(record.get("detail") or "")))
             case "footer":
@@ -174,7 +194,8 @@ def summarise(records: Iterable[Record]) -> Summary:
     entries = [entry for record in cases.values() for entry in _entries(record)]
     drawn = [record for record in cases.values() if int(record.get("n") or 0) >= 0]
     sizes = len(cases), len(drawn)
-    return _summary(header, footer, sizes, entries, list(failures.values()), events)
+    known = read_declared(header.get("known") or (), became.values())
+    return _summary(header, footer, sizes, entries, (list(failures.values()), known), events)
 
 
 def _summary(
@@ -182,7 +203,7 @@ def _summary(
     footer: Record | None,
     sizes: tuple[int, int],
     entries: Sequence[Entry],
-    failures: Sequence[Failure],
+    wrong: tuple[Sequence[Failure], tuple[Declared, ...]],
     events: Sequence[Event],
 ) -> Summary:
     settings = header.get("settings") or {}
@@ -197,7 +218,8 @@ def _summary(
         problems=sizes[0],
         examples=sizes[1],
         properties=_properties(entries, settings.get("properties") or ()),
-        failures=gather(failures, entries),
+        failures=gather(wrong[0], entries),
+        known=wrong[1],
         events=tuple(events),
         missing=_missing(entries),
         footed=footer is not None,
@@ -265,7 +287,7 @@ def _rank(stratum: tuple[str, str]) -> tuple[int, float, int, str]:
 
 
 def _missing(entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
-    decided = [entry for entry in entries if entry.finding.verdict in (PASS, FAIL)]
+    decided = [entry for entry in entries if entry.finding.verdict in (PASS, FAIL, KNOWN)]
     seen = {item for entry in decided for item in entry.strata.items()}
     every = [(kind, value) for kind, values in STRATA.items() for value in values]
     return tuple(item for item in every if item not in seen)

@@ -9,11 +9,12 @@ from math import inf, isnan
 from statistics import median
 
 from gradcheck.verify.findings import (
+    COUNTED,
     FAIL,
     INCONCLUSIVE,
+    KNOWN,
     PASS,
     UNSUPPORTED,
-    VERDICTS,
     Finding,
     Witness,
 )
@@ -77,6 +78,7 @@ class Tally:
     seen: tuple[float, float] | None
     inconclusive: tuple[Why, ...]
     unsupported: tuple[Why, ...]
+    known: tuple[Why, ...]
     forward_passes: int
     backward_passes: int
     seconds: float
@@ -98,13 +100,14 @@ def tally(entries: Sequence[Entry]) -> Tally:
     witnesses = [Witness(entry.token, entry.finding) for entry in entries]
     return Tally(
         problems=len(entries),
-        verdicts={verdict: verdicts[verdict] for verdict in VERDICTS},
+        verdicts={verdict: verdicts[verdict] for verdict in COUNTED},
         coordinates=dict(coordinates),
         failed=tuple(w for w in witnesses if w.finding.verdict == FAIL),
         worst=worst_of(witnesses),
         seen=_seen(findings),
         inconclusive=_why(w for w in witnesses if w.finding.verdict == INCONCLUSIVE),
         unsupported=_why(w for w in witnesses if w.finding.verdict == UNSUPPORTED),
+        known=_why(w for w in witnesses if w.finding.verdict == KNOWN),
         forward_passes=sum(finding.forward_passes for finding in findings),
         backward_passes=sum(finding.backward_passes for finding in findings),
         seconds=sum(entry.seconds for entry in entries),
@@ -128,12 +131,16 @@ def _seen(findings: Sequence[Finding]) -> tuple[float, float] | None:
 
 
 def _why(witnesses: Iterable[Witness]) -> tuple[Why, ...]:
-    """Count problems by reason; an UNSUPPORTED one has its reason in words, in `detail`."""
+    """Count problems by reason; an UNSUPPORTED one has its reason in words, in `detail`.
+
+    The reason of a KNOWN one is its entry.
+    """
     groups: dict[str, list[Witness]] = {}
     for witness in witnesses:
         finding = witness.finding
         unsupported = finding.verdict == UNSUPPORTED
         reason = finding.detail if unsupported and finding.detail else finding.reason
+        reason = finding.known or reason
         groups.setdefault(reason or "no reason given", []).append(witness)
     every = [Why(r, len(ws), ws[0].finding.detail, ws[0].token) for r, ws in groups.items()]
     return tuple(sorted(every, key=lambda why: (-why.count, why.reason)))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure, first_of
-from gradcheck.verify.findings import VERDICTS
 from gradcheck.verify.story import (
     concentrated,
     conclusion,
     covered,
+    heading,
     passes,
     title,
     told_of,
@@ -25,13 +26,13 @@ IN_FULL = 2
 NAMED = 6
 EVENTS = 2
 UNDECIDED = 3
-COLUMNS = ("property", "problems", *VERDICTS, "coordinates", "smallest seen")
 
 
 def render(summary: Summary) -> str:
     """Write a verification for a terminal."""
     blocks = [_head(summary), _verified(summary), *map(_full, summary.failures[:IN_FULL])]
-    blocks += [_more(summary.failures[IN_FULL:]), _undecided(summary), _end(summary)]
+    blocks.append(_more(summary.failures[IN_FULL:]))
+    blocks += [_known(summary.known), _undecided(summary), _end(summary)]
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if block) + "\n"
 
 
@@ -53,8 +54,8 @@ def _verified(summary: Summary) -> Iterator[str]:
     if not any(p.total.problems for p in summary.properties):
         yield "no problem was examined"
         return
-    rows: list[Row] = [COLUMNS]
-    rows += [_row(p) for p in summary.properties]
+    heads = ("property", "problems", *summary.verdicts, "coordinates", "smallest seen")
+    rows: list[Row] = [heads, *(_row(p, summary.verdicts) for p in summary.properties)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for name, *cells in rows:
         right = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
@@ -68,10 +69,10 @@ def _verified(summary: Summary) -> Iterator[str]:
         yield f"unsupported ({', '.join(names)}): {why}"
 
 
-def _row(p: Property) -> Row:
+def _row(p: Property, verdicts: Sequence[str]) -> Row:
     total = p.total
     seen = " / ".join(map(number, total.seen)) if total.seen else ""
-    counts = (total.problems, *(total.verdicts[v] for v in VERDICTS))
+    counts = (total.problems, *(total.verdicts[v] for v in verdicts))
     return (p.name, *(f"{n:,}" for n in counts), f"{sum(total.coordinates.values()):,}", seen)
 
 
@@ -86,6 +87,17 @@ def _more(failures: tuple[Failure, ...]) -> Iterator[str]:
         yield f"FAIL {title(failure)}: {failure.replay or first_of(failure).token}"
     if len(failures) > NAMED:
         yield f"... and {len(failures) - NAMED:,} more ways to fail"
+
+
+def _known(entries: Sequence[Declared]) -> Iterator[str]:
+    for entry in entries[:NAMED]:
+        what = "NOT AS DECLARED" if entry.is_unexpected else "KNOWN"
+        yield f"{what} {heading(entry)}: {entry.told}"
+        yield f"  {entry.reason} ({entry.issue}, until {entry.expires})"
+        if entry.replay and entry.pinned:
+            yield f"  {entry.replay}"
+    if len(entries) > NAMED:
+        yield f"... and {len(entries) - NAMED:,} more known failures"
 
 
 def _undecided(summary: Summary) -> Iterator[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import gradcheck
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.registry import find
+from gradcheck.problem import LOSSES, REDUCTIONS
 
 reference = find("reference")
 
@@ -124,6 +125,14 @@ class Drifting:
 
     def close(self):
         pass
+
+
+class BadLimits(Drifting):
+    info = EngineInfo("bad", "1", ("float64",), LOSSES, REDUCTIONS, limits={"max_depth": 0})
+
+
+class NothingKnown(Drifting):
+    info = EngineInfo("strange", "1", ("bfloat16",), LOSSES, REDUCTIONS)
 
 
 class LastBits(Drifting):

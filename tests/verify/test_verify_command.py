@@ -174,6 +174,18 @@ def test_a_dtype_that_the_engine_lacks_is_wrong_usage(capsys):
     assert "computes in float32, float64, not in float16" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("engine", "code", "told"),
+    [
+        ("BadLimits", 3, "the limits of bad: max_depth=0; it must be at least 1"),
+        ("NothingKnown", 4, "strange computes in bfloat16: none that can be verified"),
+    ],
+)
+def test_an_engine_that_claims_nonsense_is_told(engine, code, told, capsys):
+    assert cli.main(["verify", f"py:faulty_engines:{engine}", "--jobs", "1"]) == code
+    assert told in capsys.readouterr().err
+
+
 # --- engines that take their process with them ----------------------------------------------------
 
 
