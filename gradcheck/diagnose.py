@@ -12,6 +12,9 @@ import numpy as np
 
 from gradcheck.verdict import Comparison, Kind
 
+CHANCE = 0.01
+"""Probability of taking a ratio for a whole number that is none."""
+
 KNOWN_RATIOS: Mapping[float, str] = MappingProxyType(
     {
         -1.0: "the sign is wrong",
@@ -57,11 +60,19 @@ def _meaning(r: float, doubt: float) -> str:
     for known, meaning in KNOWN_RATIOS.items():
         if abs(r - known) <= doubt:
             return f"{told}: {meaning}"
-    if abs(r) > 1.5 and abs(r - round(r)) <= doubt:
+    if abs(r) > 1.5 and _is_whole(r, doubt):
         return f"{told}: a sum where a mean is meant?"
-    if abs(r) < 1 / 1.5 and abs(1 / r - round(1 / r)) <= doubt / r**2:
+    if 0 < r**2 and abs(r) < 1 / 1.5 and _is_whole(1 / r, doubt / r**2):
         return f"{told}, 1/{round(1 / r)}: a mean taken twice, or over the wrong axis?"
     return told
+
+
+def _is_whole(number: float, doubt: float) -> bool:
+    """Whether it is a whole number within its doubt, which any number would be if that were wide.
+
+    A number that is not whole comes as near to one as `doubt` with probability 2 doubt.
+    """
+    return bool(2 * doubt <= CHANCE) and abs(number - round(number)) <= doubt
 
 
 def _transposed(c: Comparison) -> str:

@@ -13,6 +13,9 @@ from gradcheck.report.textbook.claim import REFUTED
 COVERAGE = 0.999
 """The part of all coordinates in which a stated error bound must hold the true error."""
 
+NAMED = 0.95
+"""The part of the draws in which the class of an engine must be recognised."""
+
 Sections = dict[str, Any]
 
 PASSED, WRONG, NOTHING = 0, 1, 4
@@ -21,9 +24,13 @@ PASSED, WRONG, NOTHING = 0, 1, 4
 def verdict_counts(sections: Sections) -> dict[str, int]:
     """Count verdicts over every gradient that was checked."""
     counts = dict.fromkeys(("PASS", "FAIL", "INCONCLUSIVE", "UNSUPPORTED"), 0)
-    if "agreement" in sections:
-        results = sections["agreement"]["results"]
+    if "consistency" in sections:
+        results = sections["consistency"]["results"]
         for part in (results, results["chain_rule"]):
+            for name, n in part["verdicts"].items():
+                counts[name] += n
+    if "accuracy" in sections:
+        for part in sections["accuracy"]["results"]["engines"]:
             for name, n in part["verdicts"].items():
                 counts[name] += n
     if "real_data" in sections:
@@ -53,11 +60,11 @@ def exit_code(report: dict[str, Any]) -> int:
 Claim = tuple[str, str, bool]
 
 
-def _agreement(section: dict[str, Any]) -> Iterator[Claim]:
+def _consistency(section: dict[str, Any]) -> Iterator[Claim]:
     results = section["results"]
     failed = results["verdicts"]["FAIL"]
     yield (
-        "agreement",
+        "consistency",
         "over random architectures no gradient of the engine contradicts differences of its loss",
         failed == 0 and results["problems"] > 0,
     )
@@ -72,6 +79,36 @@ def _agreement(section: dict[str, Any]) -> Iterator[Claim]:
         f"the error bounds of the differences hold the true error in at least {COVERAGE:.1%} "
         "of the coordinates, for each dtype",
         all(part["held"] >= COVERAGE * part["coordinates"] for part in parts),
+    )
+
+
+def _accuracy(section: dict[str, Any]) -> Iterator[Claim]:
+    results, ladder = section["results"], section["measured"]["ladder"]
+    engines, right, bugs = results["engines"], results["right_engines"], results["bugs"]
+    yield (
+        "agreement",
+        "over random architectures no gradient of the engine or of the reference models is further "
+        "from the exact one than rounding explains",
+        all(row["verdicts"]["FAIL"] == 0 and row["problems"] > 0 for row in engines),
+    )
+    yield (
+        "right-engines",
+        "no right engine is accused, in whatever order it adds and whatever form it computes",
+        right["beyond"] == 0 and right["coordinates"] > 0,
+    )
+    yield (
+        "precision",
+        "; ".join(f"{row['what']} ({row['test']})" for row in results["precision_loss"])
+        + ": always caught",
+        all(row["caught"] == row["problems"] > 0 for row in results["precision_loss"]),
+    )
+    yield (
+        "ladder",
+        f"an engine of a wider class is named in at least {NAMED:.0%} of the draws that tell the "
+        "classes apart, and a bug is never called a class",
+        bugs["called_a_class"] == 0
+        and ladder["named"] >= NAMED * ladder["distinguishable"]
+        and min(bugs["failed"], ladder["distinguishable"]) > 0,
     )
 
 
@@ -128,7 +165,8 @@ def _textbook(section: dict[str, Any]) -> Iterator[Claim]:
 
 
 _JUDGES: dict[str, Callable[[dict[str, Any]], Iterator[Claim]]] = {
-    "agreement": _agreement,
+    "consistency": _consistency,
+    "accuracy": _accuracy,
     "step_size": _step_size,
     "cost": _cost,
     "real_data": _real_data,

@@ -57,7 +57,7 @@ def _bytes(figure: Figure, kind: str) -> bytes:
 # --- random architectures -------------------------------------------------------------------------
 
 
-def agreement(section: Group, _frames: Frames) -> Figure:
+def consistency(section: Group, _frames: Frames) -> Figure:
     """Shares of informative, small and inconclusive derivatives by weight scale and depth."""
     rows = pd.DataFrame(section["measured"]["by_stratum"])
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
@@ -232,7 +232,7 @@ def _sorted_panel(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 FIGURES: dict[str, Callable[[Group, Frames], Figure]] = {
-    "agreement": agreement,
+    "consistency": consistency,
     "step_size": step_size,
     "cost": cost,
     "real_data": real_data,

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcheck.engines.base import Engine, EngineInfo, Unsupported
+from gradcheck.engines.base import Engine, EngineInfo, EngineUnusableError, Unsupported
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.problem import Gradient, Problem
 
 __all__ = ["EngineNotFoundError", "EngineUnusableError", "Guarded", "find_guarded"]
 
 
-class EngineUnusableError(RuntimeError):
-    """An engine raised something else than Unsupported; the message says what and where."""
-
-
 class Guarded:
-    """An engine whose exceptions come out as `EngineUnusableError`."""
+    """An engine whose exceptions, but for Unsupported, come out as `EngineUnusableError`.
+
+    The message says what was raised, and where.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -42,7 +41,7 @@ class Guarded:
     def _call(self, method: str, problem: Problem) -> Any:
         try:
             return getattr(self._engine, method)(problem)
-        except Unsupported:
+        except (Unsupported, EngineUnusableError):
             raise
         except Exception as error:
             raise EngineUnusableError(

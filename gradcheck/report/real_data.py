@@ -15,7 +15,7 @@ import pandas as pd
 
 from gradcheck.engines.base import Unsupported
 from gradcheck.problem import Architecture, Problem
-from gradcheck.report.agreement import INCONCLUSIVE
+from gradcheck.report.consistency import INCONCLUSIVE
 from gradcheck.report.guard import Guarded, find_guarded
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section

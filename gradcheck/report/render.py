@@ -8,9 +8,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from gradcheck.report import tables
+from gradcheck.report.accuracy import tables as accuracy
 from gradcheck.report.summary import sentences
 from gradcheck.report.textbook import claim
-from gradcheck.report.words import count, number, seconds
+from gradcheck.report.words import count, number, seconds, share
 
 
 def render(report: dict[str, Any]) -> str:
@@ -21,9 +22,11 @@ def render(report: dict[str, Any]) -> str:
         report=report,
         sentences=sentences(report["sections"]),
         tables=tables,
+        accuracy=accuracy,
         claim_sentences=claim.sentences,
         number=number,
         seconds=seconds,
         count=count,
+        share=share,
     )
     return page.rstrip("\n") + "\n"

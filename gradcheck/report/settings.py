@@ -15,6 +15,12 @@ class Settings:
         seed: of the random cases and of the training.
         problems: random problems for the engine under test.
         chain_rule_problems: random problems, small ones, for the second derivation.
+        accuracy_problems: random problems whose exact gradient engine and reference are held to.
+        accuracy_chain_rule_problems: the same for the second derivation, small ones.
+        right_engine_problems: random problems on which every right engine is held to its bound.
+        sensitivity_seeds: how many networks 20-30-10-1 show the power of the comparison.
+        ladder_draws: random problems for every engine of a wider class.
+        mistake_draws: random problems for every wrong backprop.
         jobs: worker processes.
         curve_token: the case of the step-size curve.
         curve_coordinates: how many of its coordinates are differentiated.
@@ -33,8 +39,14 @@ class Settings:
 
     engine: str = "reference"
     seed: int = 1
-    problems: int = 100
+    problems: int = 80
     chain_rule_problems: int = 12
+    accuracy_problems: int = 150
+    accuracy_chain_rule_problems: int = 32
+    right_engine_problems: int = 16
+    sensitivity_seeds: int = 10
+    ladder_draws: int = 20
+    mistake_draws: int = 3
     jobs: int = 2
     curve_token: str = "gc1:20-30-10-1:cross_entropy:mean:m16:float64:w1:generic:binary:s1"  # noqa: S105 - a case
     curve_coordinates: int = 60
@@ -62,6 +74,11 @@ class Settings:
         sizes = {
             "problems": 2000,
             "chain_rule_problems": 60,
+            "accuracy_problems": 2000,
+            "accuracy_chain_rule_problems": 320,
+            "right_engine_problems": 740,
+            "ladder_draws": 400,
+            "mistake_draws": 40,
             "curve_coordinates": 951,
             "longest_run": 1_100_000,
             "longest_central_run": 140_000,

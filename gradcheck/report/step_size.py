@@ -5,8 +5,9 @@ noise of one evaluation, M = |f^(p+1)|.
 
     |D(h) - f'| ~ C1 eps_f / h + C2 M h^p,    least at h* = (C1 eps_f / (p C2 M))^(1/(p+1))
 
-On a log-log plot: slope p where truncation rules, slope -1 where noise does. f' comes from the
-complex step, M from Cauchy's formula: neither from differences. The next term of the expansion
+On a log-log plot: slope p where truncation rules, slope -1 where noise does. f' is the
+exact gradient, correctly rounded (`gradcheck.oracles.certified`), M comes from Cauchy's formula:
+neither from differences. The next term of the expansion
 limits the range that slope p is fitted in, and bends it there: with rho(h) the next term over the
 first, of order h^s, the slope of h^p (1 +- rho) differs from p by at most s rho / (1 - rho). The
 mean of that over the fitted steps is stated beside the standard error. Every coordinate has
@@ -25,6 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gradcheck.case import parse
+from gradcheck.oracles.certified import certified_gradient
 from gradcheck.oracles.finite_difference import difference_quotients
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import Noise, estimate_noise
@@ -34,7 +36,7 @@ from gradcheck.report.fits import PowerLaw, fit_power_law
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
-from gradcheck.report.truth import cauchy_derivatives, complex_step
+from gradcheck.report.truth import cauchy_derivatives
 from gradcheck.splitmix64 import Stream
 from reference_models import sigmoid_network
 
@@ -58,7 +60,7 @@ def measure(settings: Settings) -> Section:
     lines = loss_along_axes(problem)
     noise = estimate_noise(lines, Stream(settings.seed, "noise"))
     coordinates = _spread(lines.size, settings.curve_coordinates)
-    truth = complex_step(problem, coordinates.tolist())
+    truth = certified_gradient(problem).gradient[coordinates]
     derivatives = cauchy_derivatives(problem, coordinates.tolist(), range(2, 12), radius=RADIUS)
     curves, fits = [], []
     with section_progress("step size", len(STENCILS) * len(STEPS)) as advance:

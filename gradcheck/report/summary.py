@@ -1,9 +1,10 @@
-"""Four plain sentences: what the numbers say, whichever way they came out."""
+"""Plain sentences: what the numbers say, whichever way they came out."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from gradcheck.report.accuracy.tables import at_scale_one
 from gradcheck.report.words import MISSING, count, number, plus_minus, seconds, share, times
 
 Sections = dict[str, Any]
@@ -12,8 +13,10 @@ Sections = dict[str, Any]
 def sentences(sections: Sections) -> list[str]:
     """Return one sentence a question, for the sections that were measured."""
     said = []
-    if "agreement" in sections:
-        said += [_agreement(sections["agreement"]), _differences(sections)]
+    if "consistency" in sections:
+        said += [_consistency(sections["consistency"]), _differences(sections)]
+    if "accuracy" in sections:
+        said += [_accuracy(sections["accuracy"]), _power(sections["accuracy"])]
     if "cost" in sections:
         said.append(_cost(sections["cost"]))
     if "real_data" in sections:
@@ -21,7 +24,7 @@ def sentences(sections: Sections) -> list[str]:
     return said
 
 
-def _agreement(section: dict[str, Any]) -> str:
+def _consistency(section: dict[str, Any]) -> str:
     results, parts = section["results"], section["measured"]["by_dtype"]
     problems, verdicts = results["problems"], results["verdicts"]
     name = results["engine"]["name"]
@@ -57,6 +60,61 @@ def _agreement(section: dict[str, Any]) -> str:
     )
 
 
+def _accuracy(section: dict[str, Any]) -> str:
+    measured, engines = section["measured"], section["results"]["engines"]
+    failed = [row for row in engines if row["verdicts"]["FAIL"]]
+    if failed:
+        first = measured["failures"][0]
+        names = ", ".join(
+            f"`{row['engine']}` on {row['verdicts']['FAIL']} of {row['problems']}" for row in failed
+        )
+        why = f" ({first['explanation']})" if first["explanation"] else ""
+        return (
+            f"**FAIL against the exact gradient**: {names} random networks; worst "
+            f"`{first['token']}`, {_told(first)}{why}."
+        )
+    whole = [row for row in measured["rows"] if row["scale"] == "all"]
+    rows = [row for row in whole if row["engine"] == engines[0]["engine"]]
+    ratios = [row["ratio"]["worst"] for row in whole if row["ratio"]]
+    if not ratios:
+        return "**Nothing was held against the exact gradient**: no network could be compared."
+    name, total = engines[0]["engine"], sum(row["coordinates"] for row in engines)
+    rounded = " and ".join(
+        f"{share(row['rounded'], row['coordinates'] - row['exactly_zero'])} in {row['dtype']} "
+        f"(median error {number(row['ulps']['median'])} ulp)"
+        for row in rows
+        if row["ulps"]
+    )
+    told = f"`{name}` rounds {rounded} correctly" if rounded else f"`{name}` was not compared"
+    return (
+        f"**Against the exact gradient** no engine errs by more than rounding explains, in "
+        f"{total:,} derivatives: the largest error is {number(max(ratios))} of its computed bound; "
+        f"{told}."
+    )
+
+
+def _power(section: dict[str, Any]) -> str:
+    results, measured = section["results"], section["measured"]
+    right, ladder, bugs = results["right_engines"], measured["ladder"], results["bugs"]
+    seen = " and ".join(
+        f"{number(value)} in {dtype}" for dtype, _, value, _ in at_scale_one(section)
+    )
+    told = f" (median at weight scale 1: {seen})" if seen else ""
+    accused = (
+        f"**{right['beyond']:,} of {right['coordinates']:,} derivatives of right engines are "
+        "accused**"
+        if right["beyond"]
+        else f"none of {right['coordinates']:,} derivatives of {right['engines']} right engines is "
+        f"accused (worst: {number(measured['right_engines']['worst']['ratio'])} of its bound)"
+    )
+    return (
+        f"**What that comparison is worth.** One wrong derivative is seen from a relative error of "
+        f"bound over size{told}; {accused}; of engines of a wider class "
+        f"{ladder['named']} of {ladder['distinguishable']} are named rightly, and "
+        f"{bugs['called_a_class'] or 'none'} of {bugs['failed']} bugs is called one."
+    )
+
+
 def _told(failure: dict[str, Any]) -> str:
     if failure["ratio"] is None:
         return f"reason {failure['reason']}"
@@ -64,7 +122,7 @@ def _told(failure: dict[str, Any]) -> str:
 
 
 def _differences(sections: Sections) -> str:
-    parts = [part["coverage"] for part in sections["agreement"]["measured"]["by_dtype"]]
+    parts = [part["coverage"] for part in sections["consistency"]["measured"]["by_dtype"]]
     held = sum(part["held"] for part in parts)
     total = sum(part["coordinates"] for part in parts)
     ratios = [part["quantiles"]["worst"] for part in parts if part["quantiles"]]

@@ -83,7 +83,7 @@ LABELS = {
 
 
 def by_dtype(section: dict[str, Any]) -> str:
-    """Agreement, one row a dtype."""
+    """Consistency, one row a dtype."""
     return markdown(
         pd.DataFrame(
             {

@@ -12,6 +12,12 @@ def tiny():
     return Settings(
         problems=8,
         chain_rule_problems=2,
+        accuracy_problems=16,
+        accuracy_chain_rule_problems=2,
+        right_engine_problems=2,
+        sensitivity_seeds=2,
+        ladder_draws=4,
+        mistake_draws=1,
         jobs=1,
         curve_token="gc1:4-5-1:cross_entropy:mean:m8:float64:w1:generic:binary:s1",  # noqa: S106 - a case
         curve_coordinates=24,

@@ -37,11 +37,14 @@ def test_a_report_measured_again_is_the_same(tiny_report):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("sections.agreement.results.verdicts.PASS", 1),
-        ("sections.agreement.results.coordinates", 7),
-        ("sections.agreement.measured.by_dtype.0.informative", 3),
-        ("sections.agreement.measured.by_dtype.0.worst.replay", "gc1:1-1"),
-        ("sections.agreement.measured.by_dtype.1.coverage.quantiles.worst", 0.5),
+        ("sections.consistency.results.verdicts.PASS", 1),
+        ("sections.consistency.results.coordinates", 7),
+        ("sections.consistency.measured.by_dtype.0.informative", 3),
+        ("sections.consistency.measured.by_dtype.0.worst.replay", "gc1:1-1"),
+        ("sections.consistency.measured.by_dtype.1.coverage.quantiles.worst", 0.5),
+        ("sections.accuracy.results.right_engines.beyond", 1),
+        ("sections.accuracy.measured.rows.0.rounded", 1),
+        ("sections.accuracy.measured.rows.0.ratio.at.replay", "gc1:1-1"),
         ("sections.step_size.measured.noise_level", 1e-15),
         ("sections.cost.results.networks.1.forward_difference_passes", 9),
         ("sections.cost.measured.check_passes.0", 1),
@@ -64,7 +67,7 @@ def test_an_altered_value_is_named_with_its_path_both_values_and_line(path, valu
 def test_times_and_machine_may_differ(tiny_report):
     _, fresh = tiny_report
     committed = altered(fresh, "machine.processor", "another")
-    committed["sections"]["agreement"]["timings"]["seconds"] = 1e3
+    committed["sections"]["consistency"]["timings"]["seconds"] = 1e3
     assert compare(committed, fresh, render(committed)) == []
 
 
@@ -89,20 +92,20 @@ def test_a_missing_section_is_a_difference(tiny_report):
 def test_a_page_edited_by_hand_is_a_difference(tiny_report):
     _, fresh = tiny_report
     lines = render(fresh).splitlines()
-    lines[4] = lines[4].replace("1 forward", "2 forward")
+    lines[6] = lines[6].replace("1 forward", "2 forward")
     (difference,) = compare(fresh, fresh, "\n".join(lines) + "\n")
-    assert difference.path == "report.md line 5"
+    assert difference.path == "report.md line 7"
 
 
 def test_the_check_of_an_altered_report_ends_in_exit_code_1(tiny_report, tmp_path, capsys):
     out, report = tiny_report
     shutil.copytree(out, tmp_path / "reports")
-    changed = altered(report, "sections.agreement.results.verdicts.PASS", 0)
+    changed = altered(report, "sections.consistency.results.verdicts.PASS", 0)
     write_json(tmp_path / "reports" / "report.json", changed)
     write_text(tmp_path / "reports" / "report.md", render(changed))
     assert main(["report", "--out", str(tmp_path / "reports"), "--check"]) == 1
     printed = capsys.readouterr().out
-    assert "sections.agreement.results.verdicts.PASS: committed 0, now" in printed
+    assert "sections.consistency.results.verdicts.PASS: committed 0, now" in printed
     assert "report.md line " in printed
 
 

@@ -8,13 +8,17 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from gradcheck.case import parse
+from gradcheck.engines.variants import CORRECT
 from gradcheck.report import run
+from gradcheck.report.accuracy import right_engines
 from gradcheck.report.claims import exit_code, judge
 from gradcheck.report.figures import draw
 from gradcheck.report.render import render
 from gradcheck.report.run import SECTIONS, write_report
 from gradcheck.report.settings import Settings
 from gradcheck.report.summary import sentences
+from gradcheck.strata import WEIGHT_SCALES
 
 SIGN_ERROR = """
 from gradcheck.engines.registry import find
@@ -46,9 +50,18 @@ def test_everything_is_on_disk(tiny_report):
     assert read(out) == report
     assert report["complete"]
     figures = {path.name for path in (out / "figures").iterdir()}
-    drawn = {"agreement", "step_size", "cost", "real_data", "c9_cost_ratio", "c16_training"}
+    drawn = {
+        "consistency",
+        "accuracy",
+        "sensitivity",
+        "step_size",
+        "cost",
+        "real_data",
+        "c9_cost_ratio",
+        "c16_training",
+    }
     assert figures >= {f"{name}.{kind}" for name in drawn for kind in ("svg", "png")}
-    for table in ("problems", "strata", "step_size", "cost", "real_data"):
+    for table in ("problems", "strata", "accuracy", "step_size", "cost", "real_data"):
         assert len(pd.read_csv(out / "tables" / f"{table}.csv")) > 0
 
 
@@ -95,15 +108,34 @@ def test_figures_have_the_same_bytes_each_time(tiny_report):
 def test_every_worst_case_comes_with_its_token_and_coordinate(tiny_report):
     _, report = tiny_report
     page = render(report)
-    for part in report["sections"]["agreement"]["measured"]["by_dtype"]:
+    for part in report["sections"]["consistency"]["measured"]["by_dtype"]:
         assert f"`{part['worst']['replay']}`" in page
         assert f"`{part['worst']['coordinate']}`" in page
         assert part["worst"]["token"] in part["worst"]["replay"]
 
 
+def test_every_worst_error_comes_with_its_token_and_coordinate(tiny_report):
+    out, report = tiny_report
+    page = render(report)
+    table = pd.read_csv(out / "tables" / "accuracy.csv")
+    for row in report["sections"]["accuracy"]["measured"]["rows"]:
+        places = [row[name]["at"] for name in ("ulps", "ratio", "seen") if row[name]]
+        assert places
+        for place in places:
+            assert f":{row['dtype']}:" in place["token"]
+            assert place["replay"].endswith(f"{place['token']} {row['engine']}")
+            if row["scale"] == "all":
+                assert f"`{place['coordinate']}`; again with `{place['replay']}`" in page
+            else:
+                assert f":w{row['scale']}:" in place["token"]
+                assert place["token"] in set(table["ratio_token"]) | set(table["ulps_token"]) | set(
+                    table["seen_token"]
+                )
+
+
 def test_the_counts_add_up(tiny_report, tiny):
     _, report = tiny_report
-    section = report["sections"]["agreement"]
+    section = report["sections"]["consistency"]
     results, parts = section["results"], section["measured"]["by_dtype"]
     assert results["problems"] == tiny.problems == sum(part["problems"] for part in parts)
     assert sum(results["verdicts"].values()) == tiny.problems
@@ -111,6 +143,16 @@ def test_the_counts_add_up(tiny_report, tiny):
         kinds = [part[kind] for kind in ("failed", "informative", "small", "inconclusive")]
         assert sum(kinds) == part["coordinates"]
     assert sum(part["coordinates"] for part in parts) == results["coordinates"]
+    accuracy = report["sections"]["accuracy"]
+    for engine in accuracy["results"]["engines"]:
+        rows = [r for r in accuracy["measured"]["rows"] if r["engine"] == engine["engine"]]
+        whole = [row for row in rows if row["scale"] == "all"]
+        single = [row for row in rows if row["scale"] != "all"]
+        assert sum(engine["verdicts"].values()) == engine["problems"]
+        for name in ("problems", "coordinates", "rounded"):
+            assert sum(row[name] for row in whole) == sum(row[name] for row in single)
+        assert sum(row["coordinates"] for row in whole) == engine["coordinates"]
+        assert all(sum(row["kinds"].values()) == row["coordinates"] for row in rows)
     for kind in ("depth", "scale", "corner", "dtype"):
         rows = [row for row in section["measured"]["by_stratum"] if row["kind"] == kind]
         assert sum(row["coordinates"] for row in rows) == results["coordinates"]
@@ -139,10 +181,10 @@ def test_the_orders_of_the_stencils_are_found(tiny_report):
 # --- what is said ---------------------------------------------------------------------------------
 
 
-def test_four_sentences_and_no_failure(tiny_report):
+def test_six_sentences_and_no_failure(tiny_report):
     _, report = tiny_report
     said = sentences(report["sections"])
-    assert len(said) == 4
+    assert len(said) == 6
     assert "FAIL" not in "".join(said).replace("none FAILs", "")
     assert all(claim["holds"] for claim in report["claims"])
     assert exit_code(report) == 0
@@ -151,8 +193,12 @@ def test_four_sentences_and_no_failure(tiny_report):
 @pytest.mark.parametrize(
     ("path", "value", "claim", "told"),
     [
-        ("agreement.measured.by_dtype.0.coverage.held", 0, "coverage", "did not always hold"),
-        ("agreement.results.chain_rule.verdicts.FAIL", 2, "chain-rule", "FAILS on 2 of 2"),
+        ("consistency.measured.by_dtype.0.coverage.held", 0, "coverage", "did not always hold"),
+        ("consistency.results.chain_rule.verdicts.FAIL", 2, "chain-rule", "FAILS on 2 of 2"),
+        ("accuracy.results.right_engines.beyond", 3, "right-engines", "are accused**"),
+        ("accuracy.results.precision_loss.1.caught", 2, "precision", "2 of 16"),
+        ("accuracy.results.bugs.called_a_class", 1, "ladder", "and 1 of "),
+        ("accuracy.measured.ladder.named", 0, "ladder", "0 of "),
         ("step_size.results.stencils.1.order_shown", False, "order", "does not fall"),
         ("step_size.results.stencils.0.noise_shown", False, "noise", ""),
         ("cost.results.networks.0.passes_as_formula", False, "passes", ""),
@@ -182,7 +228,7 @@ def test_a_planted_failure_is_said_and_ends_in_exit_code_1(path, value, claim, t
 def test_a_wrong_engine_fails_in_the_first_sentence_and_in_the_exit_code(
     wrong_engine, tiny, tmp_path, monkeypatch
 ):
-    chosen = {name: SECTIONS[name] for name in ("agreement", "real_data")}
+    chosen = {name: SECTIONS[name] for name in ("consistency", "real_data")}
     monkeypatch.setattr(run, "SECTIONS", chosen)
     report = write_report(tmp_path / "out", replace(tiny, engine=wrong_engine), command="x")
     page = (tmp_path / "out" / "report.md").read_text("utf-8").splitlines()
@@ -193,11 +239,44 @@ def test_a_wrong_engine_fails_in_the_first_sentence_and_in_the_exit_code(
     assert exit_code(report) == 1
 
 
+def test_power_that_misses_its_target_is_said_and_accuses_no_gradient(tiny_report):
+    _, report = tiny_report
+    assert "**NO** |" not in render(report)
+    altered = copy.deepcopy(report)
+    altered["sections"]["accuracy"]["measured"]["by_seed"][1]["target"] = 1e-9
+    assert "**NO** |" in render(altered)
+    assert judge(altered["sections"]) == report["claims"]
+
+
+def test_a_wrong_engine_is_told_from_the_exact_gradient(wrong_engine, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "SECTIONS", {"accuracy": SECTIONS["accuracy"]})
+    smaller = {"accuracy_problems": 4, "right_engine_problems": 1, "sensitivity_seeds": 1}
+    settings = replace(tiny, engine=wrong_engine, ladder_draws=1, mistake_draws=0, **smaller)
+    report = write_report(tmp_path / "out", settings, command="x")
+    section = report["sections"]["accuracy"]
+    wrong, right, second = section["results"]["engines"]
+    assert wrong["engine"] == wrong_engine
+    assert wrong["verdicts"]["FAIL"] == wrong["reasons"]["FAIL mismatch"] > 0
+    assert right["verdicts"]["FAIL"] == second["verdicts"]["FAIL"] == 0
+    rows = {row["engine"]: row for row in section["measured"]["rows"] if row["scale"] == "all"}
+    assert rows["reference"]["ratio"]["worst"] < 1
+    assert rows[wrong_engine]["ratio"]["worst"] > 1e3
+    assert rows[wrong_engine]["kinds"]["failed"] > 0 == rows["reference"]["kinds"]["failed"]
+    failure = section["measured"]["failures"][0]
+    assert failure["explanation"].startswith("no class of arithmetic computes this value")
+    page = (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert page.splitlines()[2].startswith("1. **FAIL against the exact gradient**: `py:sign_error")
+    assert f"`{failure['token']}`" in page
+    assert failure["coordinate"][0] == "W"
+    assert exit_code(report) == 1
+
+
 def test_nothing_verified_is_exit_code_4(tiny_report):
     _, report = tiny_report
     altered = copy.deepcopy(report)
-    agreement = altered["sections"]["agreement"]["results"]
-    for part in (agreement, agreement["chain_rule"]):
+    results = altered["sections"]["consistency"]["results"]
+    accurate = altered["sections"]["accuracy"]["results"]["engines"]
+    for part in (results, results["chain_rule"], *accurate):
         part["verdicts"] = {"PASS": 0, "FAIL": 0, "INCONCLUSIVE": 8, "UNSUPPORTED": 0}
     for check in altered["sections"]["real_data"]["results"]["checks"]:
         check["verdict"] = "UNSUPPORTED"
@@ -212,11 +291,11 @@ def test_what_was_measured_before_an_interruption_is_on_disk(stop, tiny, tmp_pat
     def stopped(settings):
         raise stop("in the second section")
 
-    monkeypatch.setattr(run, "SECTIONS", {**SECTIONS, "step_size": stopped})
+    monkeypatch.setattr(run, "SECTIONS", {**SECTIONS, "accuracy": stopped})
     with pytest.raises(stop):
         write_report(tmp_path, tiny, command="python -m gradcheck report")
     report = read(tmp_path)
-    assert list(report["sections"]) == ["agreement"]
+    assert list(report["sections"]) == ["consistency"]
     assert not report["complete"]
     assert "**This report is incomplete**" in (tmp_path / "report.md").read_text("utf-8")
     assert (tmp_path / "tables" / "problems.csv").exists()
@@ -241,3 +320,16 @@ def test_the_full_report_asks_for_two_thousand_problems_and_whole_data_sets():
     full = Settings.full(seed=5)
     assert (full.problems, full.digits_rows, full.seed) == (2000, None, 5)
     assert full.longest_run > 1_000_000
+
+
+def test_the_full_report_holds_right_engines_to_three_million_bounds():
+    full = Settings.full()
+    networks = [parse(token) for token in right_engines.tokens(full)]
+    sizes = [(case.dtype, case.architecture.n_parameters) for case in networks]
+    narrow = sum(n for dtype, n in sizes if dtype == "float32")
+    fused = sum("fused" in name for name in CORRECT)
+    everywhere = (1 + len(CORRECT) - fused) * sum(n for _, n in sizes)
+    assert everywhere + fused * narrow >= 3_000_000
+    assert full.jobs == 2
+    assert {case.weight_scale for case in networks} == set(WEIGHT_SCALES)
+    assert (full.accuracy_problems, full.ladder_draws >= 200) == (2000, True)

@@ -1,8 +1,8 @@
-"""Random architectures: do backpropagation and differences agree, and do the bounds hold?
+"""Consistency: is the engine's gradient the derivative of its own loss, and do the bounds hold?
 
-Every case is checked in every coordinate (`gradcheck.check`). What the differences claim is held
-against the truth: their bound B must hold |D - f'|, f' from the complex step (`truth`), for the
-problem's exact bits, float32 or float64.
+Every random case is checked in every coordinate (`gradcheck.check`). What the differences claim is
+held against the truth: their bound B must hold |D - f'|, f' from the complex step (`truth`), for
+the problem's exact bits, float32 or float64.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def measure(settings: Settings) -> Section:
     cases = list(sample_cases(settings.problems, settings.seed, **supported(engine.info)))
     total = len(cases) + settings.chain_rule_problems
     examined: list[Examined] = []
-    with section_progress("random architectures", total) as advance:
+    with section_progress("consistency", total) as advance:
         tokens = [case.token for case in cases]
         for one in for_each(
             settings.engine, tokens, examine, jobs=settings.jobs, find_engine=find_guarded
@@ -98,7 +98,8 @@ def measure(settings: Settings) -> Section:
 def supported(info: EngineInfo) -> dict[str, Any]:
     """Return the limits of `sample_cases` that an engine's own account of itself sets."""
     dtypes = [name for name in STRATA["dtype"] if name in info.dtypes]
-    return {"dtypes": dtypes, "losses": info.losses, "reductions": info.reductions}
+    named = {"dtypes": dtypes, "losses": info.losses, "reductions": info.reductions}
+    return named | dict(info.limits)
 
 
 def examine(engine_name: str, token: str, engine: Engine) -> Examined:

@@ -1,0 +1,80 @@
+"""Classes are counted as named only where they are; a bug that is called a class is listed."""
+
+from dataclasses import replace
+
+import pytest
+
+from gradcheck.agreement import check_agreement
+from gradcheck.case import parse, sample_cases
+from gradcheck.engines.registry import find
+from gradcheck.engines.variants import WIDER
+from gradcheck.report.accuracy import naming
+from gradcheck.report.accuracy.mistakes import MISTAKES, Backprop
+from gradcheck.report.accuracy.naming import Named
+from gradcheck.report.settings import Settings
+from gradcheck.verdict import Verdict
+
+SOFT = "gc1:4-5-5-3:{loss}:mean:m6:float64:w1:generic:soft:s1"
+
+
+def test_the_backprop_that_mistakes_are_made_of_is_right():
+    for case in sample_cases(30, 8, max_parameters=200):
+        outcome = check_agreement(Backprop(), case.problem())
+        assert outcome.verdict is not Verdict.FAIL, case.token
+
+
+def test_a_dozen_mistakes_and_more_are_planted():
+    assert len(MISTAKES) >= 12
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "quadratic"])
+@pytest.mark.parametrize("name", MISTAKES)
+def test_every_mistake_fails_and_is_called_no_class(name, loss):
+    one = naming.name_class("", f"{name} {SOFT.format(loss=loss)}", find("reference"))
+    assert (one.failed, one.label) == (True, "")
+
+
+@pytest.mark.parametrize("name", WIDER)
+def test_an_engine_of_a_wider_class_is_named_where_it_shows(name):
+    settings = replace(Settings(), ladder_draws=12, mistake_draws=0)
+    found = [
+        naming.name_class("", job, find("reference"))
+        for job in naming.jobs(settings)
+        if job.startswith(f"{name} ")
+    ]
+    shown = [one for one in found if one.distinguishable]
+    assert shown
+    assert {one.label for one in shown} == {naming.own_class(name)}
+
+
+def test_an_engine_is_asked_without_the_class_that_it_declares():
+    hidden = naming.Undeclared(WIDER["bfloat16"]())
+    assert (hidden.info.arithmetic, hidden.info.name) == ("", "bfloat16")
+    problem = parse(SOFT.format(loss="quadratic")).problem().astype("float32")
+    assert check_agreement(WIDER["bfloat16"](), problem).verdict is not Verdict.FAIL
+    assert check_agreement(hidden, problem).verdict is Verdict.FAIL
+
+
+def named(engine, label, *, failed=True, distinguishable=True):
+    return Named(engine, "gc1:x", failed, distinguishable, label)
+
+
+def test_wrong_names_are_counted_and_listed():
+    told = naming.numbers(
+        [
+            named("tanh", "absolute_sigmoid"),
+            named("tanh", "p_minus_y", distinguishable=False),
+            named("tanh", "", failed=False, distinguishable=False),
+            named("tf32", "bfloat16"),
+            named("WrongSign", ""),
+            named("MeanTwice", "tf32"),
+            named("MeanTwice", "", failed=False),
+        ]
+    )
+    assert (told["distinguishable"], told["named"]) == (2, 1)
+    rows = {row["engine"]: row for row in told["classes"]}
+    assert (rows["tanh"]["draws"], rows["tanh"]["failed"], rows["tanh"]["named"]) == (3, 2, 1)
+    assert rows["tf32"]["wrong"] == [{"label": "bfloat16", "token": "gc1:x"}]
+    bugs = told["bugs"]
+    assert (bugs["draws"], bugs["failed"], bugs["called_a_class"]) == (3, 2, 1)
+    assert bugs["which"] == [{"mistake": "MeanTwice", "label": "tf32", "token": "gc1:x"}]
