@@ -38,6 +38,8 @@ ORDER = [
     ["gradcheck.verify"],
     ["gradcheck.report"],
     ["gradcheck.new_engine"],
+    ["gradcheck.pytest_plugin"],
+    ["gradcheck.conformance"],
     ["gradcheck.cli"],
     ["gradcheck.__main__"],
 ]
@@ -54,7 +56,7 @@ CONFINED = {
     "matplotlib": ["gradcheck.report"],
     "jinja2": ["gradcheck.report", "gradcheck.verify.page"],
     "tqdm": ["gradcheck.report", "gradcheck.sweep", "gradcheck.cli", "gradcheck.verify.run"],
-    "pytest": ["gradcheck.pytest_plugin"],
+    "pytest": ["gradcheck.pytest_plugin", "gradcheck.conformance"],
     "flint": [
         "gradcheck.oracles.balls",
         "gradcheck.oracles.ball_network",

@@ -86,3 +86,26 @@ def test_no_false_alarm_on_2000_problems():
     results = list(sweep("reference", tokens, jobs=2))
     assert [r for r in results if r.verdict == "FAIL"] == []
     assert np.mean([r.verdict == "PASS" for r in results]) > 0.3
+
+
+def test_the_noise_of_the_loss_meant_is_not_asked_of_another_loss():
+    """A large penalty rounds far more than the loss does; its gradient is right."""
+    reference = find("reference")
+
+    class Penalised:
+        info = reference.info
+
+        def loss(self, problem):
+            penalty = sum(float(np.sum(W * W)) for W in problem.weights)
+            return reference.loss(problem) + 1e6 * penalty
+
+        def value_and_grad(self, problem):
+            _, gradient = reference.value_and_grad(problem)
+            pairs = zip(problem.weights, gradient, strict=True)
+            return self.loss(problem), [(dW + 2e6 * W, db) for W, (dW, db) in pairs]
+
+        def close(self):
+            pass
+
+    for case in sample_cases(20, 3, max_parameters=30, dtypes=["float64"]):
+        assert check_engine(Penalised(), case.problem()).verdict is not Verdict.FAIL, case.token
