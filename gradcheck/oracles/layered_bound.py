@@ -10,7 +10,7 @@ an activation or 1) and is moved by t, |t| <= h; ' is d/dt at any such t; phi(t)
 
 Slopes appear in bounds alone; no value is made of them.
 
-**Forward pass.** gamma_k = k u / (1 - k u) for k = `roundings_of_sum(n_{l-1})`. d log sigma / dz = p,
+**Forward pass.** gamma_k = k u / (1 - k u), k = `roundings_of_sum(n_{l-1})`. d log sigma / dz = p,
 which changes by a factor of e^e at most over a distance of e; eps_l bounds the error of a_l:
 
     e_l = eps_{l-1} |W|^T + gamma_k [(|a| + eps_{l-1}) |W|^T + |b|]

@@ -23,8 +23,9 @@ K_CROSS_ENTROPY u (w + y') |d| e^|d|. In the quadratic loss r = (1 - y) q - y p 
 7 u T, T = (1 - y) q + y p, A/2 by 20 u |A/2|; with the sum, the product and A itself
 20 + 21 + 1 < K_QUADRATIC, times u |A| (T + |A|/2).
 
-Sources: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed. (2002); T. W. Reps and L. B. Rall, "Computational divided differencing and divided-difference
-arithmetics", Higher-Order and Symbolic Computation 16 (2003), 93-149, sections 2 and 3.
+Sources: T. W. Reps and L. B. Rall, "Computational divided differencing and divided-difference
+arithmetics", Higher-Order and Symbolic Computation 16 (2003), 93-149; N. J. Higham, Accuracy and
+Stability of Numerical Algorithms, 2nd ed. (2002).
 """
 
 from __future__ import annotations

@@ -9,14 +9,16 @@ from gradcheck.case import Case
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.oracles.layered_bound import (
     activation_errors,
+    coordinate_bounds,
     forward_errors,
+    layer_bounds,
     row_blocks,
     row_sum_norm,
     stretches,
     times_absolute,
 )
 from gradcheck.oracles.layered_difference import MIB, layered_differences
-from gradcheck.oracles.layered_network import LayeredNetwork, preactivations
+from gradcheck.oracles.layered_network import K_SIGMOID, LayeredNetwork, preactivations
 from gradcheck.problem import Architecture, Problem
 from gradcheck.splitmix64 import Stream
 
@@ -31,8 +33,9 @@ def network_of(**fields):
 
 
 def test_the_first_preactivations_are_within_their_error():
-    network = network_of(sizes=(200, 3, 1), batch=4)
-    (W, b), a = (network.weights[0], network.biases[0]), network.inputs[0][:, :-1]
+    stream = Stream(2, "sums")
+    W, b, a = stream.normal((3, 200)) / 7, np.zeros(3), stream.normal((4, 200)) / 3
+    network = LayeredNetwork.of(Problem(Architecture((200, 3)), (W,), (b,), a, np.zeros((4, 3))))
     z, e = preactivations(a, W, b), forward_errors(network, MIB)[0]
     exact = [
         [
@@ -57,6 +60,35 @@ def test_errors_of_activations_are_shares_of_them():
     assert (share <= 2 * errors[0] + 5 * UNIT).all()
 
 
+def test_each_layer_adds_its_error_and_its_roundings():
+    n, K = 7, K_SIGMOID
+    W = (np.full((n, 1), 0.5), np.full((n, n), 0.25), np.full((1, n), -0.5))
+    b = (np.zeros(n), np.zeros(n), np.zeros(1))
+    problem = Problem(Architecture((1, n, n, 1)), W, b, np.ones((2, 1)), np.zeros((2, 1)))
+    layers = layer_bounds(LayeredNetwork.of(problem), 0.0, MIB)
+    share = [float(np.max(layer.B / layer.R)) for layer in layers]
+    e = [float(np.max(layer.e)) for layer in layers]
+    # the second layer's sum has n terms, the first's perturbation meets one of them
+    assert share[1] - share[2] == pytest.approx(e[1] + (K + 1) * UNIT, rel=1e-4, abs=0)
+    assert share[0] - share[1] == pytest.approx(e[0] + (K + n) * UNIT, rel=1e-4, abs=0)
+
+
+def test_bounds_of_coordinates_are_sums_over_the_examples():
+    network = network_of(sizes=(3, 4, 2), batch=5, targets="soft")
+    layers, truncation = layer_bounds(network, 0.0, MIB), 5 * UNIT
+    own = activation_errors(network, 1, [layer.e for layer in layers])
+    out = np.empty(10)
+    coordinate_bounds(network, layers, 1, 2.0**-20, truncation, out)
+    B, R, a = layers[1].B, layers[1].R, network.units[0].q
+    sums = truncation + (5 * 2 + 4) * UNIT
+    for j in range(2):
+        bias = sum(B[i, j] + sums * R[i, j] for i in range(5)) / 5
+        assert out[8 + j] == pytest.approx(bias, rel=1e-5, abs=0)
+        for k in range(4):
+            terms = (a[i, k] * (B[i, j] + (sums + own[i, k]) * R[i, j]) for i in range(5))
+            assert out[4 * j + k] == pytest.approx(sum(terms) / 5, rel=1e-5, abs=0)
+
+
 # --- truncation -----------------------------------------------------------------------------------
 
 
@@ -66,12 +98,15 @@ def largest_step(problem):
     return 2.0 ** np.floor(np.log2(0.25 / delta))
 
 
-def chain(*weights, x=1.0, y=0.0, loss="cross_entropy"):
-    """Layers of one unit each; each sees its predecessor about its middle, where it is steepest."""
+def chain(*weights, x=1.0, y=0.0, z=0.7, loss="cross_entropy"):
+    """Layers of one unit each, all pre-activations at z."""
+    b, a = [], x
+    for w in weights:
+        b.append(np.array([z - w * a]))
+        a = 1 / (1 + np.exp(-z))
     W = tuple(np.array([[float(w)]]) for w in weights)
-    b = (np.array([0.7]), *(np.array([0.7 - w / 2]) for w in weights[1:]))
-    sizes = (1,) * (len(weights) + 1)
-    return Problem(Architecture(sizes, loss), W, b, np.array([[x]]), np.array([[y]]))
+    architecture = Architecture((1,) * (len(weights) + 1), loss)
+    return Problem(architecture, W, tuple(b), np.array([[x]]), np.array([[y]]))
 
 
 def truncation_share(problem):
@@ -84,12 +119,24 @@ def truncation_share(problem):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "quadratic"])
-@pytest.mark.parametrize("weights", [(0.5,), (0.5, 40), (0.5, 12, 10), (0.5, 8, 8, 6)])
+@pytest.mark.parametrize("weights", [(0.5,), (0.5, 40), (0.5, 12, 10), (0.5, 8, 8, 6), (0.5, 4, 4)])
 @pytest.mark.parametrize("x", [1.0, -9.0])
 def test_steep_chains_stay_within_the_truncation_at_the_largest_step(weights, loss, x):
     weights = (weights[0] / abs(x), *weights[1:])
-    shares = [truncation_share(chain(*weights, x=x, y=y, loss=loss)) for y in (0, 1)]
-    assert max(shares) > 0.002
+    shares = [
+        truncation_share(chain(*weights, x=x, y=y, z=z, loss=loss))
+        for y in (0.0, 1.0)
+        for z in (0.0, 0.7, -4.0, 4.0)
+    ]
+    assert max(shares) > 0.5  # the bound is nearly attained
+
+
+@pytest.mark.parametrize(("loss", "Z"), [("cross_entropy", 33), ("quadratic", 63)])
+def test_third_derivatives_of_a_chain_are_bounded_as_worked_by_hand(loss, Z):
+    # delta 1, 2, 2; zeta_2 0, 1, 3; zeta_3 0, 1, 11; then 11 + 3 c_2 (2) (3) + c_3 (4)
+    found = stretches(LayeredNetwork.of(chain(1, 8, -4, x=-1.0, loss=loss)), MIB)[0]
+    assert abs(found.Z / Z - 1) < 1e-5
+    assert abs(found.delta / 2 - 1) < 1e-5
 
 
 def test_the_largest_step_on_networks_of_every_scale_stays_within_the_truncation():
@@ -121,5 +168,7 @@ def test_absolute_products_are_taken_in_parts_of_half_the_memory():
         rows = list(row_blocks(W, memory))
         assert sum(len(W[part]) for part in rows) == 50
         assert all(2 * W[part].nbytes <= max(memory, 2 * W[:1].nbytes) for part in rows)
-        assert times_absolute(X, W, memory) == pytest.approx(X @ np.abs(W), rel=1e-14)
-        assert row_sum_norm(W, memory) == pytest.approx(np.abs(W).sum(axis=1).max(), rel=1e-5)
+        assert times_absolute(X, W, memory) == pytest.approx(X @ np.abs(W), rel=1e-14, abs=0)
+        assert row_sum_norm(W, memory) == pytest.approx(
+            np.abs(W).sum(axis=1).max(), rel=1e-5, abs=0
+        )

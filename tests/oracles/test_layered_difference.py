@@ -289,7 +289,7 @@ def test_any_split_into_blocks_gives_the_same_within_rounding(case):
         split = layered_differences(problem, memory=memory)
         assert (np.abs(split.value - whole.value) <= split.bound).all()
         # absolute values are summed in parts, too
-        assert split.bound == pytest.approx(whole.bound, rel=1e-12)
+        assert split.bound == pytest.approx(whole.bound, rel=1e-12, abs=0)
     assert misfits(problem, memory=least).size == 0
 
 
