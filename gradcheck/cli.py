@@ -1,14 +1,15 @@
 """The command line: `python -m gradcheck`.
 
-Exit codes, decided before anything is printed: 0 verified, as expected; 1 a gradient is wrong, or
-a report is not what was committed; 2 usage; 3 the engine is unusable; 4 nothing was verified;
-130 interrupted.
+Exit codes, decided before anything is printed: 0 verified, as expected; 1 a gradient is wrong, a
+known failure is not as declared, or a report is not what was committed; 2 usage; 3 the engine is
+unusable; 4 nothing was verified; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -53,10 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     report = commands.add_parser("report", help="measure, and write the comparison report")
-    report.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR",
-                        help="where to write it (default: reports)")  # fmt: skip
+    report.add_argument("--out", type=Path, metavar="DIR", help="where to write it (default: "
+                        "reports; of several engines: reports/engines)")  # fmt: skip
     report.add_argument("--full", action="store_true", help="2,000 networks, the whole data sets")
-    report.add_argument("--engine", metavar="E", help="the engine under test (default: reference)")
+    report.add_argument("--engine", action="append", metavar="E", help="the engine under test "
+                        "(default: reference); \"all\", or several, compares them")  # fmt: skip
     report.add_argument("--seed", type=_whole, metavar="S", help="of the random networks")
     report.add_argument("--claim", metavar="C", help="measure one claim of the textbooks alone, "
                         "C1 to C18, and print it")  # fmt: skip
@@ -144,9 +146,14 @@ def _report(options: argparse.Namespace) -> int:
         return USAGE
     if options.claim:
         return _one_claim(options.claim, full=options.full)
+    several = options.engine is not None and (len(options.engine) > 1 or "all" in options.engine)
+    if options.out is None:
+        options.out = Path("reports/engines" if several else "reports")
     if options.out.exists() and not options.out.is_dir():
         _complain(f"--out={options.out} is a file; a folder is needed")
         return USAGE
+    if several:
+        return _compare_engines(options)
     try:
         return _check_report(options.out) if options.check else _write_report(options)
     except (EngineNotFoundError, EngineUnusableError) as error:
@@ -160,11 +167,8 @@ def _write_report(options: argparse.Namespace) -> int:
     from gradcheck.report.settings import Settings  # noqa: PLC0415
     from gradcheck.report.summary import sentences  # noqa: PLC0415
 
-    changes = {
-        name: getattr(options, name)
-        for name in ("engine", "seed")
-        if getattr(options, name) is not None
-    }
+    given = {"engine": options.engine and options.engine[0], "seed": options.seed}
+    changes = {name: value for name, value in given.items() if value is not None}
     settings = Settings.full(**changes) if options.full else Settings(**changes)
     report = write_report(options.out, settings, command=_command(options, changes))
     code = exit_code(report)
@@ -177,6 +181,26 @@ def _write_report(options: argparse.Namespace) -> int:
 def _command(options: argparse.Namespace, changes: dict[str, object]) -> str:
     given = [f"--{name} {value}" for name, value in changes.items()]
     return " ".join(["python -m gradcheck report", *["--full"] * options.full, *given])
+
+
+def _compare_engines(options: argparse.Namespace) -> int:
+    from gradcheck.report.engines.draw import Extent  # noqa: PLC0415 - heavy, loaded when needed
+    from gradcheck.report.engines.page import sentences  # noqa: PLC0415
+    from gradcheck.report.engines.run import chosen, exit_code, write_comparison  # noqa: PLC0415
+
+    if options.full:
+        _complain("--full is for one engine; leave it out")
+        return USAGE
+    seed = {} if options.seed is None else {"seed": options.seed}
+    given = [f"--engine {shlex.quote(spec)}" for spec in options.engine]
+    given += [f"--{name} {value}" for name, value in seed.items()]
+    command = " ".join(["python -m gradcheck report", *given])
+    report = write_comparison(options.out, chosen(options.engine), Extent(**seed), command=command)
+    code = exit_code(report)
+    for number, sentence in enumerate(sentences(report), start=1):
+        _say(f"{number}. {sentence}")
+    _say(f"\nThe whole comparison: {options.out / 'report.md'}")
+    return code
 
 
 def _one_claim(name: str, *, full: bool) -> int:
@@ -264,8 +288,8 @@ def _verify(options: argparse.Namespace) -> int:
     paths = Paths(options.junit, options.html, options.markdown)
     try:
         if options.known is not None:
-            known = {"known": read_known(options.known), "known_file": str(options.known)}
-            settings = replace(settings, **known)
+            known = read_known(options.known)
+            settings = replace(settings, known=known, known_file=str(options.known))
         for name in ("log", "junit", "html", "markdown"):
             require_writable(name, getattr(options, name))
         done = verify(settings, jobs=options.jobs, log=options.log, resume=options.resume)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gradcheck.verify.expected import ELSEWHERE, KNOWN, OPEN, UNEXPECTED
 from gradcheck.verify.findings import Record, Witness, read_finding, read_witness
@@ -25,6 +26,7 @@ class Declared:
         pinned: the pinned case and what was found there; None where it was not examined.
         worst: of the matching problems; None where there is none.
         replay: the command that repeats the pinned case, or "".
+        is_unexpected: it did not come out as declared.
     """
 
     name: str
@@ -41,16 +43,16 @@ class Declared:
     pinned: Witness | None = None
     worst: Witness | None = None
     replay: str = ""
-
-    @property
-    def is_unexpected(self) -> bool:
-        """Whether it did not come out as declared."""
-        return self.state in UNEXPECTED
+    is_unexpected: bool = False
 
 
-def read_declared(
-    declarations: Iterable[Record], became: Iterable[Record]
-) -> tuple[Declared, ...]:
+def word(entry: Declared) -> str:
+    """Say what became of an entry, as a heading."""
+    words = {KNOWN: "KNOWN", ELSEWHERE: "OTHER ENGINE", OPEN: "NOT EXAMINED"}
+    return words.get(entry.state, "NOT AS DECLARED")
+
+
+def read_declared(declarations: Iterable[Record], became: Iterable[Record]) -> tuple[Declared, ...]:
     """Put declarations and what became of them together, those not as expected first.
 
     Args:
@@ -64,18 +66,20 @@ def read_declared(
 
 def _declared(entry: Record, end: Record) -> Declared:
     words = ("name", "engine", "property", "outcome", "reason", "issue", "expires", "case")
-    said = {word: line(entry.get(word) or "") for word in words}
+    said: dict[str, Any] = {word: line(entry.get(word) or "") for word in words}
+    declared = Declared(**said)
     if not end:
-        return Declared(**said)
+        return declared
     if end["state"] not in STATES:
         raise ValueError(f"state={end['state']!r}; it must be one of {', '.join(STATES)}")
     pinned, worst = end.get("pinned"), end.get("worst")
-    return Declared(
-        **said,
+    return replace(
+        declared,
         state=end["state"],
         told=line(end.get("told") or ""),
         count=int(end.get("count") or 0),
-        pinned=Witness(said["case"], read_finding(pinned)) if pinned else None,
+        pinned=Witness(declared.case, read_finding(pinned)) if pinned else None,
         worst=read_witness(worst) if worst else None,
         replay=line(end.get("replay") or ""),
+        is_unexpected=end["state"] in UNEXPECTED,
     )

@@ -7,7 +7,7 @@ number of jobs set the same ones.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -38,9 +38,7 @@ class Expected:
         today: entries that expire before this day have expired.
     """
 
-    def __init__(
-        self, entries: Sequence[Known], engine: str, name: str, today: datetime.date
-    ) -> None:
+    def __init__(self, entries: Sequence[Known], engine: str, name: str, today: dt.date) -> None:
         self._entries, self._engine, self._today = entries, engine, today
         self._mine = [entry for entry in entries if entry.is_about(engine, name)]
 
@@ -92,25 +90,29 @@ class Expected:
 
     def _became(self, entry: Known, pinned: Finding, count: int) -> tuple[str, str]:
         """Say what became of an entry, as a state and in a sentence."""
-        others = f"{count} of the other problems fail" + "s" * (count == 1) + " as declared"
+        others = "1 problem of this run does" if count == 1 else f"{count} problems of this run do"
         verdict = f"{pinned['verdict']} {pinned['reason']}".strip()
         as_declared = entry.holds(pinned, label(pinned))
         if pinned["verdict"] == "PASS":
-            rest = f" and declare the rest anew: {others}" if count else ""
+            rest = f", or pin another: {others} fail as declared" if count else ""
             return HEALED, f"healed: its pinned case passes; remove the entry{rest}"
         if pinned["verdict"] == "FAIL" and not as_declared:
             way = f" ({label(pinned) or 'unexplained'})" if verdict == entry.outcome else ""
             return CHANGED, f"its pinned case fails in another way than declared: {verdict}{way}"
         if not as_declared and not count:
-            return UNMATCHED, f"matches nothing: its pinned case is {verdict}, and no other fails"
-        told = "its pinned case fails as declared" if as_declared else f"the pinned is {verdict}"
-        told += f"; {others}"
+            return UNMATCHED, (
+                "matches nothing: no problem of this run fails as declared, and its pinned case "
+                f"is {verdict}"
+            )
+        told = f"its pinned case is {verdict}, but {others} fail as declared"
+        if as_declared:
+            told = f"its pinned case fails as declared, and {others if count else 'no other does'}"
         if self._today > entry.expires:
             return EXPIRED, f"expired on {entry.expires.isoformat()}: {told}"
         return KNOWN, told
 
     def _elsewhere(self, entry: Known) -> Record:
-        return self._record(entry, ELSEWHERE, f"it is about {entry.engine}", [])
+        return self._record(entry, ELSEWHERE, f"it is about {entry.engine}", []) | {"replay": ""}
 
     def _record(
         self,

@@ -43,12 +43,13 @@ def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
     examined = counted["problems"] - counted["refused"]
     if end is not None:
         return Judgement(ENGINE, f"the engine is unusable: {end['detail']}")
-    known = f" but {counted['known']} that fail as declared" if counted["known"] else ""
-    told = f"no wrong gradient on {examined} problems{known}"
+    told = f"no wrong gradient on {examined} problems"
     if failures:
         ways = "one way" if len(failures) == 1 else f"{len(failures)} ways"
         told = f"wrong on {counted['failing']} of {examined} problems, in {ways}"
-    entries = [f"known failure {record['name']}: {record['told']}" for record in unexpected(records)]
+    if counted["known"]:
+        told += f", but for {counted['known']} that fail as declared"
+    entries = [f"known failure {entry['name']}: {entry['told']}" for entry in unexpected(records)]
     if failures or entries:
         return Judgement(WRONG, "; ".join([told, *entries]))
     if not any(counted[kind].get("PASS") for kind in ("agreement", "consistency", "exact")):

@@ -137,8 +137,9 @@ def _judge(
         message = f"{total.verdicts[FAIL]:,} of {counted}; {evidence(worst)}"
         _add(case, "failure", worst.finding.reason, message, _story(total, failures))
     elif total.verdicts[KNOWN]:
-        whys = {entry.name: f": {entry.reason} ({entry.issue})" for entry in known}
-        told = "; ".join(why.reason + whys.get(why.reason, "") for why in total.known[:REASONS])
+        why = {entry.name: f": {entry.reason} ({entry.issue})" for entry in known}
+        names = [found.reason for found in total.known[:REASONS]]
+        told = "; ".join(name + why.get(name, "") for name in names)
         _add(case, "skipped", "", f"known failures, {counted}; {told}", "")
     elif not total.verdicts[PASS]:
         whys = [*total.inconclusive, *total.unsupported]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from gradcheck.verify.declared import Declared
+from gradcheck.verify.declared import Declared, word
 from gradcheck.verify.failures import Failure
 from gradcheck.verify.story import (
     Line,
@@ -107,8 +107,7 @@ def _folded(failure: Failure) -> Iterator[str]:
 
 
 def _folded_known(entry: Declared) -> Iterator[str]:
-    what = "NOT AS DECLARED" if entry.is_unexpected else "KNOWN"
-    yield from _details(what, f"{heading(entry)}: {entry.told}", told_of_known(entry)[1:])
+    yield from _details(word(entry), f"{heading(entry)}: {entry.told}", told_of_known(entry)[1:])
 
 
 def _details(what: str, told: str, lines: Sequence[Line]) -> Iterator[str]:

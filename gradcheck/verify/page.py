@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from gradcheck.verify import figure, story, words
+from gradcheck.verify import declared, figure, story, words
 from gradcheck.verify.summary import Summary
 
 LISTED = 50
@@ -26,6 +26,7 @@ def render(summary: Summary) -> str:
         summary=summary,
         verdicts=summary.verdicts,
         panels=panels,
+        declared=declared,
         figure=figure,
         story=story,
         words=words,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import platform
 import sys
 import time
@@ -49,7 +49,7 @@ def verify(
     jobs: int = 1,
     log: Path | None = None,
     resume: bool = False,
-    today: datetime.date | None = None,
+    today: dt.date | None = None,
 ) -> Verified:
     """Verify an engine.
 
@@ -67,7 +67,7 @@ def verify(
     """
     start = time.perf_counter()
     earlier = open_log(log, resume=resume)
-    today = today or datetime.datetime.now().astimezone().date()
+    today = today or dt.datetime.now().astimezone().date()
     try:
         pool: Pool[list[Record]] = Pool(settings.engine, jobs=jobs, timeout=settings.timeout)
     except EngineGoneError as error:
@@ -101,7 +101,7 @@ def _refused(
     info: EngineInfo,
     event: tuple[str, str],
     log: Log,
-    today: datetime.date,
+    today: dt.date,
 ) -> Verified:
     """Write the log of an engine that nothing is asked."""
     log.begin(header_of(_planned(settings, info), info))
@@ -184,9 +184,7 @@ def footer_of(records: list[Record], judgement: Judgement, seconds: float) -> Re
 class _Run:
     """A run in progress."""
 
-    def __init__(
-        self, plan: Plan, pool: Pool[list[Record]], log: Log, today: datetime.date
-    ) -> None:
+    def __init__(self, plan: Plan, pool: Pool[list[Record]], log: Log, today: dt.date) -> None:
         self.plan, self.pool, self.log = plan, pool, log
         self.info = pool.info
         settings = plan.settings

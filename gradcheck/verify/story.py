@@ -84,9 +84,8 @@ def told_of(failure: Failure) -> list[Line]:
 
 
 def heading(entry: Declared) -> str:
-    """Say in a clause what was declared, and where."""
-    parts = (entry.name, entry.property, entry.outcome, count(entry.count, "problem"))
-    return ", ".join(parts)
+    """Say what was declared."""
+    return f"{entry.name} ({entry.property}, {entry.outcome})"
 
 
 def told_of_known(entry: Declared) -> list[Line]:

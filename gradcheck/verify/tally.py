@@ -67,6 +67,7 @@ class Tally:
         seen: median and largest over the PASSes of the smallest relative error that would have
             been seen; None where nothing passed.
         inconclusive, unsupported: why, the most frequent reason first.
+        known: the entries of known failures, the one with most problems first.
         forward_passes, backward_passes, seconds: what it cost.
     """
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from gradcheck.verify.declared import Declared
+from gradcheck.verify.declared import Declared, word
+from gradcheck.verify.expected import ELSEWHERE
 from gradcheck.verify.failures import Failure, first_of
 from gradcheck.verify.story import (
     concentrated,
@@ -90,14 +91,16 @@ def _more(failures: tuple[Failure, ...]) -> Iterator[str]:
 
 
 def _known(entries: Sequence[Declared]) -> Iterator[str]:
-    for entry in entries[:NAMED]:
-        what = "NOT AS DECLARED" if entry.is_unexpected else "KNOWN"
-        yield f"{what} {heading(entry)}: {entry.told}"
+    mine = [entry for entry in entries if entry.state != ELSEWHERE]
+    for entry in mine[:NAMED]:
+        yield f"{word(entry)} {heading(entry)}: {entry.told}"
         yield f"  {entry.reason} ({entry.issue}, until {entry.expires})"
-        if entry.replay and entry.pinned:
+        if entry.pinned:
             yield f"  {entry.replay}"
-    if len(entries) > NAMED:
-        yield f"... and {len(entries) - NAMED:,} more known failures"
+    if len(mine) > NAMED:
+        yield f"... and {len(mine) - NAMED:,} more known failures"
+    if rest := sorted({entry.engine for entry in entries if entry.state == ELSEWHERE}):
+        yield f"known failures of other engines: {', '.join(rest)}"
 
 
 def _undecided(summary: Summary) -> Iterator[str]:

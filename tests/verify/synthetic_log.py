@@ -208,6 +208,41 @@ def hostile():
     ]
 
 
+def declared(state="known", exit_code=0):
+    """A failure that was declared, in hostile words, and an entry about another engine."""
+    wrong = finding(verdict="FAIL", **CLIPPED | {"worst": coordinate("b1[0]", times=3e15)})
+    entry = {
+        "name": "clipped",
+        "engine": "reference",
+        "property": "agreement",
+        "outcome": "FAIL mismatch",
+        "reason": HOSTILE,
+        "issue": "https://example.org/?q=<b>&x",
+        "expires": "2027-01-31",
+        "case": SMALLEST,
+        "match": {},
+    }
+    became = {
+        "kind": "known",
+        "name": "clipped",
+        "state": state,
+        "told": HOSTILE,
+        "count": 1,
+        "pinned": wrong,
+        "worst": {"token": SATURATED, "finding": wrong | {"known": "clipped"}},
+        "replay": f"python -m gradcheck replay {SMALLEST} reference",
+    }
+    rest = {"state": "elsewhere", "count": 0, "pinned": None, "worst": None, "replay": ""}
+    return [
+        header() | {"known": [entry, entry | {"name": HOSTILE}]},
+        case(0, TOKEN, finding("agreement")),
+        case(1, SATURATED, wrong | {"known": "clipped"}),
+        became,
+        became | rest | {"name": HOSTILE},
+        footer(exit_code, "no wrong gradient, but for 1 that fails as declared"),
+    ]
+
+
 def many(problems=2000, ways=70):
     """Thousands of problems with many ways to fail."""
     numbers = count()
@@ -244,6 +279,7 @@ EVERY = {
     "unusable": unusable,
     "nothing": nothing,
     "hostile": hostile,
+    "declared": declared,
     "empty": list,
     "header only": lambda: [header()],
     "many": many,
