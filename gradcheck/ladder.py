@@ -10,7 +10,7 @@ The rungs, from the narrowest class to the widest:
     clipped loss, for several eps  the exact gradient of the loss whose probabilities are clipped
                                    to [eps, 1 - eps], within rounding
     floored slope, for several eps that of a loss on probabilities whose derivative divides by
-                                   max(p (1 - p), eps), within rounding
+                                   max(p (1 - p), eps), within rounding of either class
     tf32, bfloat16                 the gradient with the inputs of all products rounded to that
                                    format, within the rounding of float32
 
@@ -53,8 +53,11 @@ Explains = Callable[[Problem, FloatArray], bool]
 OTHER = {"float32": "float64", "float64": "float32"}
 PAIR = ("here", "other precision")
 
-EPSILONS = (1e-15, 1e-12, 1e-10, 1e-8, 1e-7, 1e-6)
-"""What libraries clip probabilities at, or add to denominators."""
+USUAL = (1e-15, 1e-12, 1e-10, 1e-8, 1e-7, 1e-6)
+EPSILONS = {f"{epsilon:g}": epsilon for epsilon in USUAL} | {
+    f"{epsilon:g} as float32 has it": float(np.float32(epsilon)) for epsilon in USUAL
+}
+"""What libraries clip probabilities at, or keep denominators above; some hold it in float32."""
 
 ALTERED = (
     ("clipped loss", "the gradient of a loss whose probabilities are clipped at {}", "clip"),
@@ -99,9 +102,11 @@ class Explanation:
 class Rung:
     """One class: its label, its meaning, and whether it explains a gradient of a problem.
 
-    The rungs of one label differ in `epsilon`, which stands in their meaning.
+    The rungs of one label differ in `epsilon`, which stands in their meaning. Those of one `level`
+    are as wide as each other.
     """
 
+    level: str
     label: str
     meaning: str
     explains: Explains
@@ -120,13 +125,22 @@ def explain(engine: Engine, problem: Problem, gradient: FloatArray) -> Explanati
     answers = list(answered(engine, companions(problem)))
     held = [rung for rung in climb if all(rung.explains(*answer[1:]) for answer in answers)]
     if held:
-        label = held[0].label
-        epsilons = " or ".join(rung.epsilon for rung in held if rung.label == label)
-        text = f"{label}: {held[0].meaning.format(epsilons)}"
-        return Explanation(label, text, len(answers))
+        return Explanation(held[0].label, told_of(held), len(answers))
     told = NO_CLASS if not climb else EXCUSE.format(climb[0].label)
     sign = precision_sign([("here", problem, gradient), *answers])
     return Explanation("", "; ".join(filter(None, (told, sign))), len(answers))
+
+
+def told_of(held: list[Rung]) -> str:
+    """Tell the rungs that stand as low as the first one that holds, one phrase a label."""
+    lowest = [rung for rung in held if rung.level == held[0].level]
+    phrases = []
+    for label in dict.fromkeys(rung.label for rung in lowest):
+        same = [rung for rung in lowest if rung.label == label]
+        usual = [rung.epsilon for rung in same if " " not in rung.epsilon]
+        epsilons = " or ".join(usual or [rung.epsilon for rung in same])
+        phrases.append(f"{label}: {same[0].meaning.format(epsilons)}")
+    return "; or ".join(phrases)
 
 
 def explain_overflow(engine: Engine, problem: Problem) -> Explanation:
@@ -145,15 +159,16 @@ def explain_overflow(engine: Engine, problem: Problem) -> Explanation:
 def rungs(problem: Problem) -> Iterator[Rung]:
     """Yield the rungs that there are for a problem, the narrowest class first."""
     for name in ("p_minus_y", "flushed", "log_sum", "absolute_sigmoid"):
-        yield Rung(name, ARITHMETICS[name].meaning, partial(is_of_class, name))
+        yield Rung(name, name, ARITHMETICS[name].meaning, partial(is_of_class, name))
     if problem.architecture.loss == "cross_entropy":
-        for label, meaning, how in ALTERED:
-            for epsilon in EPSILONS:
-                explains = partial(is_altered, {how: epsilon})
-                yield Rung(label, meaning, explains, f"{epsilon:g}")
+        for level in ("p_minus_y", "absolute_sigmoid"):
+            for label, meaning, how in ALTERED:
+                for name, epsilon in EPSILONS.items():
+                    explains = partial(is_altered, level, {how: epsilon})
+                    yield Rung(f"altered, {level}", label, meaning, explains, name)
     if dtype_name(problem.dtype) == "float32":
         for name in ("tf32", "bfloat16"):
-            yield Rung(name, ARITHMETICS[name].meaning, partial(is_emulated, name))
+            yield Rung(name, name, ARITHMETICS[name].meaning, partial(is_emulated, name))
 
 
 def is_of_class(name: str, problem: Problem, gradient: FloatArray) -> bool:
@@ -163,10 +178,12 @@ def is_of_class(name: str, problem: Problem, gradient: FloatArray) -> bool:
     return is_within(gradient, exact.gradient, bound + exact.bound)
 
 
-def is_altered(how: dict[str, float], problem: Problem, gradient: FloatArray) -> bool:
+def is_altered(
+    arithmetic: str, how: dict[str, float], problem: Problem, gradient: FloatArray
+) -> bool:
     """Whether it is the gradient with clipped probabilities or a floored slope, within rounding."""
     exact = certified_gradient(problem, **how)  # type: ignore[arg-type]  # clip or floor
-    bound = gradient_bound(problem, "absolute_sigmoid", **how)
+    bound = gradient_bound(problem, arithmetic, **how)
     return is_within(gradient, exact.gradient, bound + exact.bound)
 
 

@@ -1,6 +1,7 @@
 """The ladder names the class that a wrong value is of, and never calls a mistake one."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -140,17 +141,18 @@ def test_the_clip_point_is_named():
 
 
 def test_a_denominator_with_a_floor_is_named():
-    def value_and_grad(problem):  # one layer, one example
+    def floored(floor, problem):  # one layer, one example
         (W,), (b,), x = problem.weights, problem.biases, problem.inputs
         p = 1 / (1 + np.exp(-(x @ W.T + b)))
-        delta = (p - problem.targets) / np.maximum(p * (1 - p), p.dtype.type(1e-12)) * p * (1 - p)
+        delta = (p - problem.targets) / np.maximum(p * (1 - p), p.dtype.type(floor)) * p * (1 - p)
         return 0.0, [(delta.T @ x, delta.sum(axis=0))]
 
     one = np.ones((1, 1))
-    problem = Problem(Architecture((1, 1)), (-30 * one,), (np.zeros(1),), one, one)
-    outcome = check_agreement(engine_from_callable(value_and_grad, "floored"), problem)
-    assert label(outcome) == "floored slope"
-    assert "with eps = 1e-12" in outcome.explanation
+    problem = Problem(Architecture((1, 1)), (-45 * one,), (np.zeros(1),), one, one)
+    for floor, told in ((1e-12, "eps = 1e-12,"), (np.float32(1e-12), "eps = 1e-12 as float32 has")):
+        outcome = check_agreement(engine_from_callable(partial(floored, floor), "x"), problem)
+        assert label(outcome) == "floored slope"
+        assert told in outcome.explanation
 
 
 def test_an_error_that_stays_in_both_precisions_is_a_formula():
