@@ -8,7 +8,9 @@ Symbols, for layers l = 1..L and m examples, which are rows:
     g(m), R(m)        the engine's gradient of a batch of m examples, and its rounding bound
 
 **Lattice.** Where every number of forward and backward pass is a short integer times a power of two
-(dyadic.py), every order of summation returns the exact gradient.
+(dyadic.py), every order of summation returns the exact gradient. An engine that declares a wider
+class than the strictest may err by rounding where none is needed, as approximate reciprocals do:
+deviations within the bound of its class are INCONCLUSIVE. All others FAIL.
 
 **Zero input column.** If x_ik = 0 for all examples i, column k of dC/dW_1 = sum_i delta_i x_ik is
 exactly 0 wherever delta is finite, which the rounding bound being finite ensures.
@@ -69,7 +71,16 @@ from gradcheck.problem import (
 from gradcheck.rounding import ARITHMETICS, gradient_bound
 from gradcheck.strata import LimitsDict
 from gradcheck.structure import Leaf, Structure, structure_of
-from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict, agree, outcome_of
+from gradcheck.verdict import (
+    Comparison,
+    Kind,
+    Outcome,
+    Reason,
+    Verdict,
+    agree,
+    is_within,
+    outcome_of,
+)
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -125,6 +136,8 @@ def _lattice(ask: Ask, problem: Problem, info: EngineInfo) -> Outcome:
     outcome = outcome_of(comparison)
     if outcome.verdict is not Verdict.FAIL:
         return outcome
+    if info.arithmetic not in ("", STRICTEST) and _is_allowed(problem, comparison, info.arithmetic):
+        return _approximate(comparison, outcome)
     rounding = _is_rounding(problem, comparison, info.arithmetic)
     told = [NO_HALF if rounding else "", likely_mistake(comparison)]
     return replace(outcome, diagnosis="; ".join(filter(None, told)))
@@ -134,6 +147,34 @@ NO_HALF = (
     "the deviations are no larger than rounding, but nothing here needs rounding: the sigmoid does "
     "not return exactly 1/2 at 0, or numbers pass through a format narrower than the declared one"
 )
+
+
+def _is_allowed(problem: Problem, comparison: Comparison, arithmetic: str) -> bool:
+    """Whether every deviation is within the bound of the class that the engine declares."""
+    bound = gradient_bound(problem, arithmetic)
+    return is_within(comparison.engine, comparison.oracle, bound)
+
+
+def _approximate(comparison: Comparison, outcome: Outcome) -> Outcome:
+    """Leave deviations undecided that the declared class allows."""
+    wrong = comparison.kind == Kind.FAILED
+    kind = np.where(wrong, np.uint8(Kind.ANOMALOUS), comparison.kind)
+    detail = (
+        f"{int(wrong.sum())} of {comparison.structure.size} coordinates are not exact, "
+        f"{comparison.first_of(Kind.FAILED)} first; rounding of the declared class allows that, "
+        "but nothing here needs rounding under IEEE 754: an approximate reciprocal, or a sigmoid "
+        "that does not return exactly 1/2 at 0"
+    )
+    undecided = replace(comparison, kind=kind)
+    return replace(
+        outcome,
+        verdict=Verdict.INCONCLUSIVE,
+        reason=Reason.ANOMALOUS,
+        detail=detail,
+        discrepancies=(),
+        counts=undecided.counts(),
+        comparison=undecided,
+    )
 
 
 def _is_rounding(problem: Problem, comparison: Comparison, arithmetic: str) -> bool:

@@ -273,6 +273,22 @@ def test_a_sigmoid_that_misses_a_half_is_named_as_the_likely_cause():
         assert not any("1/2 at 0" in o.diagnosis for o in failures(other, "lattice", dtype))
 
 
+def test_an_engine_of_a_declared_wider_class_may_round_where_it_need_not():
+    def gradient(problem):
+        return backprop(problem, sigma=above_a_half)
+
+    def judged(made, arithmetic):
+        engine = Planted(made)
+        engine.info = replace(engine.info, arithmetic=arithmetic)
+        return [lattice(engine, case) for case in cases("lattice", "float64")]
+
+    assert {o.verdict for o in judged(gradient, "cancellation_free")} == {Verdict.FAIL}
+    undecided = judged(gradient, "flushed")
+    assert {(o.verdict, o.reason) for o in undecided} == {(Verdict.INCONCLUSIVE, Reason.ANOMALOUS)}
+    assert all("are not exact" in o.detail and not o.discrepancies for o in undecided)
+    assert Verdict.FAIL in {o.verdict for o in judged(times(1 + 1e-12), "flushed")}
+
+
 def test_minus_zero_is_zero_and_nan_is_nothing():
     case = Case(sizes=(3, 2), corner="zero_preactivations", targets="half")
     assert lattice(Planted(times(-1)), case).verdict is Verdict.PASS
