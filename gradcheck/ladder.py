@@ -10,7 +10,7 @@ The rungs, from the narrowest class to the widest:
     clipped loss, for several eps  the exact gradient of the loss whose probabilities are clipped
                                    to [eps, 1 - eps], within rounding
     floored slope, for several eps that of a loss on probabilities whose derivative divides by
-                                   max(p (1 - p), eps), within rounding of either class
+                                   max(p (1 - p), eps), within rounding of p - y or log_sum
     tf32, bfloat16                 the gradient with the inputs of all products rounded to that
                                    format, within the rounding of float32
 
@@ -161,7 +161,7 @@ def rungs(problem: Problem) -> Iterator[Rung]:
     for name in ("p_minus_y", "flushed", "log_sum", "absolute_sigmoid"):
         yield Rung(name, name, ARITHMETICS[name].meaning, partial(is_of_class, name))
     if problem.architecture.loss == "cross_entropy":
-        for level in ("p_minus_y", "absolute_sigmoid"):
+        for level in ("p_minus_y", "log_sum"):
             for label, meaning, how in ALTERED:
                 for name, epsilon in EPSILONS.items():
                     explains = partial(is_altered, level, {how: epsilon})

@@ -75,9 +75,10 @@ def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> 
 def applicable(problem: Problem, case: Case | None, arithmetic: str) -> list[str]:
     """Name the properties that can be examined on a problem.
 
-    An exact test is put to the cases of its corner that are fit for it.
+    An exact test is put to every case that is fit for it, whatever its corner: shrinking may end
+    in another one.
     """
-    tests = [] if case is None else [t for t in TESTS.values() if t.corner == case.corner]
+    tests = [] if case is None else TESTS.values()
     fit = [EXACT + t.name for t in tests if not t.obstacle(problem, arithmetic)]
     return ["agreement", "consistency", *fit]
 

@@ -81,7 +81,12 @@ def test_a_mistake_of_the_checker_accuses_nobody(monkeypatch):
 
 
 def test_an_exact_test_is_put_to_the_cases_that_fit_it():
-    assert applicable(parse(LATTICE).problem(), parse(LATTICE), "")[2:] == ["exact lattice"]
+    assert applicable(parse(LATTICE).problem(), parse(LATTICE), "")[2:] == [
+        "exact lattice",
+        "exact duplicated batch",
+    ]
+    zeros = parse("gc1:1-8:cross_entropy:mean:m1:float32:w1:zero_weights:binary:s0")
+    assert "exact lattice" in applicable(zeros.problem(), zeros, "")
     assert applicable(CASE.problem(), None, "") == ["agreement", "consistency"]
     task = Task(LATTICE, "exact lattice")
     assert work(engine_called("right"), task).finding["verdict"] == "PASS"

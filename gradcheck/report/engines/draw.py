@@ -67,9 +67,7 @@ def timed_case(info: EngineInfo) -> Case:
     return _chosen(TIMED, info)
 
 
-def _fitted_each(
-    cases: Sequence[Case], info: EngineInfo, own: Iterator[Case]
-) -> Iterator[Case]:
+def _fitted_each(cases: Sequence[Case], info: EngineInfo, own: Iterator[Case]) -> Iterator[Case]:
     for case in cases:
         yield fitted(case, info) or next(own)
 

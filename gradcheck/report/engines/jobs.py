@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from gradcheck.case import parse
 from gradcheck.cost import Timing, time_call
 from gradcheck.engines.base import MalformedAnswerError, Unsupported
-from gradcheck.problem import DTYPES
-from gradcheck.report.accuracy.errors import FloatArray, ulps
 from gradcheck.report.engines.neuron import Curve, curve
 from gradcheck.verdict import Outcome, Reason, Verdict
 from gradcheck.verify.guarded import Guarded, RaisedError
 from gradcheck.verify.property import finding_of, judged
 from gradcheck.verify.signature import label
+
+FloatArray = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Judged:
         coordinates: how many were compared.
         coordinate: the worst one's name, "" where none was compared.
         times: its deviation over its allowance; infinite where the gradient is not finite.
-        ulps: of every coordinate that is not exactly 0, agreement only.
+        g, exact: every derivative of the engine, where the exact one is not 0; agreement only.
     """
 
     property: str
@@ -43,7 +44,8 @@ class Judged:
     coordinates: int
     coordinate: str
     times: float
-    ulps: FloatArray
+    g: FloatArray
+    exact: FloatArray
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,9 @@ class Clock:
 
 def judgement(job: Judge, outcome: Outcome, verdict: str) -> Judged:
     """Take from an outcome what the comparison tells."""
-    finding, worst = finding_of(job.property, outcome), None
+    finding = finding_of(job.property, outcome)
     worst = finding["worst"]
+    g, exact = _compared(job, outcome)
     broken = outcome.reason in (Reason.NONFINITE, Reason.RAISED)
     return Judged(
         property=job.property,
@@ -133,7 +136,8 @@ def judgement(job: Judge, outcome: Outcome, verdict: str) -> Judged:
         coordinates=sum(outcome.counts.values()),
         coordinate=worst["name"] if worst else "",
         times=np.inf if broken else float(worst["times"]) if worst else np.nan,
-        ulps=_ulps(job, outcome),
+        g=g,
+        exact=exact,
     )
 
 
@@ -142,9 +146,9 @@ def lost(job: Judge, told: str) -> Judged:
     return judgement(job, Outcome(Verdict.FAIL, Reason.RAISED, told), "FAIL")
 
 
-def _ulps(job: Judge, outcome: Outcome) -> FloatArray:
+def _compared(job: Judge, outcome: Outcome) -> tuple[FloatArray, FloatArray]:
     c = outcome.comparison
     if job.property != "agreement" or c is None:
-        return np.empty(0)
+        return np.empty(0), np.empty(0)
     known = c.oracle != 0
-    return ulps(c.engine[known], c.oracle[known], DTYPES[parse(job.token).dtype])
+    return c.engine[known], c.oracle[known]

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.case import parse
 from gradcheck.engines.base import EngineInfo
-from gradcheck.problem import Problem
-from gradcheck.report.accuracy.errors import QUANTILES
+from gradcheck.problem import DTYPES, Problem
+from gradcheck.report.accuracy.errors import QUANTILES, ulps
 from gradcheck.report.engines import draw
 from gradcheck.report.engines.draw import Extent
 from gradcheck.report.engines.jobs import Clock, Job, Judge, Judged, Saturate, Timed, lost
@@ -25,7 +26,7 @@ from gradcheck.report.engines.neuron import LOGITS, TARGETS, Curve, neuron
 from gradcheck.report.engines.worker import Lost, Run
 from gradcheck.report.progress import section_progress
 from gradcheck.sweep import replay_line
-from gradcheck.verify.plan import DTYPES
+from gradcheck.verify.plan import DTYPES as PRECISIONS
 
 Numbers = dict[str, Any]
 
@@ -54,7 +55,7 @@ def jobs(info: EngineInfo, extent: Extent) -> list[Job]:
     every: list[Job] = [Judge("agreement", c.token) for c in draw.agreement_cases(info, extent)]
     every += [Judge("consistency", c.token) for c in draw.consistency_cases(info, extent)]
     if "cross_entropy" in info.losses:
-        dtypes = [name for name in DTYPES if name in info.dtypes]
+        dtypes = [name for name in PRECISIONS if name in info.dtypes]
         every += [Saturate(dtype, target) for dtype in dtypes for target in TARGETS]
     return [*every, Clock(draw.timed_case(info).token, extent.timing_seconds)]
 
@@ -67,7 +68,7 @@ def measure(spec: str, extent: Extent) -> Measured:
 
     run = Run(spec, plan, extent.timeout)
     done: list[tuple[Job, object]] = []
-    most = extent.agreement + extent.consistency + len(DTYPES) * len(TARGETS) + 1
+    most = extent.agreement + extent.consistency + len(PRECISIONS) * len(TARGETS) + 1
     with section_progress(spec, most) as advance:
         for result in run.results():
             done.append(result)
@@ -79,9 +80,7 @@ def measure(spec: str, extent: Extent) -> Measured:
     return gather(spec, run.info, run.ended, done)
 
 
-def gather(
-    spec: str, info: EngineInfo, ended: str, done: Sequence[tuple[Job, object]]
-) -> Measured:
+def gather(spec: str, info: EngineInfo, ended: str, done: Sequence[tuple[Job, object]]) -> Measured:
     """Gather what came of the jobs.
 
     Args:
@@ -139,11 +138,12 @@ def counted(spec: str, judgements: Sequence[Judged]) -> Numbers:
 
 def rounding(spec: str, judgements: Sequence[Judged]) -> Numbers | None:
     """Return quantiles of the errors in ulps, and the network of the largest."""
-    known = [one for one in judgements if one.ulps.size]
+    known = [one for one in judgements if one.g.size]
     if not known:
         return None
-    values = np.concatenate([one.ulps for one in known])
-    worst = max(known, key=lambda one: float(one.ulps.max()))
+    off = [ulps(one.g, one.exact, DTYPES[parse(one.token).dtype]) for one in known]
+    values = np.concatenate(off)
+    worst = known[int(np.argmax([part.max() for part in off]))]
     found = {name: float(np.quantile(values, q, method="higher")) for name, q in QUANTILES.items()}
     place = _place(spec, worst, found["worst"])
     return {name: told(value) for name, value in found.items()} | {

@@ -38,7 +38,7 @@ def agreement(report: Numbers) -> str:
     return markdown(
         pd.DataFrame(
             {
-                "engine": f"`{_name(engine)}`",
+                "engine": f"`{name(engine)}`",
                 "version": engine["version"],
                 **_verdicts(engine["agreement"], ""),
                 "worst error / bound": _worst(engine["agreement"]),
@@ -57,7 +57,7 @@ def cost(report: Numbers) -> str:
     return markdown(
         pd.DataFrame(
             {
-                "engine": f"`{_name(engine)}`",
+                "engine": f"`{name(engine)}`",
                 "language": engine["language"],
                 "class": engine["arithmetic"].replace("_", " ") or MISSING,
                 "derivatives": number((engine["ulps"] or {}).get("coordinates")),
@@ -82,11 +82,11 @@ def saturation(report: Numbers, dtype: str, target: int) -> str:
         for one in engine["saturation"]
         if (one["dtype"], one["target"]) == (dtype, target)
     ]
-    rows = [_points(f"`{_name(e)}`", one) for e, one in curves if is_wrong(e)]
+    rows = [_points(f"`{name(e)}`", one) for e, one in curves if is_wrong(e)]
     right = [one for e, one in curves if not is_wrong(e)]
     if right:
         worst = {z: max((error_at(one, z) for one in right), default=nan) for z in SHOWN}
-        title = f"the {len(right)} others, worst"
+        title = "the others, worst"
         rows.append({"z": title} | {f"{z:+d}": _error(worst[z], wrong=False) for z in SHOWN})
     return markdown(pd.DataFrame(rows)) if rows else "No engine was measured here."
 
@@ -104,7 +104,7 @@ def places(report: Numbers) -> str:
     """Say where every cell's worst case is, and how to see it again."""
     rows = [
         {
-            "engine": f"`{_name(engine)}`",
+            "engine": f"`{name(engine)}`",
             "what": what,
             "worst": value,
             "case": f"`{place['token']}`",
@@ -114,6 +114,12 @@ def places(report: Numbers) -> str:
         for what, value, place in _worst_of_all(engine)
     ]
     return markdown(pd.DataFrame(rows), left=5) if rows else ""
+
+
+def name(engine: Numbers) -> str:
+    """Return how an engine is called here: a program by its own name."""
+    spec = str(engine["spec"])
+    return str(engine.get("name", spec)) if spec.startswith("cmd:") else spec
 
 
 def is_wrong(engine: Numbers) -> bool:
@@ -152,18 +158,12 @@ def _worst_of_all(engine: Numbers) -> list[tuple[str, str, Numbers]]:
     return found
 
 
-def _name(engine: Numbers) -> str:
-    """Return how an engine is called here: a program by its own name."""
-    spec = str(engine["spec"])
-    return str(engine["name"]) if spec.startswith("cmd:") else spec
-
-
 def _verdicts(counts: Numbers, pad: str) -> dict[str, str]:
     short = {"PASS": "PASS", "FAIL": "FAIL", "INCONCLUSIVE": "INC."}
     fail = counts["verdicts"]["FAIL"]
-    told = {name: number(counts["verdicts"][name]) for name in VERDICTS}
+    told = {verdict: number(counts["verdicts"][verdict]) for verdict in VERDICTS}
     told["FAIL"] = f"**{fail}**" if fail else "0"
-    return {short[name] + pad: told[name] for name in VERDICTS}
+    return {short[verdict] + pad: told[verdict] for verdict in VERDICTS}
 
 
 def _worst(counts: Numbers) -> str:
@@ -182,8 +182,8 @@ def _explained(labels: dict[str, int]) -> str:
     return ", ".join(told) or MISSING
 
 
-def _ulps(engine: Numbers, name: str) -> str:
-    return _large(value_of(engine["ulps"][name])) if engine["ulps"] else MISSING
+def _ulps(engine: Numbers, quantile: str) -> str:
+    return _large(value_of(engine["ulps"][quantile])) if engine["ulps"] else MISSING
 
 
 def _times(timing: Numbers | None) -> dict[str, str]:
@@ -197,11 +197,9 @@ def _times(timing: Numbers | None) -> dict[str, str]:
     }
 
 
-def _points(name: str, curve: Numbers) -> dict[str, str]:
-    cells = {
-        f"{z:+d}": _error(error_at(curve, z), wrong=z in curve["wrong"]) for z in SHOWN
-    }
-    return {"z": name} | cells
+def _points(title: str, curve: Numbers) -> dict[str, str]:
+    cells = {f"{z:+d}": _error(error_at(curve, z), wrong=z in curve["wrong"]) for z in SHOWN}
+    return {"z": title} | cells
 
 
 def _error(value: float, *, wrong: bool = False) -> str:

@@ -1,0 +1,124 @@
+"""Writes the comparison: engine by engine, each on disk as soon as it is measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gradcheck.case import write_case
+from gradcheck.engines.registry import names
+from gradcheck.report import machine
+from gradcheck.report.engines.draw import Extent
+from gradcheck.report.engines.measure import Measured, Numbers, measure
+from gradcheck.report.engines.neuron import LOGITS
+from gradcheck.report.engines.page import fails, render
+from gradcheck.report.engines.pictures import saturation
+from gradcheck.report.engines.tables import compared
+from gradcheck.report.figures import files
+from gradcheck.report.files import write_bytes, write_json, write_text
+
+FORMAT, SCHEMA = "gradcheck-engines", 1
+ALL = "all"
+BESIDE = ("verify.md", "findings.md")
+"""Pages that the comparison names if they are in its folder."""
+
+VERIFIED, WRONG, ENGINE, NOTHING = 0, 1, 3, 4
+
+
+def chosen(given: Sequence[str]) -> list[str]:
+    """Return the engines that are compared: "all" stands for every registered one.
+
+    >>> chosen(["reference", "reference", "chain-rule"])
+    ['reference', 'chain-rule']
+    """
+    every = [name for spec in given for name in (names() if spec == ALL else [spec])]
+    return list(dict.fromkeys(every))
+
+
+def write_comparison(out: Path, engines: Sequence[str], extent: Extent, *, command: str) -> Numbers:
+    """Measure engine by engine, and write page, numbers, tables and the figure.
+
+    After each engine everything measured so far is on disk; the figure is drawn at the end, also
+    of an interrupted run.
+
+    Args:
+        out: the folder to write to.
+        engines: as `gradcheck.engines.registry.find` takes them.
+        extent: how much is measured.
+        command: that was given, for the page.
+
+    Returns:
+        The content of `report.json`.
+    """
+    start = time.perf_counter()
+    report: Numbers = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "command": command,
+        "extent": asdict(extent),
+        "machine": machine.facts(),
+        "complete": False,
+        "engines": [],
+    }
+    rows: list[Numbers] = []
+    try:
+        for spec in engines:
+            measured = measure(spec, extent)
+            report["engines"].append(measured.numbers)
+            report["complete"] = len(report["engines"]) == len(engines)
+            report["timings"] = {"seconds": time.perf_counter() - start}
+            rows += measured.rows
+            _write(out, report, rows, measured)
+    finally:
+        if report["engines"]:
+            _draw(out, report)
+    return report
+
+
+def exit_code(report: Numbers) -> int:
+    """Decide the exit code: 1 as soon as one engine is wrong anywhere, as everywhere."""
+    every = compared(report)
+    if not every:
+        return ENGINE
+    if any(map(fails, every)):
+        return WRONG
+    passed = any(
+        e[what]["verdicts"]["PASS"] for e in every for what in ("agreement", "consistency")
+    )
+    return VERIFIED if passed else NOTHING
+
+
+def _write(out: Path, report: Numbers, rows: Sequence[Numbers], measured: Measured) -> None:
+    write_json(out / "report.json", report)
+    for name, problem in measured.cases.items():
+        (out / "cases").mkdir(parents=True, exist_ok=True)
+        write_case(out / "cases" / name, problem)
+    tables = {"engines": pd.DataFrame(rows), "saturation": pd.DataFrame(_points(report))}
+    for name, frame in tables.items():
+        write_text(out / "tables" / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
+    beside = [name for name in BESIDE if (out / name).exists()]
+    write_text(out / "report.md", render(report, beside=beside))
+
+
+def _draw(out: Path, report: Numbers) -> None:
+    for name, content in files("saturation", saturation(report)).items():
+        write_bytes(out / "figures" / name, content)
+
+
+def _points(report: Numbers) -> Iterator[dict[str, Any]]:
+    for engine in compared(report):
+        for one in engine["saturation"]:
+            for z, error in zip(LOGITS, one["errors"], strict=True):
+                yield {
+                    "engine": engine["spec"],
+                    "dtype": one["dtype"],
+                    "target": one["target"],
+                    "z": z,
+                    "relative_error": error,
+                    "wrong": z in one["wrong"],
+                }
