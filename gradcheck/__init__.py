@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         check_hessian_vector_product as check_hessian_vector_product,
     )
     from gradcheck.jacobian import check_jacobian as check_jacobian
+    from gradcheck.oracles.batches import batched as batched
     from gradcheck.problem import Architecture as Architecture
     from gradcheck.problem import Problem as Problem
     from gradcheck.verdict import Discrepancy as Discrepancy
@@ -41,6 +42,7 @@ _HOMES = {
     "check_hessian_vector_product": "gradcheck.hessian",
     "check_jacobian": "gradcheck.jacobian",
     "Unsupported": "gradcheck.engines.base",
+    "batched": "gradcheck.oracles.batches",
     "Architecture": "gradcheck.problem",
     "Problem": "gradcheck.problem",
     "Discrepancy": "gradcheck.verdict",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from math import sqrt
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gradcheck.examine import (
     FloatArray,
@@ -18,13 +21,23 @@ from gradcheck.examine import (
     examine,
     repeat_line,
 )
+from gradcheck.locate import locate
+from gradcheck.oracles.finite_difference import Estimate
 from gradcheck.oracles.known_noise import Rounding
-from gradcheck.oracles.lines import Lines
-from gradcheck.oracles.noise import estimate_noise, given_noise
+from gradcheck.oracles.lines import IntArray, Lines
+from gradcheck.oracles.noise import Noise, estimate_noise, given_noise
 from gradcheck.splitmix64 import Stream
-from gradcheck.verdict import Comparison, Outcome, Verdict, compare
+from gradcheck.structure import Structure
+from gradcheck.verdict import Comparison, Outcome, Settled, Verdict, compare, screened
 
-METHODS = ("auto", "every-coordinate")
+METHODS = ("auto", "every-coordinate", "directional")
+
+PASSES = 16
+"""Forward passes a coordinate differentiated along its axis: 10 to 20."""
+
+LARGE = 2**15
+"""Coordinates from which "auto" takes random directions where nothing else is said: half a million
+forward passes would be needed for all of them."""
 
 
 class GradientMismatch(AssertionError):  # noqa: N818 - reads as the assertion that failed
@@ -48,24 +61,33 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     rounding: Rounding | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Outcome:
-    """Check that `gradient` is the gradient of `f` at x, in every coordinate.
+    """Check that `gradient` is the gradient of `f` at x.
 
-    Each derivative is estimated by 4th-order central differences at a step and with an error
-    bound of its own (`gradcheck.oracles.finite_difference`), at 10 to 20 forward passes a
-    coordinate, and compared as `gradcheck.verdict` describes. A coordinate is accused only if
-    differences at an eighth and a 64th of its step accuse it too. x is never changed.
+    Every coordinate: each derivative is estimated by 4th-order central differences at a step and
+    with an error bound of its own (`gradcheck.oracles.finite_difference`), at 10 to 20 forward
+    passes a coordinate, and compared as `gradcheck.verdict` describes. A coordinate is accused
+    only if differences at an eighth and a 64th of its step accuse it too.
+
+    Directional: each array of x is tested along random signs, at about 4 forward passes a test,
+    and the coordinates that make a deviation are sought by group testing (`gradcheck.locate`) and
+    then differentiated on their own. The cost grows with the logarithm of the number of
+    coordinates; a PASS holds with a stated probability. x is never changed.
 
     Args:
-        f: takes x's structure, returns one real number.
+        f: takes x's structure, returns one real number; or many points at once, if it is marked
+            by `gradcheck.batched`.
         gradient: takes x's structure, returns the same structure of derivatives.
         x: a floating-point array, or a dict, list or tuple of them (nested).
-        method: "every-coordinate", or "auto", which chooses it.
+        method: "every-coordinate", "directional", or "auto": every coordinate, unless the budget
+            does not suffice for that, or there are 2^15 of them and neither budget nor
+            resolution is given.
         noise: the absolute error of one evaluation of f, if you know it; else it is estimated
             (Moré and Wild 2011) and widened 25 times.
         budget: the most forward passes to spend; what is left undecided makes the outcome
             INCONCLUSIVE.
         resolution: the relative error that must not go unseen; default 1e-6 for float64,
-            0.1 for float32, 0.5 for float16 points.
+            0.1 for float32, 0.5 for float16 points; along directions, in arrays of n coordinates,
+            sqrt(n) times that, at most 0.5.
         seed: picks the directions along which the noise is sampled, and with a budget the
             order of the coordinates.
         rounding: takes a point like x, returns a bound of the rounding error of f there; a
@@ -89,30 +111,88 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     check_options(noise, budget, resolution, seed)
     lines = Lines(f, x, budget=budget)
     structure = lines.structure
-    asked = resolution if resolution is not None else default_resolution(structure)
+    chosen = _chosen(structure.size, budget, resolution) if method == "auto" else method
+    asked = resolution if resolution is not None else _default_resolution(structure, chosen)
     stream = Stream(seed, "check")
     layout = Layout("gradient(x)", "the gradient of", structure)
     test = UnderTest(lines, gradient, layout, structure, np.array([lines.value]))
+    if chosen != "every-coordinate" and method == "auto":
+        test.notes.append(
+            f"auto chose {chosen}: every one of {structure.size} coordinates would take about "
+            f"{PASSES * structure.size} forward passes"
+        )
 
     def witness(g: FloatArray) -> Comparison:
         eps = estimate_noise(lines, stream)
-        estimate = differentiate(
+        eps = eps if noise is None else given_noise(noise, eps)
+        differences = partial(
+            differentiate,
             lines,
-            eps if noise is None else given_noise(noise, eps),
+            eps,
             g,
             names=structure,
             resolution=asked,
             notes=test.notes,
-            coordinates=None if budget is None else stream.permutation(lines.size),
             rounding=rounding,
-            progress=progress,
         )
+        if chosen == "directional":
+            return _screen(lines, eps, g, asked, differences, stream, test.notes, progress)
+        order = None if budget is None else stream.permutation(lines.size)
+        estimate = differences(coordinates=order, progress=progress)
         return compare(structure, g, estimate, resolution=asked)
 
     outcome = examine(test, witness, resolution=asked, budget=budget)
     options = {"method": method, "noise": noise, "budget": budget, "resolution": resolution}
     repeat = repeat_line("check_gradient(f, gradient, x", **options, seed=seed)
-    return replace(outcome, forward_passes=lines.forward_passes, repeat=repeat)
+    return replace(outcome, forward_passes=lines.forward_passes, repeat=repeat, method=chosen)
+
+
+def _chosen(size: int, budget: int | None, resolution: float | None) -> str:
+    """Choose a method: what the budget allows, else what the resolution asks for, else by size."""
+    if budget is not None:
+        return "every-coordinate" if PASSES * size <= budget else "directional"
+    return "directional" if size >= LARGE and resolution is None else "every-coordinate"
+
+
+def _default_resolution(structure: Structure, method: str) -> float:
+    """Return what differences reach: along n signs, sqrt(n) times what they do along one axis.
+
+    Where all n coordinates meet in one number, n signs move it sqrt(n) times as far as one does:
+    the step is shorter by that factor, and the noise beside one derivative larger.
+    """
+    reached = default_resolution(structure)
+    if method == "every-coordinate":
+        return reached
+    n = max((leaf.size for leaf in structure.leaves), default=1)
+    return float(min(0.5, reached * sqrt(n)))
+
+
+def _screen(
+    lines: Lines,
+    eps: Noise,
+    g: FloatArray,
+    resolution: float,
+    differences: Callable[..., Estimate],
+    stream: Stream,
+    notes: list[str],
+    progress: Callable[[int], None] | None,
+) -> Comparison:
+    """Screen a gradient along random signs; compare what was differentiated on the way."""
+    structure = lines.structure
+    known = Estimate.empty(structure.size)
+
+    def confirm(coordinates: IntArray) -> npt.NDArray[np.uint8]:
+        estimate = differences(coordinates=coordinates)
+        for name in vars(known):
+            getattr(known, name)[coordinates] = getattr(estimate, name)[coordinates]
+        return compare(structure, g, known, resolution=resolution).kind[coordinates]
+
+    blocks = locate(lines, eps, g, confirm, stream, progress=progress)
+    for block in blocks:
+        notes.extend(block.story)
+        if block.state in (Settled.SCREENED, Settled.OPEN):
+            notes.append(block.told())
+    return screened(compare(structure, g, known, resolution=resolution), blocks)
 
 
 def assert_gradient(

@@ -96,7 +96,17 @@ def copy_of(x: Any, dtype: npt.DTypeLike | None = None) -> tuple[Any, list[Array
         x: an array or scalar, or a dict, list or tuple of such, nested.
         dtype: of the copies; default: each array keeps its own.
     """
-    leaves: list[Array] = []
+    leaves = [np.array(leaf, dtype=dtype, copy=True, order="C") for leaf in leaves_of(x)]
+    return with_leaves(x, leaves), leaves
+
+
+def with_leaves(x: Any, leaves: list[Array]) -> Any:
+    """Return x's structure with other arrays in the places of its own, in the order of its vector.
+
+    >>> with_leaves({"a": np.zeros(2), "b": [np.zeros(1)]}, [np.ones(1), np.ones(2)])
+    {'a': array([1.]), 'b': [array([1., 1.])]}
+    """
+    given = iter(leaves)
 
     def rebuild(node: Any) -> Any:
         if isinstance(node, Mapping):
@@ -106,11 +116,9 @@ def copy_of(x: Any, dtype: npt.DTypeLike | None = None) -> tuple[Any, list[Array
         if isinstance(node, tuple):
             values = [rebuild(value) for value in node]
             return type(node)(*values) if hasattr(node, "_fields") else tuple(values)
-        leaf = np.array(node, dtype=dtype, copy=True, order="C")
-        leaves.append(leaf)
-        return leaf
+        return next(given)
 
-    return rebuild(x), leaves
+    return rebuild(x)
 
 
 def _walk(node: Any, path: str) -> Iterator[tuple[str, Array]]:

@@ -20,6 +20,7 @@ from gradcheck.case import parse
 from gradcheck.check import check_gradient
 from gradcheck.engines.base import Engine, Unsupported
 from gradcheck.engines.registry import find
+from gradcheck.oracles.batches import batched
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Problem, dtype_name, gradient_as_dict
 from gradcheck.rounding import loss_bound
@@ -66,6 +67,8 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     rounding can do is known in advance (`gradcheck.rounding.loss_bound`), for the arithmetic that
     the engine declares, else for a sigmoid of absolute accuracy: nobody is accused on less.
 
+    An engine that offers `losses(problem, stacked)` is asked for many losses at once.
+
     Args:
         engine: computes loss and gradient.
         problem: where.
@@ -90,15 +93,17 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     def rounding(parameters: Any) -> float:
         return loss_bound(problem.with_parameters(parameters), arithmetic)
 
+    many = getattr(engine, "losses", None)
+    f = loss if many is None else batched(lambda stacked: many(problem, stacked))
     arithmetic = engine.info.arithmetic or UNDECLARED
     if dtype_name(problem.dtype) != "longdouble":  # which no rounding bound is known for
         options.setdefault("rounding", rounding)
     bound = declared_bound(engine, problem)
     if bound is None or "noise" in options:
-        return check_gradient(loss, gradient, problem.parameters, **options)
+        return check_gradient(f, gradient, problem.parameters, **options)
     if is_the_loss_meant(engine, problem, bound):
         options["noise"] = bound
-    outcome = check_gradient(loss, gradient, problem.parameters, **options)
+    outcome = check_gradient(f, gradient, problem.parameters, **options)
     return replace(outcome, forward_passes=outcome.forward_passes + 1)
 
 

@@ -25,6 +25,11 @@ and, in agreement, before all of these,
                   seen to be so large; ones that are not independent may be
     unresolved    it would not be vacuous if B were 0: the reference is too wide
 
+and where the array was screened along random signs (locate.py), not along the axes,
+
+    screened      2 tau <= resolution max |g| over its array: an error above 2 tau escapes k
+                  directions with a probability of at most 2^-k; nothing more is known of this one
+
 A vacuous or anomalous comparison, an unresolved reference, a kink, a missing step or an exhausted
 budget is INCONCLUSIVE, never PASS. `resolution` is a power requirement, the relative error that
 must not go unseen. It never enters the decision whether a coordinate fails.
@@ -46,8 +51,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.oracles.directional import norm_seen
 from gradcheck.oracles.finite_difference import Estimate, Status
-from gradcheck.structure import Structure
+from gradcheck.structure import Leaf, Structure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +117,7 @@ class Kind(IntEnum):
     EXACT = 7
     ANOMALOUS = 8
     UNRESOLVED = 9
+    SCREENED = 10
 
 
 INCONCLUSIVE_KINDS: Mapping[Kind, Reason] = MappingProxyType(
@@ -197,6 +204,8 @@ class Comparison:
         kind: one `Kind` a coordinate.
         resolution: the power requirement that was asked for.
         witness: where the oracle's values come from: "differences" or "exact".
+        directions: k of the screened coordinates, whose oracle is NaN and whose allowance is
+            2 tau; 0 where none is screened.
     """
 
     structure: Structure
@@ -207,21 +216,30 @@ class Comparison:
     kind: npt.NDArray[np.uint8]
     resolution: float
     witness: str = "differences"
+    directions: int = 0
 
     def counts(self) -> dict[str, int]:
-        """Return how many coordinates are of each kind, by name."""
-        return {kind.name.lower(): int(np.sum(self.kind == kind)) for kind in Kind}
+        """Return how many coordinates are of each kind, by name; screened ones if there are any."""
+        found = {kind.name.lower(): int(np.sum(self.kind == kind)) for kind in Kind}
+        if not found["screened"]:
+            del found["screened"]
+        return found
 
     def smallest_error_seen(self) -> FloatArray:
         """Return (deviation + allowance) / |D| of the informative coordinates.
 
         A relative error above this in such a coordinate would not have passed: it is beyond the
-        allowance, which FAILs, or ends INCONCLUSIVE where smaller steps do not confirm it.
+        allowance, which FAILs, or ends INCONCLUSIVE where smaller steps do not confirm it. Of the
+        screened ones, 2 tau / |g| where that is at most the resolution: an error above it would
+        have passed with a probability of at most 2^-k.
         """
         told = self.kind == Kind.INFORMATIVE
         error = (np.abs(self.engine - self.oracle) + self.allowance)[told]
         size = np.abs(self.oracle[told])
-        return np.asarray(np.divide(error, size, out=np.zeros_like(error), where=error > 0))
+        seen = np.divide(error, size, out=np.zeros_like(error), where=error > 0)
+        g, allowance = np.abs(self.engine), self.allowance
+        large = (self.kind == Kind.SCREENED) & (allowance <= self.resolution * g)
+        return np.concatenate([seen, allowance[large] / g[large]])
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """Return the failed coordinates, the one furthest beyond its allowance first."""
@@ -343,6 +361,99 @@ def _power(
     return kind
 
 
+class Settled(Enum):
+    """How far the screen of a block along random signs has come."""
+
+    OPEN = "open"
+    SCREENED = "screened"
+    ONE_BY_ONE = "one by one"
+    WIDESPREAD = "widespread"
+    UNEXPLAINED = "unexplained"
+    KINK = "kink"
+    NOISY = "noisy"
+
+
+UNSETTLED: Mapping[Settled, Kind] = MappingProxyType(
+    {
+        Settled.OPEN: Kind.NOT_EVALUATED,
+        Settled.WIDESPREAD: Kind.NOT_EVALUATED,
+        Settled.UNEXPLAINED: Kind.ANOMALOUS,
+        Settled.NOISY: Kind.NOISY,
+        Settled.KINK: Kind.KINK,
+    }
+)
+"""What the coordinates of a block are that were not differentiated one by one."""
+
+ESCAPE = 0.01
+"""The probability for which the smallest error of many small entries is stated."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What random directions say of one block of coordinates.
+
+    Attributes:
+        leaf: the block: an array of x.
+        directions: k, how many agreed since the last wrong coordinate was left out.
+        threshold: tau, the largest error bound among these.
+        state: how it ended.
+        story: what was seen.
+    """
+
+    leaf: Leaf
+    directions: int
+    threshold: float
+    state: Settled
+    story: tuple[str, ...] = ()
+
+    def told(self) -> str:
+        """Say what is known of the block, and what is not."""
+        name, k, tau = self.leaf.name, self.directions, self.threshold
+        if not k:
+            return f"{name}: no random direction was found to agree"
+        norm = norm_seen(tau, k, ESCAPE)
+        spread = (
+            f"; errors spread over many, above {norm:.1g} in norm, with at most {ESCAPE:.0%}"
+            if norm < np.inf
+            else ""
+        )
+        return (
+            f"{name}: {k} random directions agree; an error above {2 * tau:.1g} in one coordinate "
+            "alone would have been seen; beside others it has escaped with probability at most "
+            f"2^-{k} = {2.0**-k:.1g}{spread}"
+        )
+
+
+def stands_out(value: float, bound: float) -> bool:
+    """Whether a deviation is beyond its bound; NaN is."""
+    return not abs(value) <= bound
+
+
+def screened(comparison: Comparison, blocks: tuple[Screened, ...]) -> Comparison:
+    """Judge the coordinates that were screened along random signs, not along their axes.
+
+    Args:
+        comparison: that of the coordinates which were differentiated; the others are
+            NOT_EVALUATED.
+        blocks: what the screen says of each array.
+    """
+    c = comparison
+    kind, bound, allowance = c.kind.copy(), c.bound.copy(), c.allowance.copy()
+    k = []
+    for block in blocks:
+        part = np.arange(block.leaf.start, block.leaf.stop)
+        rest = part[kind[part] == Kind.NOT_EVALUATED]
+        if block.state in UNSETTLED:
+            kind[rest] = UNSETTLED[block.state]
+        elif block.state is Settled.SCREENED and rest.size:
+            reach = 2 * block.threshold
+            bound[rest] = allowance[rest] = reach
+            largest = float(np.abs(c.engine[rest]).max())
+            kind[rest] = Kind.SCREENED if reach <= c.resolution * largest else Kind.VACUOUS
+            k.append(block.directions)
+    return replace(c, kind=kind, bound=bound, allowance=allowance, directions=min(k, default=0))
+
+
 def beside_their_row(comparison: Comparison, outputs: int) -> Comparison:
     """Judge exact zeros beside everything that their output depends on.
 
@@ -401,6 +512,9 @@ class Outcome:
         notes: what was seen besides.
         repeat: the line that repeats the check.
         comparison: every coordinate, or None where none could be compared.
+        method: "every-coordinate" or "directional".
+        miss_probability: 2^-k: of an error in the coordinates that were screened along k random
+            directions; 0 where none was.
     """
 
     verdict: Verdict
@@ -416,6 +530,8 @@ class Outcome:
     notes: tuple[str, ...] = ()
     repeat: str = ""
     comparison: Comparison | None = None
+    method: str = "every-coordinate"
+    miss_probability: float = 0.0
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a coordinate: name, both values, bound, allowance and kind."""
@@ -475,6 +591,7 @@ def outcome_of(comparison: Comparison, *, diagnosis: str = "") -> Outcome:
         counts=comparison.counts(),
         diagnosis=diagnosis,
         comparison=comparison,
+        miss_probability=2.0**-comparison.directions if comparison.directions else 0.0,
     )
 
 
@@ -495,10 +612,22 @@ def _decide(comparison: Comparison) -> tuple[Verdict, Reason | None, str]:
     if not total:
         return Verdict.INCONCLUSIVE, Reason.VACUOUS, "nothing was compared: x has no coordinates"
     seen = comparison.smallest_error_seen()
-    if not seen.size:
+    if not seen.size and not comparison.directions:
         return Verdict.PASS, None, f"{total} coordinates are the exact derivatives, bit for bit"
+    if comparison.directions:
+        return Verdict.PASS, None, _agree_along_directions(comparison, seen)
     detail = (
         f"{total} coordinates agree; an error above {seen.max():.1g} of an informative "
         f"coordinate (median {np.median(seen):.1g}) would not have passed"
     )
     return Verdict.PASS, None, detail
+
+
+def _agree_along_directions(comparison: Comparison, seen: FloatArray) -> str:
+    k, n = comparison.directions, comparison.counts()["screened"]
+    return (
+        f"{n} of {comparison.structure.size} coordinates agree along {k} random directions of "
+        f"their arrays, none is known by itself; an error above {seen.max():.1g} of a coordinate "
+        f"that is not small beside its neighbours (median {np.median(seen):.1g}) has escaped with "
+        f"probability at most 2^-{k} = {2.0**-k:.1g}"
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck.check import GradientMismatch, assert_gradient, check_gradient
+from gradcheck.check import GradientMismatch, _chosen, assert_gradient, check_gradient
 from gradcheck.verdict import Reason, Verdict
 
 X = np.array([0.5, -1.25, 2.0])
@@ -232,7 +232,7 @@ def test_the_budget_is_kept_and_what_it_left_undecided_is_said():
         return float(np.sum(np.sin(x)))
 
     x = np.linspace(0.1, 1.0, 40)
-    outcome = check_gradient(counted, np.cos, x, budget=300)
+    outcome = check_gradient(counted, np.cos, x, method="every-coordinate", budget=300)
     assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.BUDGET)
     assert calls["f"] == outcome.forward_passes <= 300
     assert 0 < outcome.counts["informative"] < 40
@@ -245,6 +245,75 @@ def test_a_smaller_demand_decides_what_a_larger_one_leaves_open():
 
     assert verdict(coarse, gradient, X)[0] is Verdict.INCONCLUSIVE
     assert verdict(coarse, gradient, X, resolution=0.01) == PASSES
+
+
+# --- which method -------------------------------------------------------------------------------
+
+
+def test_auto_takes_every_coordinate_where_the_budget_suffices_and_directions_where_not():
+    x = np.linspace(0.1, 1.0, 40)
+    for budget, method in ((None, "every-coordinate"), (10**5, "every-coordinate"),
+                           (300, "directional")):  # fmt: skip
+        outcome = check_gradient(f, gradient, x, budget=budget)
+        assert (outcome.verdict, outcome.method) == (Verdict.PASS, method)
+        told = any("auto chose directional" in note for note in outcome.notes)
+        assert told == (method == "directional")
+
+
+def test_auto_takes_directions_for_many_coordinates_unless_a_resolution_is_asked_for():
+    assert _chosen(2**15 - 1, None, None) == "every-coordinate"
+    assert _chosen(2**15, None, None) == "directional"
+    assert _chosen(2**15, None, 1e-6) == "every-coordinate"
+    assert _chosen(2**15, 1000, 1e-6) == "directional"
+    assert _chosen(2**15, 2**20, None) == "every-coordinate"
+
+
+def test_a_screened_coordinate_claims_no_derivative_of_its_own():
+    x = np.linspace(0.1, 1.0, 40)
+    every = check_gradient(f, gradient, x, method="every-coordinate")
+    screened = check_gradient(f, gradient, x, method="directional")
+    assert (every.miss_probability, screened.miss_probability) == (0, 2.0**-20)
+    assert "screened" not in every.counts
+    assert screened.counts["screened"] == 40
+    assert screened.to_frame()["oracle"].isna().all()
+    assert "escaped with probability at most 2^-20" in str(screened)
+    assert screened.resolution < 1e-6 * 40**0.5
+
+
+def test_a_resolution_that_directions_do_not_reach_is_not_passed():
+    x = np.linspace(0.1, 1.0, 40)
+    found = verdict(f, gradient, x, method="directional", resolution=1e-14)
+    assert found == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+
+
+def test_a_located_coordinate_carries_the_difference_along_its_own_axis():
+    x = np.linspace(0.1, 1.0, 40)
+
+    def wrong(x):
+        g = np.cos(x)
+        g[7] *= 1.01
+        return g
+
+    (found,) = check_gradient(f, wrong, x, method="directional").discrepancies
+    assert found.name == "x[7]"
+    assert found.oracle == pytest.approx(np.cos(x[7]), abs=found.bound)
+
+
+def test_a_bound_of_the_rounding_is_asked_before_a_located_coordinate_is_accused():
+    x = np.linspace(0.1, 1.0, 40)
+
+    def wrong(x):
+        return np.cos(x) + 1e-3 * (np.arange(40) == 7)
+
+    known = {"method": "directional", "rounding": lambda x: 1e-2}
+    assert verdict(f, wrong, x, method="directional")[0] is FAILS
+    assert verdict(f, wrong, x, **known)[0] is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("lie", [nan_in_one, steps_x, lambda x: x, overwrites])
+def test_manners_are_asked_for_along_directions_too(lie):
+    for method in ("every-coordinate", "directional"):
+        assert verdict(f, lie, X, method=method)[0] is FAILS
 
 
 # --- manners ------------------------------------------------------------------------------------
@@ -302,7 +371,7 @@ def test_assert_gradient_does_not_let_the_undecided_pass():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"method": "magic"}, "method='magic' is not one of auto, every-coordinate"),
+        ({"method": "magic"}, "method='magic' is not one of auto, every-coordinate, directional"),
         ({"noise": 0.0}, "noise=0.0 must be"),
         ({"noise": float("nan")}, "noise=nan must be"),
         ({"seed": -1}, "seed=-1 must be a whole number"),

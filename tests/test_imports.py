@@ -23,6 +23,7 @@ ORDER = [
     ["gradcheck.rounding"],
     ["gradcheck.dyadic"],
     ["gradcheck.verdict"],
+    ["gradcheck.locate"],
     ["gradcheck.diagnose"],
     ["gradcheck.examine"],
     ["gradcheck.outputs"],

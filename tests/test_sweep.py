@@ -109,3 +109,48 @@ def test_the_noise_of_the_loss_meant_is_not_asked_of_another_loss():
 
     for case in sample_cases(20, 3, max_parameters=30, dtypes=["float64"]):
         assert check_engine(Penalised(), case.problem()).verdict is not Verdict.FAIL, case.token
+
+
+class Offering:
+    """An engine that offers many losses at once, and counts them."""
+
+    def __init__(self, engine, losses):
+        self.engine, self.info, self._losses = engine, engine.info, losses
+        self.single = self.stacked = 0
+
+    def loss(self, problem):
+        self.single += 1
+        return self.engine.loss(problem)
+
+    def losses(self, problem, stacked):
+        found = self._losses(problem, stacked)
+        self.stacked += len(found)
+        return found
+
+    def value_and_grad(self, problem):
+        return self.engine.value_and_grad(problem)
+
+    def close(self):
+        pass
+
+
+def test_many_losses_at_once_are_used_where_they_are_offered_and_counted_one_by_one():
+    reference, problem = find("reference"), parse(TOKEN).problem()
+    together = Offering(reference, reference.losses)
+    outcome = check_engine(together, problem)
+    assert together.stacked > 100
+    assert together.single + together.stacked == outcome.forward_passes
+    assert str(outcome) == str(check_engine(reference, problem))
+
+
+def test_an_engine_whose_many_losses_are_not_those_of_its_gradient_fails():
+    reference, problem = find("reference"), parse(TOKEN).problem()
+    other = Offering(reference, lambda p, stacked: 1.5 * reference.losses(p, stacked))
+    assert check_engine(other, problem).verdict is Verdict.FAIL
+
+
+def test_a_large_engine_is_screened_along_directions():
+    problem = parse("gc1:60-50-1:cross_entropy:mean:m4:float64:w1:generic:soft:s1").problem()
+    outcome = check_engine(find("reference"), problem, method="directional")
+    assert (outcome.verdict, outcome.method) == (Verdict.PASS, "directional")
+    assert outcome.forward_passes < 600

@@ -13,11 +13,14 @@ from gradcheck.verdict import (
     CALIBRATED,
     COMPARISONS,
     DEFAULT_RESOLUTION,
+    ESCAPE,
     FALSE_ALARM,
     Discrepancy,
     Kind,
     Outcome,
     Reason,
+    Screened,
+    Settled,
     Verdict,
     agree,
     beyond,
@@ -25,6 +28,8 @@ from gradcheck.verdict import (
     contested,
     is_within,
     outcome_of,
+    screened,
+    stands_out,
 )
 
 U = 2.0**-53
@@ -260,5 +265,72 @@ def test_verdict_holds_no_number_but_what_is_derived_or_required():
         17,  # digits that tell any two float64 apart
     }
     kinds = {int(kind) for kind in Kind}
-    requirements = {COMPARISONS, FALSE_ALARM, *DEFAULT_RESOLUTION, *DEFAULT_RESOLUTION.values()}
+    powers = {*DEFAULT_RESOLUTION, *DEFAULT_RESOLUTION.values()}
+    requirements = {COMPARISONS, FALSE_ALARM, ESCAPE, *powers}
     assert numbers <= formulas | kinds | requirements
+
+
+# --- screened along random directions -----------------------------------------------------------
+
+
+def screen(engine, state, *, tau=1e-9, k=20, evaluated=(), resolution=1e-6):
+    engine = np.asarray(engine, float)
+    structure = structure_of(np.zeros(len(engine)))
+    e = Estimate.empty(len(engine))
+    for j, value in evaluated:
+        e.value[j], e.bound[j], e.step[j], e.status[j] = value, 1e-9, 1.0, Status.RESOLVED
+    comparison = compare(structure, engine, e, resolution=resolution)
+    return screened(comparison, (Screened(structure.leaves[0], k, tau, state),))
+
+
+def test_what_stands_out_is_beyond_its_bound_and_so_is_a_nan():
+    assert [stands_out(v, 1.0) for v in (0.5, 1.0, -1.1, np.nan)] == [False, False, True, True]
+    assert stands_out(1.0, np.nan)
+
+
+def test_a_screened_array_passes_with_its_miss_probability():
+    outcome = outcome_of(screen([1.0, 0.5, 0.0], Settled.SCREENED))
+    assert (outcome.verdict, outcome.miss_probability) == (Verdict.PASS, 2.0**-20)
+    assert outcome.resolution == pytest.approx(2e-9 / 0.5)
+    assert outcome.counts["screened"] == 3
+
+
+def test_a_screen_too_coarse_for_its_array_is_vacuous():
+    outcome = outcome_of(screen([1.0, 0.5], Settled.SCREENED, tau=1e-6))
+    assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (Settled.OPEN, Reason.BUDGET),
+        (Settled.WIDESPREAD, Reason.BUDGET),
+        (Settled.KINK, Reason.NONDIFFERENTIABLE),
+        (Settled.NOISY, Reason.NOISE),
+        (Settled.UNEXPLAINED, Reason.ANOMALOUS),
+    ],
+)
+def test_an_array_whose_screen_did_not_settle_is_no_pass(state, reason):
+    outcome = outcome_of(screen([1.0, 0.5], state))
+    assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, reason)
+
+
+def test_the_screen_leaves_what_was_differentiated_alone():
+    wrong = outcome_of(screen([1.0, 0.5], Settled.SCREENED, evaluated=[(1, 0.6)]))
+    assert wrong.verdict is Verdict.FAIL
+    assert [d.name for d in wrong.discrepancies] == ["x[1]"]
+    assert wrong.counts["screened"] == 1
+
+
+def test_the_size_of_wrong_entries_is_no_yardstick_for_the_others():
+    outcome = screen([1e-6, 1e6], Settled.SCREENED, evaluated=[(1, 0.6)])
+    assert outcome.kind[0] == Kind.VACUOUS
+
+
+def test_a_block_says_what_is_known_of_it():
+    leaf = structure_of(np.zeros(3)).leaves[0]
+    told = Screened(leaf, 20, 0.5, Settled.SCREENED).told()
+    assert "above 1 in one coordinate alone would have been seen" in told
+    assert "2^-20" in told
+    assert "spread over many" not in Screened(leaf, 3, 0.5, Settled.OPEN).told()
+    assert "no random direction" in Screened(leaf, 0, 0.0, Settled.OPEN).told()

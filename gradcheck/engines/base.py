@@ -105,7 +105,12 @@ class EngineInfo:
 
 @runtime_checkable
 class Engine(Protocol):
-    """A full engine."""
+    """A full engine.
+
+    It may offer `losses(problem, stacked)` besides: the losses at many parameters at once, one
+    vector, where the arrays W1, b1, ... of `stacked` have one more leading axis. Checks use it
+    for their differences; each loss is one forward pass.
+    """
 
     @property
     def info(self) -> EngineInfo:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from gradcheck.engines.base import EngineInfo, Unsupported
-from gradcheck.problem import LOSSES, REDUCTIONS, Gradient, Problem
-from reference_models import chain_rule, sigmoid_network
+from gradcheck.problem import LOSSES, REDUCTIONS, Array, Gradient, Problem
+from reference_models import chain_rule, sigmoid_network, stacked_networks
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
@@ -53,6 +54,27 @@ class Vectorised:
                 reduction=network.reduction,
                 out=self._workspace_for(problem),
             )
+        )
+
+    def losses(self, problem: Problem, stacked: Mapping[str, Array]) -> Array:
+        """Compute the losses at many parameters, each one forward pass.
+
+        Args:
+            problem: says all but the parameters.
+            stacked: arrays by name, W1, b1, ..., WL, bL, with one more leading axis.
+
+        Raises:
+            Unsupported: a dtype not in `info.dtypes`.
+        """
+        _require_dtype(problem)
+        network = problem.architecture
+        names = zip(network.weight_names, network.bias_names, strict=True)
+        return stacked_networks.losses(
+            [(stacked[W], stacked[b]) for W, b in names],
+            problem.inputs,
+            problem.targets,
+            cost=network.loss,
+            reduction=network.reduction,
         )
 
     def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:

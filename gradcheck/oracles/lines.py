@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.oracles.batches import Stack, is_batched, numbers
 from gradcheck.structure import Structure, copy_of, structure_of
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -30,7 +31,7 @@ class Lines:
     """f on the lines through x, evaluated at a private copy of x.
 
     Args:
-        f: the black box; takes x's structure and returns one real number.
+        f: the black box; takes x's structure and returns one real number, or is marked as batched.
         x: an array, or a dict, list or tuple of arrays; never changed.
         budget: the most forward passes that may be spent, or None.
 
@@ -38,6 +39,7 @@ class Lines:
         point: the private copy that f is given.
         budget: the most forward passes that may be spent, or None.
         forward_passes: how often f was evaluated.
+        stack: copies of x for an f that takes many points at once, else None.
         value: f(x).
         origin: x as one vector.
         machine_epsilon: 2u of the array that holds each coordinate.
@@ -64,7 +66,8 @@ class Lines:
             [np.full(leaf.size, float(np.finfo(leaf.dtype).eps)) for leaf in self._flat]
             or [np.empty(0)]
         )
-        first = self._evaluate()
+        self.stack = Stack(self.point, self.structure) if is_batched(f) else None
+        first = self._first()
         result_dtype = np.asarray(first).dtype
         self.value = self._number(first)
         if result_dtype.kind == "f":
@@ -91,6 +94,8 @@ class Lines:
             f(x + t e_j) - f(x), and the realised offsets t = fl(x_j + offset) - x_j, as
             arrays like `coordinates`.
         """
+        if self.stack is not None:
+            return self._along_axes_at_once(self.stack, coordinates, offsets)
         values = np.empty(len(coordinates), dtype=self.dtype)
         realised = np.empty(len(coordinates), dtype=self.dtype)
         leaf, position = None, -1
@@ -113,14 +118,61 @@ class Lines:
 
     def along(self, origin: FloatArray, direction: FloatArray, steps: FloatArray) -> FloatArray:
         """Evaluate f(origin + t direction) for every step t; returns the values of f."""
+        return self._visit(origin, direction, steps, lambda _i, _point: None)
+
+    def rises_along(
+        self, direction: FloatArray, steps: FloatArray, slope: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Evaluate f(x + t direction) for every step t, and by how far x went elsewhere.
+
+        Args:
+            direction: v, one entry a coordinate.
+            steps: the ts.
+            slope: g, one entry a coordinate.
+
+        Returns:
+            f(x + d) - f(x) for the realised displacements d = fl(x + t v) - x, and the drifts
+            g (d - t v), which are what rounding x + t v adds to a function of slope g.
+        """
+        drifts = np.zeros(len(steps), dtype=self.dtype)
+
+        def drift(i: int, point: FloatArray) -> None:
+            drifts[i] = slope @ ((point - self.origin) - steps[i] * direction)
+
+        return self._visit(self.origin, direction, steps, drift) - self.value, drifts
+
+    def _visit(
+        self,
+        origin: FloatArray,
+        direction: FloatArray,
+        steps: FloatArray,
+        seen: Callable[[int, FloatArray], None],
+    ) -> FloatArray:
+        """Return f(origin + t direction) for every t; `seen` gets each point as it was realised."""
         values = np.empty(len(steps), dtype=self.dtype)
+        block = 1 if self.stack is None else self.stack.rows
         try:
-            for i, t in enumerate(steps):
-                self.move_to(origin + t * direction)
-                values[i] = self._number(self._evaluate())
+            for i in range(0, len(steps), block):
+                points: FloatArray = origin + steps[i : i + block, None] * direction
+                if self.stack is not None:
+                    self.stack.write(points)
+                    values[i : i + block] = self._at_once(self.stack, len(points))
+                else:
+                    self.move_to(points[0])
+                    values[i] = self._number(self._evaluate())
+                for k, point in enumerate(self.realised(points)):
+                    seen(i + k, point)
         finally:
             self.restore()
         return values
+
+    def realised(self, points: FloatArray) -> FloatArray:
+        """Round points, one a row, to the dtypes of x's arrays."""
+        for leaf in self.structure.leaves:
+            if leaf.dtype != points.dtype:
+                part = slice(leaf.start, leaf.stop)
+                points[:, part] = points[:, part].astype(leaf.dtype)
+        return points
 
     def move_to(self, vector: FloatArray) -> None:
         """Write a vector into the private point; `restore` takes it back."""
@@ -128,7 +180,9 @@ class Lines:
             flat[...] = vector[leaf.start : leaf.stop]
 
     def restore(self) -> None:
-        """Put x back into the private point, bit for bit."""
+        """Put x back into the private point and its copies, bit for bit."""
+        if self.stack is not None:
+            self.stack.restore()
         for flat, saved in zip(self._flat, self._saved, strict=True):
             flat[...] = saved
 
@@ -139,13 +193,53 @@ class Lines:
                 np.signbit(flat), np.signbit(saved)
             ):
                 return leaf.name
-        return None
+        return None if self.stack is None else self.stack.changed_leaf()
+
+    def _along_axes_at_once(
+        self, stack: Stack, coordinates: IntArray, offsets: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        values = np.empty(len(coordinates), dtype=self.dtype)
+        moved = np.empty(len(coordinates), dtype=self.dtype)
+        for start in range(0, len(coordinates), stack.rows):
+            part = slice(start, start + stack.rows)
+            js, to, at = coordinates[part], offsets[part], moved[part]
+            entries = list(stack.entries(js))
+            saved = [copies[index] for _, copies, index in entries]
+            try:
+                for i, copies, index in entries:
+                    copies[index] = self.origin[js[i]] + to[i]
+                    at[i] = copies[index]
+                values[part] = self._at_once(stack, len(js))
+                for i, copies, index in entries:
+                    changed = np.flatnonzero(copies[index] != at[i])
+                    if changed.size:
+                        raise InputChangedError(self.structure.name(int(js[i[changed[0]]])))
+            finally:
+                for (_, copies, index), before in zip(entries, saved, strict=True):
+                    copies[index] = before
+        return values - self.value, moved - self.origin[coordinates]
+
+    def _at_once(self, stack: Stack, count: int) -> FloatArray:
+        """Return f at the first points of the stack."""
+        self._spend(count)
+        return numbers(self._f(stack.points(count)), count, self.dtype)
+
+    def _first(self) -> Any:
+        if self.stack is None:
+            return self._evaluate()
+        self._spend(1)
+        result = self._f(self.stack.points(1))
+        numbers(result, 1, self.dtype)
+        return result
 
     def _evaluate(self) -> Any:
-        if self.budget is not None and self.forward_passes >= self.budget:
-            raise BudgetSpentError
-        self.forward_passes += 1
+        self._spend(1)
         return self._f(self.point)
+
+    def _spend(self, passes: int) -> None:
+        if self.budget is not None and self.forward_passes + passes > self.budget:
+            raise BudgetSpentError
+        self.forward_passes += passes
 
     def _number(self, result: Any) -> Any:
         if self.dtype is float and isinstance(result, float):

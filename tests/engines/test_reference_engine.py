@@ -132,6 +132,23 @@ def test_moved_parameters_are_seen():
     assert engine.loss(moved) != before
 
 
+def test_many_losses_at_once_are_the_single_ones():
+    engine = vectorised()
+    for loss in ("cross_entropy", "quadratic"):
+        network = Architecture((3, 4, 2), loss, "sum")
+        problems = [draw(seed, network) for seed in range(5)]
+        first = problems[0]
+        stacked = {
+            name: np.stack([problem.parameters[name] for problem in problems])
+            for name in first.parameters
+        }
+        alone = [engine.loss(first.with_parameters(problem.parameters)) for problem in problems]
+        np.testing.assert_allclose(engine.losses(first, stacked), alone, rtol=2.0**-48)
+    extended = draw(0, Architecture((2, 1)), dtype=np.longdouble)
+    with pytest.raises(Unsupported, match="float16, float32, float64"):
+        engine.losses(extended, {})
+
+
 @pytest.mark.parametrize(("make", "model"), ENGINES)
 def test_a_dtype_whose_losses_a_float_cannot_hold_is_unsupported(make, model):
     problem = draw(0, Architecture((2, 1)), dtype=np.longdouble)

@@ -191,3 +191,12 @@ def test_the_structure_is_handed_to_f_as_it_came():
 
 def test_an_empty_point_is_a_point_of_no_coordinates():
     assert Lines(lambda _: 1.0, {}).size == 0
+
+
+def test_rises_say_how_far_rounding_took_the_point_elsewhere():
+    x = np.array([0.9, 1.1, -0.3], dtype=np.float32)
+    g, v, t = np.array([3.0, -7.0, 11.0]), np.array([1.0, -1.0, 1.0]), np.array([0.1, -0.3])
+    lines = Lines(lambda x: float(g @ x.astype(float)), x)
+    rises, drifts = lines.rises_along(v, t, g)
+    assert np.all(np.abs(drifts) > 1e-9)
+    np.testing.assert_allclose(rises, t * (g @ v) + drifts, rtol=1e-14)

@@ -1,0 +1,152 @@
+"""Batched black boxes: the same numbers in blocks, each point counted, x left alone."""
+
+import collections
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck.oracles import batches
+from gradcheck.oracles.batches import batched, is_batched
+from gradcheck.oracles.lines import BudgetSpentError, InputChangedError, Lines
+from gradcheck.verdict import Reason, Verdict
+
+N = 7
+
+
+def point():
+    return {"a": np.array([[-0.0, 1.5], [0.25, -2.0]], dtype=np.float32), "b": [np.array(0.5)]}
+
+
+def one(p):
+    return float(np.sum(p["a"].astype(float) ** 2) * np.exp(p["b"][0]))
+
+
+def many(p):
+    return np.sum(p["a"].astype(float) ** 2, axis=(1, 2)) * np.exp(p["b"][0])
+
+
+def test_the_mark_is_a_wrapper_or_an_attribute():
+    def f(x):
+        return x
+
+    assert not is_batched(f)
+    assert is_batched(batched(f))
+    f.batched = True
+    assert is_batched(f)
+
+
+def test_what_cannot_be_called_cannot_be_marked():
+    with pytest.raises(TypeError, match="f must be callable, got int"):
+        batched(3)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 512])
+def test_lines_see_the_same_numbers_in_blocks_of_any_size(rows, monkeypatch):
+    monkeypatch.setattr(batches, "ROWS", rows)
+    alone, together = Lines(one, point()), Lines(batched(many), point())
+    axes, offsets = np.array([4, 0, 3, 1, 4]), np.array([0.25, -0.5, 1.0, 1e-3, 2.0])
+    for left, right in zip(
+        alone.along_axes(axes, offsets), together.along_axes(axes, offsets), strict=True
+    ):
+        np.testing.assert_array_equal(left, right)
+    steps, v = np.array([-2.0, 0.5, 1.0, 3.0]), np.array([1.0, -1.0, 0.0, 0.1, 1.0])
+    np.testing.assert_array_equal(
+        alone.along(alone.origin, v, steps), together.along(together.origin, v, steps)
+    )
+    g = np.arange(5.0)
+    for left, right in zip(
+        alone.rises_along(v, steps, g), together.rises_along(v, steps, g), strict=True
+    ):
+        np.testing.assert_array_equal(left, right)
+    assert alone.forward_passes == together.forward_passes == 14
+    assert together.changed_leaf() is None
+
+
+def test_a_block_is_as_large_as_its_memory(monkeypatch):
+    monkeypatch.setattr(batches, "BLOCK_BYTES", 100)
+    seen = []
+
+    def f(X):
+        seen.append(X.nbytes)
+        return np.sum(X, axis=1)
+
+    lines = Lines(batched(f), np.ones(4))
+    lines.along_axes(np.arange(4), np.full(4, 0.5))
+    lines.along(lines.origin, np.ones(4), np.arange(5.0))
+    assert max(seen) <= 100
+    assert sum(seen) == 32 * lines.forward_passes == 32 * 10
+
+
+def test_the_independent_counter_agrees_and_the_outcome_is_that_of_single_points():
+    counted = collections.Counter()
+
+    def f(X):
+        counted["f"] += len(X)
+        return np.sum(np.sin(X), axis=1)
+
+    x = np.linspace(0.1, 1.2, N)
+    together = gradcheck.check_gradient(batched(f), np.cos, x)
+    alone = gradcheck.check_gradient(lambda x: np.sum(np.sin(x)), np.cos, x)
+    assert counted["f"] == together.forward_passes == alone.forward_passes
+    assert str(together) == str(alone)
+    wrong = gradcheck.check_gradient(batched(f), np.sin, x)
+    assert wrong.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("budget", [1, 5, 23, 60])
+def test_a_block_never_exceeds_the_budget(budget):
+    counted = collections.Counter()
+
+    def f(X):
+        counted["f"] += len(X)
+        return np.sum(np.sin(X), axis=1)
+
+    x = np.linspace(0.1, 1.2, N)
+    outcome = gradcheck.check_gradient(batched(f), np.cos, x, budget=budget)
+    assert outcome.reason is Reason.BUDGET
+    assert counted["f"] == outcome.forward_passes <= budget
+    with pytest.raises(BudgetSpentError):
+        Lines(batched(f), x, budget=3).along_axes(np.arange(3), np.ones(3))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [lambda X: X, lambda X: 1.0, lambda X: np.ones(len(X) + 1), lambda X: 1j * X[:, 0]],
+)
+def test_an_answer_that_is_not_one_real_number_a_point_is_refused(answer):
+    with pytest.raises(TypeError, match="one real number for each"):
+        Lines(batched(answer), np.ones(3))
+
+
+def test_an_f_that_writes_to_its_stack_is_found():
+    def rude(X):
+        X += 1.0
+        return np.sum(X, axis=1)
+
+    def sly(X):
+        if len(X) > 1:
+            X[:, 0] += 1.0
+        return np.sum(X, axis=1)
+
+    x = np.ones(3)
+    with pytest.raises(InputChangedError, match=r"x\[0\]"):
+        Lines(batched(sly), x).along_axes(np.arange(3), np.ones(3))
+    for f in (rude, sly):
+        outcome = gradcheck.check_gradient(batched(f), lambda x: np.ones(3), x)
+        assert (outcome.verdict, outcome.reason) == (Verdict.FAIL, Reason.INPUT_CHANGED)
+    np.testing.assert_array_equal(x, np.ones(3))
+
+
+def test_the_stack_is_restored_when_f_raises():
+    def f(X):
+        if len(X) > 1:
+            raise ZeroDivisionError
+        return np.sum(X, axis=1)
+
+    lines = Lines(batched(f), np.array([1.0, -0.0, 2.0]))
+    with pytest.raises(ZeroDivisionError):
+        lines.along_axes(np.arange(3), np.ones(3))
+    with pytest.raises(ZeroDivisionError):
+        lines.along(lines.origin, np.ones(3), np.arange(3.0))
+    assert lines.changed_leaf() is None
