@@ -8,12 +8,14 @@ consistent with that loss, and does not agree.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.diagnosis.told import diagnosed
 from gradcheck.examine import Layout, UnderTest, default_resolution, examine
 from gradcheck.ladder import Explanation, explain, explain_overflow
 from gradcheck.oracles.certified import certified_gradient
@@ -33,7 +35,12 @@ STRICTEST = next(iter(ARITHMETICS))
 
 
 def check_agreement(
-    engine: Engine, problem: Problem, *, resolution: float | None = None
+    engine: Engine,
+    problem: Problem,
+    *,
+    resolution: float | None = None,
+    exact: Certified | None = None,
+    explained: bool = True,
 ) -> Outcome:
     """Compare an engine's gradient of a problem with the exact one.
 
@@ -45,6 +52,9 @@ def check_agreement(
         problem: of dtype float16, float32 or float64.
         resolution: the relative error that must not go unseen; default 1e-6 for float64, 0.1 for
             float32, 0.5 for float16.
+        exact: the exact gradient of the problem, if it is known already.
+        explained: whether a FAIL is explained: by another class, and by the likely mistake. The
+            engine is asked about other problems for that.
 
     Raises:
         TypeError: another dtype.
@@ -61,21 +71,64 @@ def check_agreement(
     if resolution is not None and not 0 < resolution < 1:
         raise ValueError(f"resolution={resolution!r} must be between 0 and 1")
     arithmetic = engine.info.arithmetic or STRICTEST
-    rounding, exact = gradient_bound(problem, arithmetic), certified_gradient(problem)
+    bounds = _bounds(problem, arithmetic)
+    rounding = bounds.gradient
+    exact = certified_gradient(problem) if exact is None else exact
     losses: list[float] = []
     test = _under_test(engine, problem, losses, ~np.isfinite(rounding))
     asked = resolution if resolution is not None else default_resolution(test.names)
 
+    reference = exact.estimate()
+
     def witness(g: FloatArray) -> Comparison:
-        deviation = gradient_deviation(problem, arithmetic)
-        return agree(test.names, g, exact.estimate(), rounding, deviation, resolution=asked)
+        return agree(test.names, g, reference, rounding, bounds.deviation, resolution=asked)
 
     outcome = examine(test, witness, resolution=asked, budget=None)
-    if told := _about_the_loss(losses[0], exact, problem, arithmetic):
+    if told := _about_the_loss(losses[0], exact, problem, bounds):
         outcome = replace(outcome, notes=(*outcome.notes, told))
+    if not explained:
+        return outcome
     found = _explanation(engine, problem, outcome)
-    passes = outcome.backward_passes + found.backward_passes
-    return replace(outcome, explanation=found.text, backward_passes=passes)
+    outcome = replace(
+        outcome,
+        explanation=found.text,
+        backward_passes=outcome.backward_passes + found.backward_passes,
+    )
+    return diagnosed(engine, problem, outcome, label=found.label)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What rounding can do to one problem in one class, each computed when first asked for."""
+
+    problem: Problem
+    arithmetic: str
+
+    @cached_property
+    def gradient(self) -> FloatArray:
+        """The certain bound of every coordinate."""
+        return gradient_bound(self.problem, self.arithmetic)
+
+    @cached_property
+    def deviation(self) -> FloatArray:
+        """The standard deviation of every coordinate."""
+        return gradient_deviation(self.problem, self.arithmetic)
+
+    @cached_property
+    def loss(self) -> float:
+        """The certain bound of the loss."""
+        return loss_bound(self.problem, self.arithmetic)
+
+
+_recent: dict[str, Bounds] = {}
+"""By class, the bounds of the problem asked about last: several engines are put to one problem."""
+
+
+def _bounds(problem: Problem, arithmetic: str) -> Bounds:
+    known = _recent.get(arithmetic)
+    if known is None or known.problem is not problem:
+        known = _recent[arithmetic] = Bounds(problem, arithmetic)
+    return known
 
 
 def _under_test(
@@ -108,9 +161,9 @@ def _explanation(engine: Engine, problem: Problem, outcome: Outcome) -> Explanat
     return Explanation("", "", 0)
 
 
-def _about_the_loss(loss: float, exact: Certified, problem: Problem, arithmetic: str) -> str:
+def _about_the_loss(loss: float, exact: Certified, problem: Problem, bounds: Bounds) -> str:
     """Say that the engine's loss is not the one that was meant, if it is not."""
-    allowed = loss_bound(problem, arithmetic) + exact.loss_bound
+    allowed = bounds.loss + exact.loss_bound
     if abs(loss - exact.loss) <= allowed or not np.isfinite(allowed):
         return ""
     return (

@@ -91,6 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("engine", help=ENGINE_HELP)
     replay.set_defaults(run=_replay)
 
+    selftest = commands.add_parser("selftest", help="is the checker itself sound here? every "
+                                   "mutant caught, no right engine accused")  # fmt: skip
+    selftest.add_argument("--clean", type=_positive, default=20_000, metavar="N",
+                          help="problems of right engines (default: 20,000)")  # fmt: skip
+    selftest.add_argument("--jobs", type=_positive, default=_processors(), metavar="N",
+                          help="worker processes (default: one a processor, up to 4)")  # fmt: skip
+    selftest.set_defaults(run=_selftest)
+
     engines = commands.add_parser("engines", help="list the engines that are installed")
     engines.set_defaults(run=_engines)
 
@@ -309,6 +317,17 @@ def _verify(options: argparse.Namespace) -> int:
     if code == INTERRUPTED:
         _complain("interrupted")
     return code
+
+
+# --- selftest -------------------------------------------------------------------------------------
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from gradcheck.selftest import selftest, told  # noqa: PLC0415 - loaded when needed
+
+    result = selftest(clean=options.clean, jobs=options.jobs)
+    _say(told(result))
+    return VERIFIED if result.is_sound else WRONG
 
 
 # --- engines --------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gradcheck.verdict import Comparison, Kind
+from gradcheck import blocks
+from gradcheck.verdict import Comparison, FloatArray, Kind
 
 CHANCE = 0.01
 """Probability of taking a ratio for a whole number that is none."""
@@ -24,21 +25,44 @@ KNOWN_RATIOS: Mapping[float, str] = MappingProxyType(
 )
 
 
-def likely_mistake(comparison: Comparison) -> str:
-    """Return what the failed coordinates have in common, or "" where nothing shows."""
+UNKNOWN = "unknown"
+
+FEWEST = 8
+"""Deviations whose signs must differ, to be taken for noise."""
+
+Mask = np.typing.NDArray[np.bool_]
+
+
+def likely_mistake(comparison: Comparison, *, otherwise: str = UNKNOWN) -> str:
+    """Return what the failed coordinates have in common.
+
+    First what holds of all of them (zeros, one ratio, a lower precision), then of one array (its
+    transpose, a permutation, zeros or a ratio in some rows), and which arrays hold them.
+
+    Args:
+        comparison: of a gradient with an oracle.
+        otherwise: what is returned where nothing shows.
+    """
     failed = comparison.kind == Kind.FAILED
     if not failed.any():
         return ""
-    found = _zero(comparison, failed) or _ratio(comparison, failed) or _transposed(comparison)
+    with np.errstate(all="ignore"):  # engines return numbers of any size
+        found = (
+            _zero(comparison, failed)
+            or _ratio(comparison, failed)
+            or _transposed(comparison)
+            or _in_one_array(comparison, failed)
+            or _precision(comparison, failed)
+        )
     where = _confined(comparison, failed)
-    return "; ".join(part for part in (found, where) if part)
+    return "; ".join(part for part in (found, where) if part) or otherwise
 
 
-def _zero(c: Comparison, failed: np.typing.NDArray[np.bool_]) -> str:
+def _zero(c: Comparison, failed: Mask) -> str:
     return "every wrong coordinate is exactly 0" if not c.engine[failed].any() else ""
 
 
-def _ratio(c: Comparison, failed: np.typing.NDArray[np.bool_]) -> str:
+def _ratio(c: Comparison, failed: Mask) -> str:
     """Recognise g = r D for one number r: every interval [D - B, D + B] r must hold its g."""
     if failed.sum() < 2:
         return ""
@@ -62,7 +86,7 @@ def _meaning(r: float, doubt: float) -> str:
             return f"{told}: {meaning}"
     if abs(r) > 1.5 and _is_whole(r, doubt):
         return f"{told}: a sum where a mean is meant?"
-    if 0 < r**2 and abs(r) < 1 / 1.5 and _is_whole(1 / r, doubt / r**2):
+    if r**2 > 0 and abs(r) < 1 / 1.5 and _is_whole(1 / r, doubt / r**2):
         return f"{told}, 1/{round(1 / r)}: a mean taken twice, or over the wrong axis?"
     return told
 
@@ -91,10 +115,56 @@ def _transposed(c: Comparison) -> str:
     return ""
 
 
-def _confined(c: Comparison, failed: np.typing.NDArray[np.bool_]) -> str:
+def _in_one_array(c: Comparison, failed: Mask) -> str:
+    """Look for a pattern inside the one array that holds all wrong coordinates."""
+    wrong = [x for x in c.structure.leaves if failed[x.start : x.stop].any()]
+    if len(wrong) != 1 or len(wrong[0].shape) not in (1, 2):
+        return ""
+    leaf = wrong[0]
+    shape = (leaf.shape[0], leaf.size // max(leaf.shape[0], 1))
+    part = slice(leaf.start, leaf.stop)
+    g, D, B = (a[part].reshape(shape) for a in (c.engine, c.oracle, c.allowance))
+    names = ("row", "column") if len(leaf.shape) == 2 else ("entry", "")
+    with np.errstate(all="ignore"):
+        found = blocks.pattern(g, D, B, failed[part].reshape(shape), names)
+    return f"{leaf.name} {found[1]}" if found else ""
+
+
+def _precision(c: Comparison, failed: Mask) -> str:
+    """Recognise numbers that are those of a shorter format, or that deviate as if they had been."""
+    if any(leaf.dtype != np.float64 for leaf in c.structure.leaves):
+        return ""
+    g, D = c.engine[failed].astype(np.float64), c.oracle[failed]
+    for dtype in (np.float16, np.float32):
+        with np.errstate(all="ignore"):
+            short = g.astype(dtype)
+            near = np.abs(g - D) <= np.abs(np.spacing(short)).astype(float) + c.allowance[failed]
+        if np.array_equal(short.astype(np.float64), g) and np.all(near) and g.any():
+            return f"every wrong coordinate is rounded to {dtype.__name__}"
+    return _noise(g, D)
+
+
+def _noise(g: FloatArray, D: FloatArray) -> str:
+    """Recognise relative errors of both signs and of the size of float32 rounding."""
+    if len(g) < FEWEST or not np.all(D):
+        return ""
+    relative = (g - D) / np.abs(D)
+    few, signs = len(g) // 4, int(np.sum(relative > 0))
+    size = float(np.median(np.abs(relative))) / float(np.finfo(np.float32).eps)
+    if few <= signs <= len(g) - few and 1 / 32 <= size <= 32:
+        return "the deviations have both signs and the size of rounding to float32"
+    return ""
+
+
+def _confined(c: Comparison, failed: Mask) -> str:
     """Name the arrays that hold all wrong coordinates, if others are right."""
     wrong = [x.name for x in c.structure.leaves if failed[x.start : x.stop].any()]
     if len(wrong) == len(c.structure.leaves):
         return ""
     whole = all(failed[x.start : x.stop].all() for x in c.structure.leaves if x.name in wrong)
-    return f"only {', '.join(wrong)} {'wholly' if whole else 'partly'} wrong"
+    told = f"only {', '.join(wrong)} {'wholly' if whole else 'partly'} wrong"
+    leaf = next(x for x in c.structure.leaves if x.name == wrong[0])
+    if whole or len(wrong) > 1 or len(leaf.shape) != 2:
+        return told
+    place = blocks.place(failed[leaf.start : leaf.stop].reshape(leaf.shape), ("row", "column"))
+    return f"{told} ({place})" if place else told

@@ -139,7 +139,7 @@ def _lattice(ask: Ask, problem: Problem, info: EngineInfo) -> Outcome:
     if info.arithmetic not in ("", STRICTEST) and _is_allowed(problem, comparison, info.arithmetic):
         return _approximate(comparison, outcome)
     rounding = _is_rounding(problem, comparison, info.arithmetic)
-    told = [NO_HALF if rounding else "", likely_mistake(comparison)]
+    told = [NO_HALF if rounding else "", likely_mistake(comparison, otherwise="")]
     return replace(outcome, diagnosis="; ".join(filter(None, told)))
 
 

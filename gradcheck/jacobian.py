@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.diagnose import likely_mistake
+from gradcheck.diagnose import UNKNOWN, likely_mistake
 from gradcheck.examine import (
     FloatArray,
     Layout,
@@ -138,7 +138,7 @@ def _diagnosis(comparison: Comparison, structure: Structure, shape: tuple[int, .
         kind=c.kind[order],
     )
     wrong = np.flatnonzero((c.kind == Kind.FAILED).reshape(K, N).any(axis=1))
-    told = [likely_mistake(matrices)]
+    told = [likely_mistake(matrices, otherwise="")]
     if 0 < len(wrong) < K and len(wrong) <= NAMED:
         told.append("only in " + ", ".join(_indexed("F", shape, int(k)) for k in wrong))
-    return "; ".join(part for part in told if part)
+    return "; ".join(part for part in told if part) or UNKNOWN

@@ -45,10 +45,18 @@ def turned(g):
         (scaled(1.01), "engine = 1.01 x the derivative"),
         (scaled(0), "every wrong coordinate is exactly 0"),
         (only("W", turned), "W holds the transpose"),
+        (only("W", lambda W: W[[1, 0, 2]]), "W has entries swapped in rows 0, 1; only W"),
+        (only("W", lambda W: np.roll(W, 1, axis=0)), "W is shifted in its rows, by 1"),
+        (only("W", lambda W: W[:, [2, 1, 0]]), "W has entries swapped in columns 0, 2"),
+        (only("W", lambda W: W * [[1], [1], [3]]), "only W partly wrong (row 2)"),
+        (only("W", lambda W: W + np.diag([0, 1e-3, 0])), "W has one wrong entry in row 1, col"),
+        (only("W", lambda W: W + W**2 * [[1], [0], [0]]), "W is wrong in row 0 only; only W"),
+        (lambda g: {k: v.astype(np.float32).astype(float) for k, v in g.items()},
+         "every wrong coordinate is rounded to float32"),
         (only("b", np.zeros_like), "only b wholly wrong"),
         (only("b", lambda b: -b), "only b wholly wrong"),
     ],
-)
+)  # fmt: skip
 def test_patterns_are_named(change, told):
     assert told in diagnosis(change)
 
@@ -57,6 +65,6 @@ def test_a_right_gradient_has_no_diagnosis():
     assert diagnosis(lambda g: g) == ""
 
 
-def test_noise_has_no_pattern():
+def test_noise_has_no_pattern_and_is_unknown():
     wrong = {k: 1 + 0.1 * GENERATOR.standard_normal(v.shape) for k, v in POINT.items()}
-    assert diagnosis(lambda g: {k: v * wrong[k] for k, v in g.items()}) == ""
+    assert diagnosis(lambda g: {k: v * wrong[k] for k, v in g.items()}) == "unknown"

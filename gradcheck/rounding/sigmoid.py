@@ -38,8 +38,8 @@ B = (1 - y) sigma(z) + y sigma(-z), which is |r| only for y = 0 and y = 1:
 **Log of a sum.** l = log(1 + e^z) is differentiated as sigma(z) = e^(z - l), sigma(-z) = e^-l, with
 l = max(z, 0) + c, c = log1p(e^-|z|) <= log 2. In the exponent c errs by (k_e + k_log) u log 2; the
 sum l and the difference z - l are rounded, one of them of size |z| + c, the other at most c: by
-u (|z| + 2 c), or by c where that is less, c <= u from |z| = -log u on. So the exponent errs by k_z u,
-k_z = min(|z|, -log u) + k_e + k_log + 2, exp adds k_e, and the residual five as above.
+u (|z| + 2 c), or by c where that is less, c <= u from |z| = -log u on. So the exponent errs by
+k_z u, k_z = min(|z|, -log u) + k_e + k_log + 2, exp adds k_e, and the residual five as above.
 """
 
 from __future__ import annotations

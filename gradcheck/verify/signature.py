@@ -11,9 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gradcheck.diagnose import UNKNOWN
 from gradcheck.verdict import Reason
 
-NUMBER = re.compile(r"[-+]?\b[0-9][0-9.]*(e[-+]?[0-9]+)?(/[0-9]+)?\b|(?<=[Wb])[0-9]+")
+NUMBER = re.compile(r"[-+]?\b[0-9][0-9.]*(e[-+]?[0-9]+)?(/[0-9]+)?\b|(?<=[Wb_])[0-9]+")
+PLACE = re.compile(r" in (rows?|columns?|units?|entry|entries) .*")
 EXCEPTION = re.compile(r"(?:loss|value_and_grad) raised (\w+)")
 
 
@@ -47,11 +49,14 @@ def mistake(finding: Mapping[str, Any]) -> str:
     >>> mistake({"diagnosis": "engine = 2.0 x the derivative in every wrong coordinate: "
     ...                       "a factor 1/2 is missing; only W1, b1 wholly wrong"})
     'a factor is missing'
+    >>> mistake({"diagnosis": "layer 1: delta_1 lacks the factor sigmoid'(z_1); expected ..."})
+    "delta_ lacks the factor sigmoid'(z_)"
     """
     first = str(finding["diagnosis"]).split(";")[0]
-    if first.startswith("only "):
+    if first.startswith(("only ", UNKNOWN)):
         return ""
-    return " ".join(NUMBER.sub("", first.rpartition(": ")[2]).split())
+    what = PLACE.sub("", first.rpartition(": ")[2])
+    return " ".join(NUMBER.sub("", what).split())
 
 
 def is_same_failure(finding: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -98,6 +98,7 @@ def test_a_page_edited_by_hand_is_a_difference(tiny_report):
     assert difference.path == "report.md line 7"
 
 
+@pytest.mark.nightly
 def test_the_check_of_an_altered_report_ends_in_exit_code_1(tiny_report, tmp_path, capsys):
     out, report = tiny_report
     shutil.copytree(out, tmp_path / "reports")

@@ -248,6 +248,7 @@ def test_power_that_misses_its_target_is_said_and_accuses_no_gradient(tiny_repor
     assert judge(altered["sections"]) == report["claims"]
 
 
+@pytest.mark.nightly
 def test_a_wrong_engine_is_told_from_the_exact_gradient(wrong_engine, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "SECTIONS", {"accuracy": SECTIONS["accuracy"]})
     smaller = {"accuracy_problems": 4, "right_engine_problems": 1, "sensitivity_seeds": 1}

@@ -31,7 +31,7 @@ def test_every_job_is_done_in_order():
 
 @pytest.mark.parametrize(
     ("engine", "timeout", "told"),
-    [(":Dies", 30.0, "died of SIGSEGV"), (":Sleeps", 1.0, "no answer within 1 s")],
+    [(":Dies", 30.0, "died of SIGSEGV"), (":Sleeps", 0.5, "no answer within 0.5 s")],
 )
 def test_one_job_is_lost_and_the_next_one_is_done(engine, timeout, told):
     made, results = run(engine, SMALL, FATAL, SMALL, timeout=timeout)

@@ -1,0 +1,63 @@
+"""What was found wrong in one place of one layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradcheck.diagnosis.factors import FACTOR
+
+if TYPE_CHECKING:
+    from gradcheck.diagnosis.formula import Formula
+
+FORMULA, PATTERN, UNKNOWN = "formula", "pattern", "unknown"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One mistake that would give what was seen.
+
+    Attributes:
+        key: of the formula, the factor or the pattern.
+        says: what is wrong, with layers and numbers.
+        formula: None for factors and patterns.
+        c, doubt: the number that was fitted, and how far it may be off.
+    """
+
+    key: str
+    says: str
+    formula: Formula | None = None
+    c: float = 0.0
+    doubt: float = 0.0
+
+    def agrees(self, other: Candidate) -> bool:
+        """Whether both are the same mistake, seen on two problems."""
+        if self.key != other.key or self.formula is not other.formula:
+            return False
+        fitted = self.key == FACTOR or (self.formula is not None and self.formula.is_term)
+        return not fitted or abs(self.c - other.c) <= self.doubt + other.doubt + 1e-5 * abs(self.c)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong in one place of one layer.
+
+    Attributes:
+        place: the step.
+        layer: 0 for the whole answer.
+        kind: FORMULA, PATTERN or UNKNOWN.
+        candidates: what would give it, the likeliest first; none if UNKNOWN.
+        says: what is known of an UNKNOWN mistake.
+        is_elsewhere: it was found on another problem.
+    """
+
+    place: str
+    layer: int
+    kind: str
+    candidates: tuple[Candidate, ...] = ()
+    says: str = ""
+    is_elsewhere: bool = False
+
+    def names(self) -> set[str]:
+        """The keys of the candidates."""
+        return {c.key for c in self.candidates}

@@ -1,0 +1,228 @@
+"""Wrong hidden errors: delta_l = (delta_{l+1} W_{l+1}) * sigmoid'(z_l)."""
+
+# mypy: disable-error-code="no-any-return"
+# numpy types the arithmetic of arrays as Any
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradcheck.diagnosis.formula import HIDDEN, Formula
+from gradcheck.diagnosis.output_error import THRESHOLDS, flushed, rounded
+from gradcheck.diagnosis.symbols import sigmoid, slope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradcheck.diagnosis.formula import Value
+    from gradcheck.diagnosis.symbols import Symbols
+    from gradcheck.problem import Array
+
+    Slope = Callable[[Symbols, int], Array | None]
+
+CEILINGS = (10.0, 15.0, 20.0, 30.0, 36.0, 40.0, 50.0)
+"""Beyond which |z| is taken for saturated."""
+
+FLOORS = (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
+STEPS = (0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+MESHES = (16, 32, 64, 100, 128, 256, 1000, 1024)
+
+
+def of(key: str, says: str, value: Value, *, is_term: bool = False) -> Formula:
+    """Make a formula of delta_l, l < L."""
+    return Formula(key, HIDDEN, f"delta_{{l}} {says}", value, is_term)
+
+
+def with_slope(key: str, says: str, other: Slope) -> Formula:
+    """Make a formula with something else in the place of sigmoid'(z_l)."""
+
+    def value(s: Symbols, layer: int) -> Array | None:
+        factor = other(s, layer)
+        return None if factor is None else s.passed_down(layer) * factor
+
+    return of(key, says, value)
+
+
+def with_weights(key: str, says: str, other: Slope) -> Formula:
+    """Make a formula with something else in the place of W_{l+1}."""
+
+    def value(s: Symbols, layer: int) -> Array | None:
+        W = other(s, layer)
+        return None if W is None else (s.delta[layer + 1] @ W) * s.s(layer)
+
+    return of(key, says, value)
+
+
+def of_layer(shift: int) -> Slope:
+    """Sigmoid' of another hidden or output layer, where it is as wide."""
+
+    def other(s: Symbols, layer: int) -> Array | None:
+        z = s.z.get(layer + shift)
+        return None if z is None or z.shape != s.z[layer].shape else slope(z)
+
+    return other
+
+
+def transposed(s: Symbols, layer: int) -> Array | None:
+    """W_{l+1}^T, where W_{l+1} is square and not 1 by 1."""
+    W = s.W[layer + 1]
+    return W.T if W.shape[0] == W.shape[1] > 1 else None
+
+
+def of_other_layer(which: int) -> Slope:
+    """The weights of another layer or their transpose: the n-th that fits."""
+
+    def other(s: Symbols, layer: int) -> Array | None:
+        others = [s.W[k] for k in s.W if k != layer + 1]
+        every = [W for W in (*others, *(W.T for W in others)) if W.shape == s.W[layer + 1].shape]
+        return every[which] if which < len(every) else None
+
+    return other
+
+
+def by_differences(h: float) -> Slope:
+    """(sigmoid(z + h) - sigmoid(z - h)) / 2h."""
+    return lambda s, k: (sigmoid(s.z[k] + h) - sigmoid(s.z[k] - h)) / (2 * h)
+
+
+def one_sided(h: float) -> Slope:
+    """(sigmoid(z + h) - sigmoid(z)) / h."""
+    return lambda s, k: (sigmoid(s.z[k] + h) - sigmoid(s.z[k])) / h
+
+
+def floored(floor: float) -> Slope:
+    """max(sigmoid'(z), floor)."""
+    return lambda s, k: np.maximum(s.s(k), floor)
+
+
+def from_table(mesh: int) -> Slope:
+    """Sigmoid' at the nearest multiple of 1 / mesh."""
+    return lambda s, k: slope(np.round(s.z[k] * mesh) / mesh)
+
+
+def clipped_at(limit: float) -> Slope:
+    """Sigmoid' of z clipped to [-limit, limit]."""
+    return lambda s, k: slope(np.clip(s.z[k], -limit, limit))
+
+
+def zero_beyond(limit: float) -> Slope:
+    """0 where |z| is beyond the limit."""
+    return lambda s, k: np.where(np.abs(s.z[k]) > limit, 0.0, s.s(k))
+
+
+def one_beyond(limit: float) -> Slope:
+    """1 where z is beyond the limit."""
+    return lambda s, k: np.where(s.z[k] > limit, 1.0, s.s(k))
+
+
+def summed_over_units(s: Symbols, layer: int) -> Array | None:
+    """Every unit gets the sum over all units of its layer."""
+    right = s.error(layer)
+    total = np.broadcast_to(right.sum(axis=1, keepdims=True), right.shape)
+    return total if right.shape[1] > 1 else None
+
+
+def from_the_top(s: Symbols, layer: int) -> Array | None:
+    """delta_L for delta_{l+1}, where the shapes allow it."""
+    top, above = s.delta[s.L], s.delta[layer + 1]
+    fits = layer + 1 < s.L and top.shape == above.shape
+    return (top @ s.W[layer + 1]) * s.s(layer) if fits else None
+
+
+def first_path(s: Symbols, layer: int) -> Array | None:
+    """The path through unit 0 above only."""
+    delta, W = s.delta[layer + 1], s.W[layer + 1]
+    return (delta[:, :1] @ W[:1]) * s.s(layer) if len(W) > 1 else None
+
+
+def first_paths(s: Symbols, layer: int) -> Array | None:
+    """The paths through the first 16 units above only."""
+    delta, W = s.delta[layer + 1], s.W[layer + 1]
+    return (delta[:, :16] @ W[:16]) * s.s(layer) if len(W) > 16 else None
+
+
+def without_product(s: Symbols, layer: int) -> Array | None:
+    """delta_{l+1} itself, where the shapes allow it, times sigmoid'."""
+    delta = s.delta[layer + 1]
+    return delta * s.s(layer) if delta.shape == s.z[layer].shape else None
+
+
+def step(s: Symbols, layer: int) -> Array | None:
+    """The change of delta_l if W_{l+1} is diminished by dC/dW_{l+1}."""
+    dW = s.dW.get(layer + 1)
+    return None if dW is None else -(s.delta[layer + 1] @ dW) * s.s(layer)
+
+
+SLOPES = (
+    with_slope("slope missing", "lacks the factor sigmoid'(z_{l})", lambda s, k: 1 + 0 * s.z[k]),
+    with_slope("slope twice", "has the factor sigmoid'(z_{l}) twice", lambda s, k: s.s(k) ** 2),
+    with_slope("slope of a", "has sigmoid'(a_{l}) for sigmoid'(z_{l})", lambda s, k: slope(s.a[k])),
+    with_slope("a for slope", "has a_{l} for sigmoid'(z_{l})", lambda s, k: s.a[k]),
+    with_slope("1 - a for slope", "has 1 - a_{l} for sigmoid'(z_{l})",
+               lambda s, k: sigmoid(-s.z[k])),
+    with_slope("a squared for slope", "has a_{l}^2 for sigmoid'(z_{l})", lambda s, k: s.a[k] ** 2),
+    with_slope("z for slope", "has z_{l} for sigmoid'(z_{l})", lambda s, k: s.z[k]),
+    with_slope("z (1 - z) for slope", "has z_{l} (1 - z_{l}) for sigmoid'(z_{l})",
+               lambda s, k: s.z[k] * (1 - s.z[k])),
+    with_slope("slope of the layer above", "has sigmoid'(z_{up}) for sigmoid'(z_{l})", of_layer(1)),
+    with_slope("slope of the layer below", "has sigmoid'(z_{low}) for sigmoid'(z_{l})",
+               of_layer(-1)),
+    of("slope before the product",
+       "is (delta_{up} * sigmoid'(z_{up})) W_{up}, with the slope of the layer above",
+       lambda s, k: (s.delta[k + 1] * s.s(k + 1)) @ s.W[k + 1]),
+    with_slope("slope of tanh", "has tanh'(z_{l}) for sigmoid'(z_{l}), as 1 - a_{l}^2",
+               lambda s, k: 1 - s.a[k] ** 2),
+    with_slope("tanh' of z", "has 1 - tanh(z_{l})^2 for sigmoid'(z_{l})",
+               lambda s, k: 1 - np.tanh(s.z[k]) ** 2),
+    with_slope("slope of relu", "has relu'(z_{l}) for sigmoid'(z_{l})",
+               lambda s, k: (s.z[k] > 0).astype(float)),
+    with_slope("slope of the hard sigmoid", "has the slope of clip(z/5 + 1/2, 0, 1) for "
+               "sigmoid'(z_{l})", lambda s, k: np.where(np.abs(s.z[k]) < 2.5, 0.2, 0.0)),
+    with_slope("slope of the hard sigmoid", "has the slope of clip(z/6 + 1/2, 0, 1) for "
+               "sigmoid'(z_{l})", lambda s, k: np.where(np.abs(s.z[k]) < 3, 1 / 6, 0.0)),
+    with_slope("slope 1/4", "has 1/4 for sigmoid'(z_{l})", lambda s, k: 0.25 + 0 * s.z[k]),
+    with_slope("a (1 + a) for slope", "has a_{l} (1 + a_{l}) for sigmoid'(z_{l})",
+               lambda s, k: s.a[k] * (1 + s.a[k])),
+    with_slope("slope without bias", "has sigmoid'(z_{l} - b_{l}) for sigmoid'(z_{l})",
+               lambda s, k: slope(s.a[k - 1] @ s.W[k].T)),
+)  # fmt: skip
+
+PRODUCTS = (
+    with_weights("weights transposed", "has W_{up}^T for W_{up}", transposed),
+    *(with_weights("weights of another layer", "has the weights of another layer for W_{up}",
+                   of_other_layer(k)) for k in range(2)),
+    with_weights("signs of weights", "has sign(W_{up}) for W_{up}",
+                 lambda s, k: np.sign(s.W[k + 1])),
+    with_weights("sizes of weights", "has |W_{up}| for W_{up}", lambda s, k: np.abs(s.W[k + 1])),
+    of("product missing", "lacks the product with W_{up}", without_product),
+    of("first path only", "has unit 0 only of the sum delta_{up} W_{up}", first_path),
+    of("first paths only", "lacks the terms from 16 on of delta_{up} W_{up}", first_paths),
+    of("summed over units", "is summed over its units", summed_over_units),
+    of("output error everywhere", "has delta_L for delta_{up}", from_the_top),
+    of("weights updated", "has W_{up} - c dC/dW_{up} for W_{up}, c = {c}", step, is_term=True),
+)  # fmt: skip
+
+SMALL = (
+    *(with_slope("slope floored", f"has max(sigmoid'(z_{{l}}), {t:g}) for sigmoid'(z_{{l}})",
+                 floored(t)) for t in FLOORS),
+    *(with_slope("slope by differences", f"has (sigmoid(z_{{l}} + h) - sigmoid(z_{{l}} - h)) / 2h, "
+                 f"h = {h:g}, for sigmoid'(z_{{l}})", by_differences(h)) for h in STEPS),
+    *(with_slope("slope by differences", f"has (sigmoid(z_{{l}} + h) - sigmoid(z_{{l}})) / h, "
+                 f"h = {h:g}, for sigmoid'(z_{{l}})", one_sided(h)) for h in STEPS),
+    *(with_slope("slope from a table", f"has sigmoid' at the nearest multiple of 1/{k} for "
+                 "sigmoid'(z_{l})", from_table(k)) for k in MESHES),
+    *(with_slope("slope of z clipped",
+                 f"has z_{{l}} clipped to [-{t:g}, {t:g}] in sigmoid'(z_{{l}})", clipped_at(t))
+      for t in CEILINGS),
+    *(with_slope("slope 0 where saturated", f"is 0 where |z_{{l}}| > {t:g}", zero_beyond(t))
+      for t in CEILINGS),
+    *(with_slope("slope 1 where saturated", f"has 1 for sigmoid'(z_{{l}}) where z_{{l}} > {t:g}",
+                 one_beyond(t)) for t in CEILINGS),
+    *(of("flushed", f"is 0 where it is below {t:g}", flushed(t)) for t in THRESHOLDS),
+    of("in float32", "is rounded to float32", rounded(np.float32)),
+    of("in float16", "is rounded to float16", rounded(np.float16)),
+)  # fmt: skip
+
+FORMULAS = (*SLOPES, *PRODUCTS, *SMALL)

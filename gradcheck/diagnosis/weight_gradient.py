@@ -1,0 +1,129 @@
+"""Wrong weight gradients: dC/dW_l = delta_l^T a_{l-1}."""
+
+# mypy: disable-error-code="no-any-return"
+# numpy types the arithmetic of arrays as Any
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradcheck.diagnosis.batch import PARTS
+from gradcheck.diagnosis.formula import WEIGHT, Formula
+
+if TYPE_CHECKING:
+    from gradcheck.diagnosis.batch import Counts
+    from gradcheck.diagnosis.formula import Value
+    from gradcheck.diagnosis.symbols import Symbols
+    from gradcheck.problem import Array
+
+
+def of(key: str, says: str, value: Value, *, is_term: bool = False) -> Formula:
+    """Make a formula of dC/dW_l."""
+    return Formula(key, WEIGHT, f"dC/dW_{{l}} {says}", value, is_term)
+
+
+def with_input(key: str, says: str, other: Value) -> Formula:
+    """Make a formula with something else in the place of a_{l-1}."""
+
+    def value(s: Symbols, layer: int) -> Array | None:
+        a = other(s, layer)
+        fits = a is not None and a.shape == s.a[layer - 1].shape
+        return s.delta[layer].T @ a if fits else None
+
+    return of(key, says, value)
+
+
+def with_error(key: str, says: str, other: Value) -> Formula:
+    """Make a formula with something else in the place of delta_l."""
+
+    def value(s: Symbols, layer: int) -> Array | None:
+        delta = other(s, layer)
+        fits = delta is not None and delta.shape == s.delta[layer].shape
+        return delta.T @ s.a[layer - 1] if fits and delta is not None else None
+
+    return of(key, says, value)
+
+
+def is_wide(s: Symbols, layer: int) -> bool:
+    """Whether W_l has two rows and columns at least."""
+    return min(s.W[layer].shape) > 1
+
+
+def square(value: Value) -> Value:
+    """Restrict a formula to square matrices that are not 1 by 1."""
+
+    def restricted(s: Symbols, layer: int) -> Array | None:
+        rows, columns = s.W[layer].shape
+        return value(s, layer) if rows == columns > 1 else None
+
+    return restricted
+
+
+def reshaped(s: Symbols, layer: int) -> Array | None:
+    """The transposed product, read in the wrong order."""
+    right = s.weight_gradient(layer)
+    return right.T.reshape(right.shape) if is_wide(s, layer) else None
+
+
+def hidden(value: Value) -> Value:
+    """Restrict a formula to layers above the first."""
+    return lambda s, layer: value(s, layer) if layer > 1 else None
+
+
+def without_slope(s: Symbols, layer: int) -> Array | None:
+    """delta_l before it is multiplied by sigmoid'."""
+    return s.passed_down(layer) if layer < s.L else None
+
+
+def in_float32(s: Symbols, layer: int) -> Array | None:
+    """a_{l-1} rounded to float32."""
+    return s.a[layer - 1].astype(np.float32).astype(float) if s.problem.dtype == float else None
+
+
+def counted(key: str, says: str, counts: Counts) -> Formula:
+    """Make a formula that counts examples wrongly."""
+
+    def value(s: Symbols, layer: int) -> Array | None:
+        c = counts(s)
+        return None if c is None else (s.delta[layer] * c[:, None]).T @ s.a[layer - 1]
+
+    return of(key, says, value)
+
+
+FORMULAS = (
+    *(counted(*row) for row in PARTS),
+    of("transposed", "is a_{low}^T delta_{l}, its own transpose",
+       square(lambda s, k: s.weight_gradient(k).T)),
+    of("reshaped", "is a_{low}^T delta_{l}, read in the wrong order", reshaped),
+    of("diagonal only", "lacks its entries off the diagonal",
+       square(lambda s, k: np.diag(np.diag(s.weight_gradient(k))))),
+    of("symmetric", "is the mean of itself and its transpose",
+       square(lambda s, k: (s.weight_gradient(k) + s.weight_gradient(k).T) / 2)),
+    with_input("z for a", "has z_{low} for a_{low}", hidden(lambda s, k: s.z[k - 1])),
+    with_input("X for a", "has X for a_{low}", hidden(lambda s, _: s.X)),
+    with_input("a of its own layer", "has a_{l} for a_{low}", lambda s, k: s.a[k]),
+    with_input("z of its own layer", "has z_{l} for a_{low}", lambda s, k: s.z[k]),
+    with_input("1 - a for a", "has 1 - a_{low} for a_{low}", lambda s, k: 1 - s.a[k - 1]),
+    with_input("slope for a", "has sigmoid'(z_{low}) for a_{low}", hidden(lambda s, k: s.s(k - 1))),
+    with_input("centred", "has a_{low} less its mean for a_{low}",
+               lambda s, k: s.a[k - 1] - s.a[k - 1].mean(axis=0)),
+    with_input("example before", "pairs delta_{l} with a_{low} of the example before",
+               lambda s, k: np.roll(s.a[k - 1], 1, axis=0)),
+    with_input("example after", "pairs delta_{l} with a_{low} of the example after",
+               lambda s, k: np.roll(s.a[k - 1], -1, axis=0)),
+    with_input("a in float32", "has a_{low} rounded to float32", in_float32),
+    with_error("error of the layer above", "has delta_{up} for delta_{l}",
+               lambda s, k: s.delta.get(k + 1)),
+    with_error("slope missing", "lacks the factor sigmoid'(z_{l}) of delta_{l}", without_slope),
+    of("product of sums", "is the product of sums over the batch, not the sum of products",
+       lambda s, k: np.outer(s.delta[k].sum(axis=0), s.a[k - 1].mean(axis=0))),
+    of("product of sums", "is the product of both sums over the batch",
+       lambda s, k: np.outer(s.delta[k].sum(axis=0), s.a[k - 1].sum(axis=0))),
+    of("+ c W", "has an extra term {c} W_{l}", lambda s, k: s.W[k], is_term=True),
+    of("+ c sign W", "has an extra term {c} sign(W_{l})", lambda s, k: np.sign(s.W[k]),
+       is_term=True),
+    of("W itself", "is W_{l} itself", lambda s, k: s.W[k]),
+    of("W stepped", "is W_{l} - 0.1 dC/dW_{l}", lambda s, k: s.W[k] - 0.1 * s.weight_gradient(k)),
+)  # fmt: skip
