@@ -2,7 +2,11 @@
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)
+from gradcheck.threads import one_thread_a_process
+
+one_thread_a_process()  # matrices are small here
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=30, database=None)
 settings.register_profile(
     "nightly",
     deadline=None,
