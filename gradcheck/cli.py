@@ -335,7 +335,7 @@ def _selftest(options: argparse.Namespace) -> int:
 
 def _engines(_options: argparse.Namespace) -> int:
     from gradcheck.engines.base import EngineUnusableError  # noqa: PLC0415
-    from gradcheck.engines.library import NotInstalledError  # noqa: PLC0415
+    from gradcheck.engines.installed import NotInstalledError  # noqa: PLC0415
     from gradcheck.engines.registry import EngineNotFoundError, describe, names  # noqa: PLC0415
 
     lines, usable = [], 0

@@ -16,7 +16,7 @@ import numpy as np
 from gradcheck.diagnosis.factors import FACTOR
 from gradcheck.diagnosis.finding import FORMULA, PATTERN, UNKNOWN, Candidate, Finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT, expected
-from gradcheck.diagnosis.library import LIBRARY, Library, only, size
+from gradcheck.diagnosis.formulas import LIBRARY, Library, only, size
 from gradcheck.diagnosis.peel import Guide, Path, peel
 from gradcheck.diagnosis.probes import MOST, alike, frame_of, rich, seen_on
 from gradcheck.diagnosis.seen import Seen, arithmetic_of, blocks_of, terms_of

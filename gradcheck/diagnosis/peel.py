@@ -20,7 +20,7 @@ from gradcheck import blocks
 from gradcheck.diagnosis.factors import FACTOR, named
 from gradcheck.diagnosis.finding import FORMULA, PATTERN, UNKNOWN, Candidate, Finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT, Formula
-from gradcheck.diagnosis.library import Library, only
+from gradcheck.diagnosis.formulas import Library, only
 from gradcheck.diagnosis.scale import changed
 from gradcheck.diagnosis.seen import blocks_of, terms_of
 
@@ -57,12 +57,12 @@ class Guide:
     """What is looked for.
 
     Attributes:
-        library: wrong formulas by place.
+        known: wrong formulas by place.
         hints: places and keys that another problem has shown.
         banned: places and keys that another problem has refuted.
     """
 
-    library: Library
+    known: Library
     hints: frozenset[tuple[str, str]] = frozenset()
     banned: frozenset[tuple[str, str]] = frozenset()
 
@@ -104,7 +104,7 @@ class Path:
     def again(self) -> Guide:
         """Look for the formulas only that were found in layers above."""
         keys = {(f.place, key) for f in self.findings for key in f.names()}
-        return replace(self.guide, library=only(self.guide.library, keys))
+        return replace(self.guide, known=only(self.guide.known, keys))
 
     def knowing(self, layer: int, delta: Array, dW: Array) -> Path:
         """Go down one layer."""
@@ -191,7 +191,7 @@ def _wrong_ways(s: Symbols, layer: int, seen: Seen, guide: Guide) -> list[Way]:
     """Return the wrong delta_l that give dC/dW_l or dC/db_l, those of one value together."""
     place = OUTPUT if layer == s.L else HIDDEN
     found: list[tuple[Array, list[Candidate], tuple[bool, bool]]] = []
-    for formula in guide.library[place]:
+    for formula in guide.known[place]:
         made = _delta_of(formula, s, layer, seen)
         if made is None:
             continue
@@ -312,7 +312,7 @@ def _product(
     D, T = (pair[which] for pair in _both(s, layer))
     room = seen.room(layer, T)
     names = _products_by_factor(g, D, room, s, layer, place, guide)
-    for formula in guide.library[place]:
+    for formula in guide.known[place]:
         value = formula.value(s, layer)
         if value is None:
             continue

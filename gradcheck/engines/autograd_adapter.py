@@ -7,18 +7,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gradcheck.engines.base import EngineInfo
-from gradcheck.engines.library import Library, require_supported
+from gradcheck.engines.installed import Library, require_supported
 from gradcheck.problem import Gradient, Problem
 
 
 class Autograd:
     """max(z, 0) - y z + log1p(e^-|z|), with `expit` for the sigmoid."""
 
-    library: ClassVar = Library("autograd", ["autograd"], "https://github.com/HIPS/autograd/issues")
-    info: EngineInfo = library.info("autograd", ["float32", "float64"], "p_minus_y")
+    source: ClassVar = Library("autograd", ["autograd"], "https://github.com/HIPS/autograd/issues")
+    info: EngineInfo = source.info("autograd", ["float32", "float64"], "p_minus_y")
 
     def __init__(self) -> None:
-        self.library.require()
+        self.source.require()
         import autograd  # noqa: PLC0415 - heavy, loaded when needed
         import autograd.numpy  # noqa: PLC0415
         import autograd.scipy.special  # noqa: PLC0415
@@ -75,7 +75,7 @@ class LogAddExp(Autograd):
     10 to 36.
     """
 
-    info = Autograd.library.info(
+    info = Autograd.source.info(
         "autograd-logaddexp", ["float32", "float64"], "p_minus_y", losses=["cross_entropy"]
     )
 
@@ -87,7 +87,7 @@ class LogAddExp(Autograd):
 class Textbook(Autograd):
     """-[y log p + (1 - y) log(1 - p)], p = (tanh(z / 2) + 1) / 2: the sigmoid of its examples."""
 
-    info = Autograd.library.info(
+    info = Autograd.source.info(
         "autograd-textbook", ["float32", "float64"], "absolute_sigmoid", losses=["cross_entropy"]
     )
 

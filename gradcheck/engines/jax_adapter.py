@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gradcheck.engines.base import EngineInfo
-from gradcheck.engines.library import Library, require_supported
+from gradcheck.engines.installed import Library, require_supported
 from gradcheck.problem import Gradient, Problem
 
 DTYPES = ("float32", "float64")
@@ -30,11 +30,11 @@ class Jax:
     36.
     """
 
-    library: ClassVar = Library("jax", ["jax"], "https://github.com/jax-ml/jax/issues")
-    info: EngineInfo = library.info("jax", DTYPES, ARITHMETIC)
+    source: ClassVar = Library("jax", ["jax"], "https://github.com/jax-ml/jax/issues")
+    info: EngineInfo = source.info("jax", DTYPES, ARITHMETIC)
 
     def __init__(self) -> None:
-        self.library.require()
+        self.source.require()
         import jax  # noqa: PLC0415 - heavy, loaded when needed
 
         self.jax: Any = jax
@@ -92,7 +92,7 @@ class Log1p(Jax):
     the residual is -y instead of 1/2 - y.
     """
 
-    info = Jax.library.info("jax-log1p", DTYPES, ARITHMETIC, losses=["cross_entropy"])
+    info = Jax.source.info("jax-log1p", DTYPES, ARITHMETIC, losses=["cross_entropy"])
 
     def cross_entropy(self, z: Any, y: Any) -> Any:
         """Return the cross-entropy entry by entry, from the logits z."""
@@ -103,7 +103,7 @@ class Log1p(Jax):
 class Textbook(Jax):
     """-[y log p + (1 - y) log(1 - p)], p = sigmoid(z), as it is written in textbooks."""
 
-    info = Jax.library.info("jax-textbook", DTYPES, ARITHMETIC, losses=["cross_entropy"])
+    info = Jax.source.info("jax-textbook", DTYPES, ARITHMETIC, losses=["cross_entropy"])
 
     def cross_entropy(self, z: Any, y: Any) -> Any:
         """Return the cross-entropy entry by entry, as the formula stands."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradcheck.engines.library import NotInstalledError
+from gradcheck.engines.installed import NotInstalledError
 
 if TYPE_CHECKING:
     from gradcheck.engines.process import ProcessEngine

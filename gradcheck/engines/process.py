@@ -26,7 +26,7 @@ from gradcheck.engines.base import (
     Unsupported,
 )
 from gradcheck.engines.child import Child, ChildLostError, ReplyTooLongError, Tail
-from gradcheck.engines.library import require_supported
+from gradcheck.engines.installed import require_supported
 from gradcheck.problem import Gradient, Problem
 
 T = TypeVar("T")

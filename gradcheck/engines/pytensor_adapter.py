@@ -13,20 +13,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gradcheck.engines.base import EngineInfo
-from gradcheck.engines.library import Library, require_supported
+from gradcheck.engines.installed import Library, require_supported
 from gradcheck.problem import Gradient, Problem
 
 
 class PyTensor:
     """-[y log p + (1 - y) log(1 - p)], p = sigmoid(z)."""
 
-    library: ClassVar = Library(
+    source: ClassVar = Library(
         "pytensor", ["pytensor"], "https://github.com/pymc-devs/pytensor/issues"
     )
-    info: EngineInfo = library.info("pytensor", ["float32", "float64"], "p_minus_y")
+    info: EngineInfo = source.info("pytensor", ["float32", "float64"], "p_minus_y")
 
     def __init__(self) -> None:
-        self.library.require()
+        self.source.require()
         import pytensor  # noqa: PLC0415 - heavy, loaded when needed
 
         self.pytensor: Any = pytensor

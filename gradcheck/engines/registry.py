@@ -19,7 +19,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from gradcheck.engines.base import Engine, EngineInfo, engine_from_callable
-from gradcheck.engines.library import Library, NotInstalledError
+from gradcheck.engines.installed import Library, NotInstalledError
 
 GROUP = "gradcheck.engines"
 
@@ -100,7 +100,7 @@ def describe(name: str) -> EngineInfo:
         ('cross_entropy', 'quadratic')
     """
     found = _load(name, _target(name))
-    library, info = getattr(found, "library", None), getattr(found, "info", None)
+    library, info = getattr(found, "source", None), getattr(found, "info", None)
     if isinstance(library, Library):
         library.require()
     if isinstance(info, EngineInfo):

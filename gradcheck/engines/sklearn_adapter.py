@@ -14,17 +14,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gradcheck.engines.base import EngineInfo, Unsupported
-from gradcheck.engines.library import Library, require_supported
+from gradcheck.engines.installed import Library, require_supported
 from gradcheck.problem import Gradient, Problem
 
 
 class MultilayerPerceptron:
     """`MLPClassifier(activation="logistic", alpha=0)`."""
 
-    library: ClassVar = Library(
+    source: ClassVar = Library(
         "sklearn", ["scikit-learn"], "https://github.com/scikit-learn/scikit-learn/issues"
     )
-    info: EngineInfo = library.info(
+    info: EngineInfo = source.info(
         "sklearn",
         ["float32", "float64"],
         "p_minus_y",
@@ -34,7 +34,7 @@ class MultilayerPerceptron:
     )
 
     def __init__(self) -> None:
-        self.library.require()
+        self.source.require()
         from sklearn import neural_network  # noqa: PLC0415 - heavy, loaded when needed
         from sklearn.neural_network import _base  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from gradcheck.engines.base import EngineInfo
-from gradcheck.engines.library import Library, require_supported
+from gradcheck.engines.installed import Library, require_supported
 from gradcheck.problem import Gradient, Problem
 
 DTYPES = ("float32", "float64")
@@ -17,15 +17,15 @@ a (1 - a)."""
 class TensorFlow:
     """`tf.nn.sigmoid_cross_entropy_with_logits`."""
 
-    library: ClassVar = Library(
+    source: ClassVar = Library(
         "tensorflow",
         ["tensorflow", "tensorflow-cpu"],
         "https://github.com/tensorflow/tensorflow/issues",
     )
-    info: EngineInfo = library.info("tensorflow", DTYPES, ARITHMETIC)
+    info: EngineInfo = source.info("tensorflow", DTYPES, ARITHMETIC)
 
     def __init__(self) -> None:
-        self.library.require()
+        self.source.require()
         import tensorflow as tf  # noqa: PLC0415 - heavy, loaded when needed
 
         self.tf: Any = tf
@@ -71,7 +71,7 @@ class TensorFlow:
 class Probabilities(TensorFlow):
     """`keras.losses.binary_crossentropy(y, sigmoid(z))`."""
 
-    info = TensorFlow.library.info(
+    info = TensorFlow.source.info(
         "tensorflow-probabilities", DTYPES, ARITHMETIC, losses=["cross_entropy"]
     )
 
@@ -84,7 +84,7 @@ class Probabilities(TensorFlow):
 class Textbook(TensorFlow):
     """-[y log p + (1 - y) log(1 - p)], p = sigmoid(z), as it is written in textbooks."""
 
-    info = TensorFlow.library.info(
+    info = TensorFlow.source.info(
         "tensorflow-textbook", DTYPES, ARITHMETIC, losses=["cross_entropy"]
     )
 

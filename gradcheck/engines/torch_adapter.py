@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from gradcheck.engines.base import EngineInfo
-from gradcheck.engines.library import Library, require_supported
+from gradcheck.engines.installed import Library, require_supported
 from gradcheck.problem import Gradient, Problem
 
 
 class Torch:
     """`binary_cross_entropy_with_logits`, `mse_loss`."""
 
-    library: ClassVar = Library("torch", ["torch"], "https://github.com/pytorch/pytorch/issues")
-    info: EngineInfo = library.info("torch", ["float16", "float32", "float64"], "p_minus_y")
+    source: ClassVar = Library("torch", ["torch"], "https://github.com/pytorch/pytorch/issues")
+    info: EngineInfo = source.info("torch", ["float16", "float32", "float64"], "p_minus_y")
 
     def __init__(self) -> None:
-        self.library.require()
+        self.source.require()
         import torch  # noqa: PLC0415 - heavy, loaded when needed
 
         self.torch: Any = torch
@@ -64,7 +64,7 @@ class Torch:
 class Probabilities(Torch):
     """`binary_cross_entropy(sigmoid(z), y)`."""
 
-    info = Torch.library.info(
+    info = Torch.source.info(
         "torch-probabilities", ["float32", "float64"], "p_minus_y", losses=["cross_entropy"]
     )
 
@@ -77,7 +77,7 @@ class Probabilities(Torch):
 class Textbook(Torch):
     """-[y log p + (1 - y) log(1 - p)], p = sigmoid(z), as it is written in textbooks."""
 
-    info = Torch.library.info(
+    info = Torch.source.info(
         "torch-textbook", ["float16", "float32", "float64"], "p_minus_y", losses=["cross_entropy"]
     )
 

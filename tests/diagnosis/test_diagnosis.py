@@ -13,7 +13,7 @@ from gradcheck.case import parse, sample_cases
 from gradcheck.diagnosis.explain import diagnose
 from gradcheck.diagnosis.finding import FORMULA, PATTERN, UNKNOWN
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT, WEIGHT
-from gradcheck.diagnosis.library import LIBRARY, size
+from gradcheck.diagnosis.formulas import LIBRARY, size
 from gradcheck.diagnosis.symbols import Symbols
 from gradcheck.engines.variants import CORRECT
 from gradcheck.mutants.backprop import Backprop

@@ -14,7 +14,7 @@ import pytest
 from gradcheck.case import parse, sample_cases
 from gradcheck.engines import legacy, legacy_setup
 from gradcheck.engines.base import Unsupported
-from gradcheck.engines.library import NotInstalledError
+from gradcheck.engines.installed import NotInstalledError
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Architecture, Problem

@@ -10,9 +10,9 @@ import pytest
 
 from gradcheck import cli
 from gradcheck.case import Case
-from gradcheck.engines import library, registry
+from gradcheck.engines import installed, registry
 from gradcheck.engines.base import EngineInfo, Unsupported
-from gradcheck.engines.library import Library, NotInstalledError, require_supported
+from gradcheck.engines.installed import Library, NotInstalledError, require_supported
 from gradcheck.engines.registry import EngineNotFoundError, describe, find
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def nothing_installed(monkeypatch):
     def version(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(library, "version", version)
+    monkeypatch.setattr(installed, "version", version)
 
 
 def test_a_version_is_that_of_the_first_distribution_there_is():
@@ -69,7 +69,7 @@ def test_asking_for_a_missing_one_is_exit_code_3(nothing_installed, capsys):
 def test_every_extra_that_is_named_installs_the_library():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     for name in ADAPTERS:
-        found = registry._load(name, registry.BUILT_IN[name]).library
+        found = registry._load(name, registry.BUILT_IN[name]).source
         requirements = " ".join(project["optional-dependencies"][found.extra])
         assert found.distributions[0] in requirements
 

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from gradcheck.engines.base import EngineInfo, EngineUnusableError
 from gradcheck.engines.child import how_it_ended
-from gradcheck.engines.library import NotInstalledError
+from gradcheck.engines.installed import NotInstalledError
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.report.engines.jobs import Job
 from gradcheck.verify.guarded import Guarded, told_of
