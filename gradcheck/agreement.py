@@ -125,6 +125,8 @@ _recent: dict[str, Bounds] = {}
 
 
 def _bounds(problem: Problem, arithmetic: str) -> Bounds:
+    if any(array.flags.writeable for array in (*problem.weights, *problem.biases)):
+        return Bounds(problem, arithmetic)  # the same problem may hold other numbers next time
     known = _recent.get(arithmetic)
     if known is None or known.problem is not problem:
         known = _recent[arithmetic] = Bounds(problem, arithmetic)

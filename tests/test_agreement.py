@@ -178,3 +178,16 @@ def test_two_thousand_sampled_problems_never_fail():
         limits = {} if name == "reference" else {"max_parameters": 300}
         for case in sample_cases(2000, 99, **limits):
             assert check_agreement(found, case.problem()).verdict is not Verdict.FAIL, case.token
+
+
+def test_a_problem_whose_weights_are_written_to_is_bounded_anew():
+    parameters = {name: np.array(array) for name, array in PROBLEM.parameters.items()}
+    problem = PROBLEM.with_parameters(parameters)
+    before = check_agreement(REFERENCE, problem).comparison.allowance
+    for array in parameters.values():
+        array[...] = 4 * array
+    after = check_agreement(REFERENCE, problem).comparison.allowance
+    np.testing.assert_array_equal(
+        after, check_agreement(REFERENCE, PROBLEM.with_parameters(parameters)).comparison.allowance
+    )
+    assert (before != after).any()
