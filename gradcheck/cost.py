@@ -1,11 +1,13 @@
 """What a computation costs, counted by wrapping the computation itself.
 
 Passes are counted by `CountedFunction`, floating-point operations by `count_flops`, seconds by
-`time_call`. The formulas at the end say what the counts of a fully connected network should be.
+`time_call` and `time_in_turns`. The formulas at the end say what the counts of a fully connected
+network should be.
 
 Conventions of the operation counts:
 
-- a product of (m, k) by (k, n) is 2 m n k flops, kept apart as `gemm`;
+- a product of (m, k) by (k, n) is 2 m n k flops, kept apart as `gemm`, also where k = 1 and it is
+  written as the outer product of two vectors;
 - add, subtract, multiply, divide, negative, reciprocal, square and sqrt are 1 flop an element,
   and a sum (or product) of n terms is n - 1, or n when it starts from an `initial` value;
 - exp, log1p, tanh and their like are counted apart as `transcendental` and are no flops;
@@ -299,7 +301,7 @@ def _kind_of(ufunc: np.ufunc, method: str) -> str:
     if kind is None or method not in {"__call__", "reduce", "accumulate", "outer"}:
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         raise UncountedOperationError(f"numpy.{name} has no rule in the flop counter")
-    return kind
+    return _GEMM if (ufunc.__name__, method) == ("multiply", "outer") else kind
 
 
 def _operations(
@@ -315,7 +317,8 @@ def _operations(
     if kind == _GEMM:
         if {"axes", "axis"} & keywords.keys():
             raise UncountedOperationError("matrix products with axes= have no rule")
-        return 2 * np.size(result) * shape[-1]
+        k = 1 if method == "outer" else shape[-1]
+        return 2 * np.size(result) * k
     if method == "reduce":
         terms = np.sum(np.broadcast_to(where, shape), axis=keywords.get("axis", 0), dtype=int)
         free_start = "initial" not in keywords
@@ -491,14 +494,111 @@ def time_call(
     return Timing(median, q25, q75, repeats, calls)
 
 
-def _sample(function: Callable[[], object], calls: int) -> float:
+@dataclass(frozen=True)
+class Ratio:
+    """Seconds of one function in units of another's: median and quartiles over the turns."""
+
+    median: float
+    q25: float
+    q75: float
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Seconds for one call of each of several functions that took turns.
+
+    Attributes:
+        seconds: (turns, functions), in the order in which the functions were given.
+    """
+
+    seconds: np.ndarray[Any, np.dtype[np.float64]]
+
+    def median(self, function: int) -> float:
+        """Median seconds of one call."""
+        return float(np.median(self.seconds[:, function]))
+
+    def ratio(self, numerator: int, denominator: int) -> Ratio:
+        """Compare two functions turn by turn, so that what slows both down falls out."""
+        ratios = self.seconds[:, numerator] / self.seconds[:, denominator]
+        q25, median, q75 = map(float, np.quantile(ratios, [0.25, 0.5, 0.75]))
+        return Ratio(median, q25, q75)
+
+
+def processor_clock() -> Callable[[], float]:
+    """Return the clock of this process's processor time, all threads together.
+
+    Other programs on the machine do not enter it. Where the system keeps it in coarse steps, the
+    clock on the wall is returned.
+    """
+    fine = time.get_clock_info("process_time").resolution <= 1e-5
+    return time.process_time if fine else time.perf_counter
+
+
+def time_in_turns(
+    *functions: Callable[[], object],
+    turns: int = 7,
+    minimum_seconds: float = 0.01,
+    settle_seconds: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Turns:
+    """Time functions side by side: every turn takes one sample of each.
+
+    The load of the machine changes within seconds; samples of one turn are close in time, and
+    the order is reversed every other turn, so that a steady drift falls out of the median.
+    Each function is called to warm up; a sample averages over as many calls as last
+    `minimum_seconds`.
+
+    Args:
+        functions: what is timed, called without arguments.
+        turns: samples of each, at least 3.
+        minimum_seconds: about how long a sample lasts, unless one call lasts longer.
+        settle_seconds: how long a function runs before its samples, untimed: until caches hold
+            its numbers, and threads of what ran before it have stopped waiting for work.
+        clock: in seconds.
+
+    Raises:
+        ValueError: no function, turns below 3, or minimum_seconds not positive and finite.
+    """
+    if not functions:
+        raise ValueError("functions=() must be at least one function")
+    if turns < 3:
+        raise ValueError(f"turns={turns} must be at least 3")
+    if not (0 < minimum_seconds < math.inf):
+        raise ValueError(f"minimum_seconds={minimum_seconds} must be positive and finite")
+    calls = [_calls_lasting(minimum_seconds, function) for function in functions]
+    seconds = np.empty((turns, len(functions)))
+    for turn in range(turns):
+        for i in range(len(functions))[:: -1 if turn % 2 else 1]:
+            _run_for(settle_seconds, functions[i])
+            seconds[turn, i] = _sample(functions[i], calls[i], clock) / calls[i]
+    return Turns(seconds)
+
+
+def _calls_lasting(minimum_seconds: float, function: Callable[[], object]) -> int:
+    """Return how many calls last so long by the clock on the wall, after a call to warm up."""
+    function()
+    shortest = _sample(function, 1)
+    if shortest < minimum_seconds:  # the shortest of five: a call may be interrupted
+        shortest = min(shortest, *(_sample(function, 1) for _ in range(4)))
+    return math.ceil(minimum_seconds / max(shortest, 1e-7))
+
+
+def _run_for(seconds: float, function: Callable[[], object]) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        function()
+
+
+def _sample(
+    function: Callable[[], object], calls: int, clock: Callable[[], float] = time.perf_counter
+) -> float:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        start = time.perf_counter()
+        start = clock()
         for _ in itertools.repeat(None, calls):
             function()
-        return time.perf_counter() - start
+        return clock() - start
     finally:
         if collecting:
             gc.enable()

@@ -14,6 +14,7 @@ higher_derivatives    Hessians and Hessian-vector products, as circuits
 drawing               a circuit printed with values and gradients
 counting              counts multiplications
 paths                 backprop as a sum over all paths
+products, memory      products of matrices of any shape, and where arrays start
 edges                 what the models demand of their arguments
 
 Each is a module to import by name: `from reference_models import sigmoid_network`.
@@ -30,7 +31,9 @@ from reference_models import gates as gates
 from reference_models import higher_derivatives as higher_derivatives
 from reference_models import logistic_regression as logistic_regression
 from reference_models import losses as losses
+from reference_models import memory as memory
 from reference_models import node as node
 from reference_models import paths as paths
+from reference_models import products as products
 from reference_models import sigmoid_network as sigmoid_network
 from reference_models import training as training

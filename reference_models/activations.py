@@ -9,9 +9,9 @@ numbers. All functions take scalars and arrays of float16, float32, float64, lon
 complex128 and keep the dtype.
 
 Complex arguments continue the real formulas analytically, as the complex step of Squire and
-Trapp (1998) needs: |z|, max(z, 0) and min(z, 0) choose their branch by Re(z) alone. sigmoid and
-softplus have poles and branch points at z = +-i pi, +-3i pi, ...; the continuation is meant for
-|Im z| < pi.
+Trapp (1998) needs: |z|, max(z, 0) and min(z, 0) choose their branch by the sign of Re(z), and by
+that of Im(z) where Re(z) = 0 (numpy's order), so that |z| = |-z|. sigmoid and softplus have poles
+and branch points at z = +-i pi, +-3i pi, ...; the continuation is meant for |Im z| < pi.
 
 Buffers (`out`, `scratch`, ...) have the shape and dtype of z. Given all of them, real arguments
 allocate nothing of array size. `scratch` may be z itself where z is no longer needed; all other
@@ -37,7 +37,7 @@ def sigmoid(
         z: scalar or array.
         out: receives the result.
         e: receives exp(-|z|), from which `sigmoid_prime_from_decay` takes the derivative.
-        scratch: overwritten; may be z or e itself, which is then lost.
+        scratch: receives 1 + e; may be z or e itself, which is then lost.
 
     Returns:
         sigma(z) in the shape and dtype of z, within k + 2 units of roundoff u where exp is
@@ -49,9 +49,22 @@ def sigmoid(
     >>> sigmoid(np.float32(-1e6))
     np.float32(0.0)
     """
-    # sigma(z) = 1/(1+e) for z >= 0 and e/(1+e) for z < 0: the numerator is exp(min(z, 0)).
-    e = decay(z, out=e)
-    numerator = np.exp(_negative_part(z, out), out=out)
+    return sigmoid_from_decay(z, decay(z, out=e), out=out, scratch=scratch)
+
+
+def sigmoid_from_decay(
+    z: Any, e: Any, *, out: Array | None = None, scratch: Array | None = None
+) -> Any:
+    """Return sigma(z) from z and e = exp(-|z|), which also is exp(-|-z|), of sigma(-z).
+
+    `scratch` receives 1 + e and may be z or e itself.
+    """
+    # sigma(z) = 1/(1+e) for z >= 0 and e/(1+e) for z < 0: the numerator is exp(min(z, 0)), which
+    # for real z is max(e, sgn z), as 0 <= e <= 1 and e = 1 at z = 0.
+    if _is_complex(z):
+        numerator = np.exp(negative_part(z, out=out), out=out)
+    else:
+        numerator = np.maximum(np.sign(z, out=out), e, out=out)
     return np.divide(numerator, np.add(e, 1.0, out=scratch), out=out)
 
 
@@ -70,10 +83,13 @@ def sigmoid_prime(z: Any, *, out: Array | None = None, scratch: Array | None = N
 
 
 def sigmoid_prime_from_decay(
-    e: Any, *, out: Array | None = None, scratch: Array | None = None
+    e: Any, *, one_plus_e: Any = None, out: Array | None = None, scratch: Array | None = None
 ) -> Any:
-    """Return sigma'(z) = e / (1 + e)^2 from e = exp(-|z|); `out` may be e itself."""
-    root = np.add(e, 1.0, out=scratch)
+    """Return sigma'(z) = e / (1 + e)^2 from e = exp(-|z|), and from 1 + e where that is known.
+
+    `out` may be e itself, `scratch` may be `one_plus_e` itself.
+    """
+    root = np.add(e, 1.0, out=scratch) if one_plus_e is None else one_plus_e
     return np.divide(e, np.multiply(root, root, out=scratch), out=out)
 
 
@@ -88,40 +104,31 @@ def softplus(z: Any, *, out: Array | None = None, scratch: Array | None = None) 
     >>> softplus(-1e6), softplus(1e6)
     (np.float64(0.0), np.float64(1000000.0))
     """
-    positive_part = _positive_part(z, out)
-    return np.add(positive_part, _log1p(decay(z, out=scratch), scratch), out=out)
+    log1p_e = log1p(decay(z, out=scratch), out=scratch)
+    return np.add(positive_part(z, out=out), log1p_e, out=out)
 
 
 def decay(z: Any, *, out: Array | None = None) -> Any:
-    """Return e = exp(-|z|), with |z| = z or -z by the sign of Re(z)."""
+    """Return e = exp(-|z|), with |z| = max(z, 0) - min(z, 0) = |-z|."""
     if _is_complex(z):
-        minus_modulus = np.subtract(_negative_part(z, None), _positive_part(z, None), out=out)
+        minus_modulus = np.subtract(negative_part(z), positive_part(z), out=out)
     else:
         minus_modulus = np.negative(np.abs(z, out=out), out=out)
     return np.exp(minus_modulus, out=out)
 
 
-def _is_complex(z: Any) -> bool:
-    dtype = getattr(z, "dtype", None)
-    return isinstance(z, complex) if dtype is None else dtype.kind == "c"
-
-
-def _positive_part(z: Any, out: Array | None) -> Any:
-    """max(z, 0), by the sign of Re(z)."""
-    if _is_complex(z):
-        return np.multiply(z, np.greater_equal(z.real, 0.0), out=out)
+def positive_part(z: Any, *, out: Array | None = None) -> Any:
+    """Return max(z, 0)."""
     return np.maximum(z, 0.0, out=out)
 
 
-def _negative_part(z: Any, out: Array | None) -> Any:
-    """min(z, 0), by the sign of Re(z)."""
-    if _is_complex(z):
-        return np.multiply(z, np.less(z.real, 0.0), out=out)
+def negative_part(z: Any, *, out: Array | None = None) -> Any:
+    """Return min(z, 0)."""
     return np.minimum(z, 0.0, out=out)
 
 
-def _log1p(w: Any, out: Array | None) -> Any:
-    """log(1 + w) for |w| <= 1, also where 1 + w would drop the digits of a small complex w.
+def log1p(w: Any, *, out: Array | None = None) -> Any:
+    """Return log(1 + w) for |w| <= 1, also where 1 + w would drop the digits of a small complex w.
 
     With w = x + i y:
         log(1 + w) = 1/2 log |1 + w|^2 + i arg(1 + w),   |1 + w|^2 = 1 + (x (2 + x) + y^2).
@@ -134,3 +141,8 @@ def _log1p(w: Any, out: Array | None) -> Any:
     one_plus_w = (1.0 + x) + 1j * y
     near_zero = np.log1p(np.maximum(x * (2.0 + x) + y * y, -0.75)) / 2 + 1j * np.angle(one_plus_w)
     return np.add(np.where(x < -0.5, np.log(one_plus_w), near_zero), 0.0, out=out)
+
+
+def _is_complex(z: Any) -> bool:
+    dtype = getattr(z, "dtype", None)
+    return isinstance(z, complex) if dtype is None else dtype.kind == "c"

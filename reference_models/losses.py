@@ -23,25 +23,39 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from reference_models.activations import sigmoid, sigmoid_prime, softplus
+from reference_models.activations import (
+    decay,
+    log1p,
+    negative_part,
+    positive_part,
+    sigmoid_from_decay,
+    sigmoid_prime_from_decay,
+)
 
 Array = npt.NDArray[Any]
-Scratch = tuple[Array | None, Array | None, Array | None]
+Scratch = tuple[Array | None, Array | None]
 
-NO_SCRATCH: Scratch = (None, None, None)
+NO_SCRATCH: Scratch = (None, None)
 REDUCTIONS = ("mean", "sum")
 
 
 class LossFunction(Protocol):
     """A function of logits z and targets y (scalars or arrays of one dtype), entry by entry.
 
+    `e` is exp(-|z|), where it is known already; it serves value and residual and is only read.
     `out` receives the result and `scratch` is overwritten: arrays of the shape and dtype of z,
-    distinct from each other and from z and y. With both, real arguments allocate nothing of
-    array size.
+    distinct from each other and from z, y and e. With all three, real arguments allocate nothing
+    of array size.
     """
 
     def __call__(
-        self, z: Any, y: Any, *, out: Array | None = None, scratch: Scratch = NO_SCRATCH
+        self,
+        z: Any,
+        y: Any,
+        *,
+        e: Any = None,
+        out: Array | None = None,
+        scratch: Scratch = NO_SCRATCH,
     ) -> Any:
         """Evaluate the function."""
 
@@ -55,40 +69,69 @@ class Loss:
     residual: LossFunction
 
 
-def _difference(z: Any, y: Any, *, out: Array | None = None, scratch: Scratch = NO_SCRATCH) -> Any:
+def _difference(
+    z: Any,
+    y: Any,
+    *,
+    e: Any = None,
+    out: Array | None = None,
+    scratch: Scratch = NO_SCRATCH,
+) -> Any:
     """Return a - y = (1 - y) sigma(z) - y sigma(-z), also dC/dz of the cross-entropy."""
-    s, t, r = scratch
-    a = sigmoid(z, out=out, e=t, scratch=t)
+    s, t = scratch
+    e = decay(z) if e is None else e
+    a = sigmoid_from_decay(z, e, out=out, scratch=t)
     left = np.multiply(np.subtract(1.0, y, out=s), a, out=out)
-    one_minus_a = sigmoid(np.negative(z, out=s), out=t, e=r, scratch=r)
+    one_minus_a = sigmoid_from_decay(np.negative(z, out=s), e, out=t, scratch=s)
     return np.subtract(left, np.multiply(y, one_minus_a, out=t), out=out)
 
 
 def _cross_entropy_value(
-    z: Any, y: Any, *, out: Array | None = None, scratch: Scratch = NO_SCRATCH
+    z: Any,
+    y: Any,
+    *,
+    e: Any = None,
+    out: Array | None = None,
+    scratch: Scratch = NO_SCRATCH,
 ) -> Any:
-    """C = -y log a - (1 - y) log(1 - a) = (1 - y) softplus(z) + y softplus(-z)."""
-    s, t, r = scratch
-    minus_log_one_minus_a = softplus(z, out=out, scratch=t)
+    """C = -y log a - (1 - y) log(1 - a) = (1 - y) softplus(z) + y softplus(-z).
+
+    softplus(z) = max(z, 0) + log1p(e),   softplus(-z) = -min(z, 0) + log1p(e).
+    """
+    s, t = scratch
+    log1p_e = log1p(decay(z) if e is None else e, out=t)
+    minus_log_one_minus_a = np.add(positive_part(z, out=out), log1p_e, out=out)
     left = np.multiply(np.subtract(1.0, y, out=s), minus_log_one_minus_a, out=out)
-    minus_log_a = softplus(np.negative(z, out=s), out=t, scratch=r)
+    minus_log_a = np.subtract(log1p_e, negative_part(z, out=s), out=t)
     return np.add(left, np.multiply(y, minus_log_a, out=t), out=out)
 
 
 def _quadratic_value(
-    z: Any, y: Any, *, out: Array | None = None, scratch: Scratch = NO_SCRATCH
+    z: Any,
+    y: Any,
+    *,
+    e: Any = None,
+    out: Array | None = None,
+    scratch: Scratch = NO_SCRATCH,
 ) -> Any:
     """C = 1/2 (a - y)^2."""
-    difference = _difference(z, y, out=out, scratch=scratch)
+    difference = _difference(z, y, e=e, out=out, scratch=scratch)
     return np.multiply(np.multiply(difference, difference, out=out), 0.5, out=out)
 
 
 def _quadratic_residual(
-    z: Any, y: Any, *, out: Array | None = None, scratch: Scratch = NO_SCRATCH
+    z: Any,
+    y: Any,
+    *,
+    e: Any = None,
+    out: Array | None = None,
+    scratch: Scratch = NO_SCRATCH,
 ) -> Any:
     """dC/dz = (a - y) sigma'(z)."""
-    difference = _difference(z, y, out=out, scratch=scratch)
-    slope = sigmoid_prime(z, out=scratch[0], scratch=scratch[1])
+    s, t = scratch
+    e = decay(z) if e is None else e
+    difference = _difference(z, y, e=e, out=out, scratch=scratch)
+    slope = sigmoid_prime_from_decay(e, out=s, scratch=t)
     return np.multiply(difference, slope, out=out)
 
 

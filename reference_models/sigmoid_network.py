@@ -27,9 +27,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from reference_models.activations import sigmoid, sigmoid_prime_from_decay
+from reference_models.activations import decay, sigmoid, sigmoid_prime_from_decay
 from reference_models.edges import Parameters, check_dtype, network_sizes
 from reference_models.losses import divisor, loss_named
+from reference_models.memory import aligned_empty
+from reference_models.products import outer_product, product
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +41,10 @@ Gradient = list[tuple[Array, Array]]
 
 
 class LayerBuffers(NamedTuple):
-    """The arrays of one layer: e = exp(-|z|), the others named by their symbols."""
+    """The arrays of one layer: e = exp(-|z|), the others named by their symbols.
+
+    Once the a of a hidden layer is known, its z is no longer needed and holds 1 + e.
+    """
 
     z: Array
     a: Array
@@ -69,7 +74,7 @@ class Workspace:
         m: int,
         dtype: npt.DTypeLike,
         *,
-        allocate: Callable[[tuple[int, ...], np.dtype[Any]], Array] = np.empty,
+        allocate: Callable[[tuple[int, ...], np.dtype[Any]], Array] = aligned_empty,
     ) -> None:
         self.sizes, self.m, self.dtype = tuple(sizes), m, np.dtype(dtype)
         if len(self.sizes) < 2 or min(self.sizes) < 1:
@@ -172,26 +177,31 @@ def value_and_grad(
     z_L = _logits(parameters, X, out)
     value = _value(z_L, Y, cost, reduction, out)
     last = out.layers[-1]
-    loss_named(cost).residual(z_L, Y, out=last.delta, scratch=(last.a, last.e, out.scratch))
-    np.divide(last.delta, divisor(reduction, out.m), out=last.delta)
+    scratch = (last.a, out.scratch)
+    loss_named(cost).residual(z_L, Y, e=last.e, out=last.delta, scratch=scratch)
+    M = divisor(reduction, out.m)
+    if M != 1:
+        np.divide(last.delta, M, out=last.delta)
     return value, _backpropagate(parameters, X, out)
 
 
 def _logits(parameters: Parameters, X: Array, out: Workspace) -> Array:
-    """Run the forward pass up to z_L; leave a_l and exp(-|z_l|) of the hidden layers in `out`."""
+    """Run the forward pass up to z_L; leave a_l, e_l and 1 + e_l of the hidden layers in `out`."""
     a = X
     last = out.layers[-1]
     for (W, b), layer in zip(parameters, out.layers, strict=True):
         np.copyto(layer.z, b)  # adding b by broadcasting would allocate an iterator's buffer
-        np.add(np.matmul(a, W.T, out=layer.a), layer.z, out=layer.z)
+        np.add(product(a, W.T, out=layer.a), layer.z, out=layer.z)
         if layer is not last:
             a = sigmoid(layer.z, out=layer.a, e=layer.e, scratch=layer.z)
     return last.z
 
 
 def _value(z_L: Array, Y: Array, cost: str, reduction: str, out: Workspace) -> Any:
+    """Return C; leave exp(-|z_L|) in `out`."""
     last = out.layers[-1]
-    C = loss_named(cost).value(z_L, Y, out=last.delta, scratch=(last.a, last.e, out.scratch))
+    e = decay(z_L, out=last.e)
+    C = loss_named(cost).value(z_L, Y, e=e, out=last.delta, scratch=(last.a, out.scratch))
     return np.add.reduce(C, axis=None) / divisor(reduction, out.m)
 
 
@@ -199,13 +209,18 @@ def _backpropagate(parameters: Parameters, X: Array, out: Workspace) -> Gradient
     """Turn delta_L and the activations in `out` into the gradient."""
     layers = out.layers
     for l in reversed(range(len(layers))):  # noqa: E741  (the layer's symbol)
-        delta = layers[l].delta
-        np.matmul(delta.T, layers[l - 1].a if l else X, out=layers[l].dW)
+        delta, a_below = layers[l].delta, layers[l - 1].a if l else X
+        if out.m == 1:
+            outer_product(delta[0], a_below[0], out=layers[l].dW)
+        else:
+            np.matmul(delta.T, a_below, out=layers[l].dW)
         np.add.reduce(delta, axis=0, out=layers[l].db)
         if l:
             below = layers[l - 1]
-            np.matmul(delta, parameters[l][0], out=below.delta)
-            slope = sigmoid_prime_from_decay(below.e, out=below.e, scratch=below.z)
+            product(delta, parameters[l][0], out=below.delta)
+            slope = sigmoid_prime_from_decay(
+                below.e, one_plus_e=below.z, out=below.e, scratch=below.z
+            )
             np.multiply(below.delta, slope, out=below.delta)
     return [(layer.dW, layer.db) for layer in layers]
 

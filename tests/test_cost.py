@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import math
 import time
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ from gradcheck.cost import (
     CountedArray,
     CountedFunction,
     FlopCount,
+    Ratio,
     Timing,
+    Turns,
     UncountedOperationError,
     central_difference_passes,
     cost_ratio,
@@ -25,7 +28,9 @@ from gradcheck.cost import (
     forward_difference_passes,
     gemm_flops_backward,
     gemm_flops_forward,
+    processor_clock,
     time_call,
+    time_in_turns,
 )
 from gradcheck.problem import Architecture, Problem
 from reference_models import chain_rule, sigmoid_network
@@ -135,7 +140,9 @@ def test_counted_functions_refuse_nonsense():
         (lambda A: 2 * A / 3, FlopCount(elementwise=12)),
         (lambda A: -A, FlopCount(elementwise=6)),
         (lambda A: A**2, FlopCount(elementwise=6)),
-        (lambda A: np.multiply.outer(A[0], A[1]), FlopCount(elementwise=9)),
+        (lambda A: A[0][:, None] @ A[1][None, :], FlopCount(gemm=18)),  # (3, 1) by (1, 3)
+        (lambda A: np.multiply.outer(A[0], A[1]), FlopCount(gemm=18)),
+        (lambda A: np.add.outer(A[0], A[1]), FlopCount(elementwise=9)),
         (lambda A: np.add(A, 1, where=A > 2, out=A), FlopCount(elementwise=3)),
         (lambda A: A[0, 0] + A[0, 1] * A[1, 1], FlopCount(elementwise=2)),
         # n terms: n - 1 additions, n from a given start
@@ -486,3 +493,75 @@ def test_timing_refuses_nonsense(keywords, told):
 
 def test_a_timing_is_a_value():
     assert Timing(1.0, 0.5, 2.0, 3, 1) == Timing(1.0, 0.5, 2.0, 3, 1)
+
+
+class Clock:
+    """Time passes in the functions alone: `pace` times their seconds."""
+
+    def __init__(self, pace=1.0):
+        self.now, self.pace, self.order = 0.0, pace, []
+
+    def __call__(self):
+        return self.now
+
+    def lasting(self, seconds, slower=0.0):
+        def function():
+            self.order.append(seconds)
+            self.now += self.pace * seconds
+            self.pace += slower
+
+        return function
+
+
+def test_functions_take_turns_and_the_second_turn_runs_backwards():
+    clock = Clock()
+    turns = time_in_turns(
+        clock.lasting(1.0), clock.lasting(3.0), turns=3, minimum_seconds=1e-9, clock=clock
+    )
+    np.testing.assert_array_equal(turns.seconds, [[1.0, 3.0]] * 3)
+    assert clock.order[-6:] == [1.0, 3.0, 3.0, 1.0, 1.0, 3.0]
+    assert (turns.median(1), turns.ratio(1, 0)) == (3.0, Ratio(3.0, 3.0, 3.0))
+
+
+def test_a_machine_that_slows_down_changes_the_seconds_and_not_the_ratio():
+    clock = Clock()
+    f, g = clock.lasting(1.0), clock.lasting(3.0, slower=1.0)
+    turns = time_in_turns(f, g, turns=9, minimum_seconds=1e-9, clock=clock)
+    assert turns.seconds[-1, 0] > 3 * turns.seconds[0, 0]
+    ratio = turns.ratio(1, 0)
+    assert ratio.q25 <= ratio.median <= ratio.q75
+    assert ratio.median == pytest.approx(3.0, rel=0.15)
+
+
+def test_the_quartiles_are_those_of_the_turns():
+    turns = Turns(np.array([[1.0, 2.0], [1.0, 3.0], [2.0, 8.0], [1.0, 5.0], [2.0, 12.0]]))
+    assert turns.ratio(1, 0) == Ratio(4.0, 3.0, 5.0)
+    assert turns.median(0) == 1.0
+
+
+def test_short_functions_are_called_often_enough_to_be_timed():
+    calls = []
+    time_in_turns(lambda: calls.append(1), turns=3, minimum_seconds=1e-3)
+    assert len(calls) > 300
+
+
+def test_the_processors_clock_stands_still_while_a_process_sleeps():
+    clock = processor_clock()
+    if clock is time.perf_counter:
+        pytest.skip("the system keeps processor time in coarse steps")
+    turns = time_in_turns(lambda: time.sleep(0.01), turns=3, minimum_seconds=1e-9, clock=clock)
+    assert turns.median(0) < 0.005
+
+
+@pytest.mark.parametrize(
+    ("functions", "keywords", "told"),
+    [
+        ((), {}, "must be at least one function"),
+        ((int,), {"turns": 2}, "turns=2 must be at least 3"),
+        ((int,), {"minimum_seconds": 0.0}, r"minimum_seconds=0.0 must be positive"),
+        ((int,), {"minimum_seconds": math.inf}, "minimum_seconds=inf must be positive"),
+    ],
+)
+def test_turns_that_cannot_be_taken(functions, keywords, told):
+    with pytest.raises(ValueError, match=told):
+        time_in_turns(*functions, **keywords)

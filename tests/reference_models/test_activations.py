@@ -28,7 +28,11 @@ from hypothesis import strategies as st
 
 from reference_models.activations import (
     decay,
+    log1p,
+    negative_part,
+    positive_part,
     sigmoid,
+    sigmoid_from_decay,
     sigmoid_prime,
     sigmoid_prime_from_decay,
     softplus,
@@ -160,6 +164,14 @@ def test_buffers_receive_what_is_returned_and_change_no_bit(dtype):
     assert sigmoid(z, out=out, e=e, scratch=scratch) is out
     np.testing.assert_array_equal(out, sigmoid(z))
     np.testing.assert_array_equal(e, decay(z))
+    np.testing.assert_array_equal(scratch, 1.0 + e)
+    assert sigmoid_from_decay(z, e, out=out, scratch=scratch) is out
+    np.testing.assert_array_equal(out, sigmoid(z))
+    one_plus_e = scratch.copy()
+    assert sigmoid_prime_from_decay(e, one_plus_e=scratch, out=out, scratch=scratch) is out
+    np.testing.assert_array_equal(out, sigmoid_prime(z))
+    assert sigmoid_prime_from_decay(e, one_plus_e=one_plus_e, out=out, scratch=scratch) is out
+    np.testing.assert_array_equal(out, sigmoid_prime(z))
     assert sigmoid_prime_from_decay(e, out=e, scratch=scratch) is e
     np.testing.assert_array_equal(e, sigmoid_prime(z))
     assert sigmoid_prime(z, out=out, scratch=scratch) is out
@@ -168,6 +180,25 @@ def test_buffers_receive_what_is_returned_and_change_no_bit(dtype):
     np.testing.assert_array_equal(out, softplus(z))
     assert sigmoid(z.copy(), out=out, e=e, scratch=e) is out
     np.testing.assert_array_equal(out, sigmoid(z))
+
+
+@pytest.mark.parametrize("dtype", REAL_DTYPES)
+def test_the_numerator_of_sigma_is_the_exponential_of_the_negative_part(dtype):
+    """max(e, sgn z) = exp(min(z, 0)), bit for bit, also at both zeros, infinities and NaN."""
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, np.finfo(dtype).smallest_subnormal]
+    z = np.concatenate([points(dtype), np.array(special, dtype)])
+    e = decay(z)
+    expected = np.exp(np.minimum(z, dtype(0))) / (e + dtype(1))
+    np.testing.assert_array_equal(sigmoid(z), expected)
+    np.testing.assert_array_equal(sigmoid_from_decay(z, e), expected)
+
+
+@pytest.mark.parametrize("dtype", [*REAL_DTYPES, np.complex128])
+def test_softplus_of_minus_z_needs_no_second_exponential(dtype):
+    """softplus(-z) = -min(z, 0) + log1p(e) with the e of z."""
+    z = np.linspace(-30, 30, 62).astype(dtype)
+    np.testing.assert_array_equal(log1p(decay(z)) - negative_part(z), softplus(-z))
+    np.testing.assert_array_equal(positive_part(z) + log1p(decay(z)), softplus(z))
 
 
 def test_nan_is_not_hidden():
@@ -193,6 +224,17 @@ def test_the_complex_step_of_each_function_is_its_derivative(z):
         expected = float(derivative(z))
         underflow = 40 * 5e-324 / h  # where h f' is subnormal
         assert abs(step - expected) <= 40 * u * expected + underflow
+
+
+@given(st.floats(-30, 30), st.floats(-3, 3))
+def test_e_is_even_and_serves_both_signs_also_on_the_imaginary_axis(x, y):
+    """sigma(z) + sigma(-z) = 1 from one e; the bound as for complex functions below."""
+    for z in (np.complex128(complex(x, y)), np.complex128(complex(0.0, y))):
+        e = decay(z)
+        assert e == decay(-z)
+        nearness = 1 / abs(1 + e)
+        total = sigmoid_from_decay(z, e) + sigmoid_from_decay(-z, e)
+        assert abs(total - 1) <= 80 * 2.0**-53 * nearness * (1 + nearness)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

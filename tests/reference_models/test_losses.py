@@ -15,6 +15,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
+from reference_models.activations import decay
 from reference_models.losses import LOSSES, REDUCTIONS, divisor, loss_named
 
 REAL_DTYPES = [np.float16, np.float32, np.float64, np.longdouble]
@@ -90,12 +91,22 @@ def test_buffers_change_no_bit(loss, dtype):
     y = np.resize([0.0, 1.0, 0.3], 41).astype(dtype)
     given_z, given_y = z.copy(), y.copy()
     for function in (loss.value, loss.residual):
-        out = np.empty_like(z)
-        scratch = (np.empty_like(z), np.empty_like(z), np.empty_like(z))
-        assert function(z, y, out=out, scratch=scratch) is out
+        out, e = np.empty_like(z), decay(z)
+        scratch = (np.empty_like(z), np.empty_like(z))
+        assert function(z, y, e=e, out=out, scratch=scratch) is out
         np.testing.assert_array_equal(out, function(z, y))
+        np.testing.assert_array_equal(e, decay(z))
     np.testing.assert_array_equal(z, given_z)
     np.testing.assert_array_equal(y, given_y)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_e_that_is_handed_in_is_the_e_that_is_used(loss):
+    """At z = 0 every value and residual depends on e: half of it is not the same."""
+    z, y = np.zeros(3), np.array([0.0, 1.0, 0.3])
+    for function in (loss.value, loss.residual):
+        np.testing.assert_array_equal(function(z, y, e=np.ones(3)), function(z, y))
+        assert not np.any(function(z, y, e=np.full(3, 0.5)) == function(z, y))
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)

@@ -1,0 +1,104 @@
+"""The cost ratio: counted exactly, timed with a spread, and its parts timed apart."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gradcheck.cost import Ratio, cost_ratio, gemm_flops_forward
+from gradcheck.report import forward_cost, tables
+from gradcheck.report.forward_cost import LARGE_PASS, RATIO_BATCH, Network
+from gradcheck.report.settings import Settings
+
+SETTINGS = Settings(timing_seconds=1e-4)
+LARGE = [
+    sizes
+    for sizes in Settings().ratio_networks
+    if gemm_flops_forward(sizes, RATIO_BATCH) >= LARGE_PASS
+]
+
+
+def test_at_least_eight_large_architectures_from_2_to_2_9_are_weighed():
+    ratios = sorted(cost_ratio(sizes) for sizes in LARGE)
+    assert len(set(ratios)) == len(ratios) >= 8
+    assert ratios[0] == 2.0
+    assert 2.89 < ratios[-1] < 3.0
+    assert max(np.diff(ratios)) < 0.2
+    assert len(LARGE) < len(Settings().ratio_networks)  # small ones stand beside them
+
+
+def test_a_ratio_lies_within_its_quartiles_and_time_is_no_result():
+    row, timing = forward_cost._measure_ratio(Network((40, 30, 10), 16), SETTINGS)
+    assert row["gemm_ratio"] == row["formula"] == 3 - 1200 / 1500
+    assert not row["is_large"]
+    assert timing["low"] <= timing["ratio"] <= timing["high"]
+    assert 0 < timing["entries_share"] < 1.5  # timed apart, so it may come out above T
+    assert not {"ratio", "seconds", "with_entries"} & row.keys()
+
+
+def test_what_is_done_entry_by_entry_enters_as_the_formula_says(monkeypatch):
+    """With E_f = T/4 and E_b = T/8 and w = 2.5: w - ((w - 1)/4 - 1/8) = 2.25."""
+
+    class Taken:
+        def ratio(self, numerator, denominator):
+            assert denominator == 0
+            median = {1: 2.3, 2: 0.25, 3: 0.125}[numerator]
+            return Ratio(median, median - 0.1, median + 0.1)
+
+    monkeypatch.setattr(forward_cost, "time_in_turns", lambda *_, **__: Taken())
+    _, timing = forward_cost._measure_ratio(Network((8, 8, 8), 4), SETTINGS)
+    assert timing["with_entries"] == 2.25
+    assert (timing["ratio"], timing["low"], timing["high"]) == (2.3, 2.3 - 0.1, 2.3 + 0.1)
+
+
+def test_the_parts_timed_apart_can_be_repeated_and_leave_finite_numbers():
+    network = Network((6, 5, 4, 3), 7)
+    network.gradient(network.parameters)
+    expected = [layer.dW.copy() for layer in network.workspace.layers]
+    for _ in range(50):
+        forward_cost._entries_forward(network)
+        forward_cost._entries_backward(network)
+    for layer in network.workspace.layers:
+        for array in layer:
+            assert np.all(np.isfinite(array))
+    again = network.gradient(network.parameters)
+    for W, dW in zip(("W1", "W2", "W3"), expected, strict=True):
+        np.testing.assert_array_equal(again[W], dW)
+
+
+@pytest.fixture
+def rows():
+    row = {"sizes": [500, 500, 500, 1], "m": 8, "N": 501_501, "gemm_ratio": 2.499,
+           "formula": 2.499, "flop_ratio": 2.49, "is_large": True}  # fmt: skip
+    timing = {"ratio": 2.25, "low": 2.2, "high": 2.3, "with_entries": 2.3, "entries_share": 0.14}
+    return [row, {**row, "sizes": [3, 1], "is_large": False}], [timing, timing]
+
+
+def test_the_table_says_how_far_time_is_off_both_models(rows):
+    results, timings = rows
+    text = tables.ratios({"results": {"ratios": results}, "timings": {"ratios": timings}})
+    line = next(line for line in text.splitlines() if "500-500-500-1" in line)
+    assert "2.25 (2.20 to 2.30)" in line
+    assert "-10%" in line
+    assert "-2%" in line
+
+
+def test_the_figure_shows_the_large_networks(rows):
+    frame = forward_cost._ratio_frame(*rows)
+    assert isinstance(frame, pd.DataFrame)
+    (axes,) = forward_cost._ratio_figure(frame).axes
+    (bars,) = axes.containers
+    assert len(bars.lines[0].get_xdata()) == 1
+    (axes,) = forward_cost._ratio_figure(frame.assign(is_large=False)).axes
+    assert len(axes.containers[0].lines[0].get_xdata()) == 2
+
+
+def test_twice_the_work_shows_in_the_ratio():
+    network = Network((100, 100, 100, 1), 64)
+    once = network.gradient
+    settings = replace(SETTINGS, timing_seconds=5e-3)
+    _, right = forward_cost._measure_ratio(network, settings)
+    network.gradient = lambda parameters: [once(parameters), once(parameters)][1]
+    _, wrong = forward_cost._measure_ratio(network, settings)
+    assert 1.5 < wrong["ratio"] / right["ratio"] < 2.7
