@@ -288,7 +288,7 @@ class _Hunter:
         if np.any(kinds == Kind.NOT_EVALUATED):
             raise BudgetSpentError
         wrong = int(np.sum(kinds == Kind.FAILED))
-        block.rest = np.setdiff1d(block.rest, coordinates)
+        block.rest = np.setdiff1d(block.rest, coordinates, assume_unique=True)
         block.named += wrong
         self._failed = self._failed or wrong > 0
         block.contradictions += int(len(coordinates) == 1 and wrong == 0)

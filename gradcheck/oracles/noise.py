@@ -17,7 +17,8 @@ Source: J. J. Moré and S. M. Wild, "Estimating computational noise", SIAM J. Sc
 Two things differ from the paper. The samples x + k d are exact, so that the rounding of x does
 not pass for noise of f, and their last bits differ, so that none of f's own rounding is missed.
 Where no k is believed, the largest of the last three sigma_k is taken: it holds the noise, and
-whatever the differences have not removed of a smooth part.
+whatever the differences have not removed of a smooth part. A table that is constant shows
+none, but a wider one may; one that is exactly linear shows that there is none.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ SAMPLES = 7
 
 DIRECTIONS = 3
 """Independent random lines; the largest estimate counts."""
+
+TABLES = 6
+"""Spacings tried on a line while no line has shown any noise; then one a line."""
 
 UNDERESTIMATE = 3.0
 """Neighbouring evaluations share rounding errors, so the table sees up to 3 times too little
@@ -112,7 +116,10 @@ def table_noise(samples: FloatArray) -> tuple[float, str]:
 def estimate_noise(lines: Lines, stream: Stream) -> Noise:
     """Estimate the noise of f at x, never below the rounding of f(x) itself."""
     before = lines.forward_passes
-    estimate = max(line_noise(lines, stream, lines.along) for _ in range(DIRECTIONS))
+    estimate = 0.0
+    for _ in range(DIRECTIONS):
+        tables = 1 if estimate else TABLES
+        estimate = max(estimate, line_noise(lines, stream, lines.along, tables=tables))
     floor = lines.unit_roundoff * abs(float(lines.value)) + lines.tiny
     level = UNDERESTIMATE * max(estimate, floor)
     growing = max(lines.unit_roundoff, _relative_noise_away(lines, stream))
@@ -130,6 +137,8 @@ def line_noise(
     stream: Stream,
     sample: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
     at: FloatArray | None = None,
+    *,
+    tables: int = TABLES,
 ) -> float:
     """Estimate the noise of any function along one random line, a few ulps long.
 
@@ -138,17 +147,21 @@ def line_noise(
         stream: draws the line.
         sample: the function's values at origin + t direction, given origin, direction and ts.
         at: the point that the line goes through; default: x.
+        tables: the most spacings to try.
+
+    Returns:
+        The noise; 0 where no spacing shows any.
     """
     at = lines.origin if at is None else at
     steps = np.arange(SAMPLES, dtype=float) - SAMPLES // 2
     spacing = 2.0**6
-    for attempt in range(6):
+    for attempt in range(tables):
         origin, direction = _exact_line(lines, stream, spacing, at)
         samples = sample(origin, direction, steps)
         if not np.all(np.isfinite(samples)):
             return 0.0
         estimate, state = table_noise(samples)
-        if state == "settled" or (state == "varies" and attempt == 0 and estimate > 0):
+        if state == "settled" or (state == "varies" and (attempt == 0 or estimate == 0)):
             return estimate
         spacing = spacing * 2.0**7 if state == "constant" else spacing / 2.0**4
         if spacing * float(np.max(lines.machine_epsilon, initial=0.0)) > FARTHEST:

@@ -189,6 +189,32 @@ def test_the_noise_of_any_function_along_a_line():
     assert 1e-4 < line_noise(lines, stream(), sample) < 1e-2
 
 
+def test_a_constant_table_is_widened_and_an_exactly_linear_one_is_not():
+    """Wider tables would take a kink farther away for noise."""
+    lines = Lines(lambda _: 0.0, np.ones(1))
+    spacings = []
+
+    def steps_of(size):
+        def sample(origin, direction, steps):
+            spacings.append(abs(direction[0]))
+            points = origin[0] + steps * direction[0]
+            return size * np.round(points / size) if size else points
+
+        return sample
+
+    assert line_noise(lines, stream(), steps_of(0.0)) == 0
+    assert len(spacings) == 1
+    spacings.clear()
+    assert line_noise(lines, stream(), steps_of(2.0**-40)) > 0
+    assert len(spacings) > 1
+    assert spacings[1] > 2**6 * spacings[0]
+
+
+def test_once_a_line_has_shown_its_noise_the_others_take_one_table_each():
+    lines = Lines(noisy(1e-6), np.ones(3))
+    assert estimate_noise(lines, stream()).forward_passes == 3 * 7 + 1
+
+
 # --- coverage --------------------------------------------------------------------------------
 
 
