@@ -20,7 +20,7 @@ from gradcheck.case import parse
 from gradcheck.check import check_gradient
 from gradcheck.engines.base import Engine, Unsupported
 from gradcheck.engines.registry import find
-from gradcheck.oracles.batches import batched
+from gradcheck.oracles.batches import BLOCK_BYTES, batched, numbers
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Problem, dtype_name, gradient_as_dict
 from gradcheck.rounding import loss_bound
@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 CHUNK = 4
 """Cases handed to a worker at once."""
+
+COMPARED = 8
+"""Points at which the many losses of an engine are compared with its single ones."""
 
 UNDECLARED = "absolute_sigmoid"
 """The arithmetic granted to the loss of an engine that declares none: full precision, any form."""
@@ -67,7 +70,8 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     rounding can do is known in advance (`gradcheck.rounding.loss_bound`), for the arithmetic that
     the engine declares, else for a sigmoid of absolute accuracy: nobody is accused on less.
 
-    An engine that offers `losses(problem, stacked)` is asked for many losses at once.
+    An engine that offers `losses(problem, stacked)` is asked for many losses at once, if they are
+    those of `loss(problem)` at some points. If not, a note says so, and `loss` is asked alone.
 
     Args:
         engine: computes loss and gradient.
@@ -93,18 +97,61 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     def rounding(parameters: Any) -> float:
         return loss_bound(problem.with_parameters(parameters), arithmetic)
 
-    many = getattr(engine, "losses", None)
-    f = loss if many is None else batched(lambda stacked: many(problem, stacked))
     arithmetic = engine.info.arithmetic or UNDECLARED
+    offered = getattr(engine, "losses", None)
+    compared, told = (0, "") if offered is None else _other_losses(engine, problem, arithmetic)
+    many = None if told else offered
+    f = loss if many is None else batched(lambda stacked: many(problem, stacked))
     if dtype_name(problem.dtype) != "longdouble":  # which no rounding bound is known for
         options.setdefault("rounding", rounding)
     bound = declared_bound(engine, problem)
-    if bound is None or "noise" in options:
-        return check_gradient(f, gradient, problem.parameters, **options)
-    if is_the_loss_meant(engine, problem, bound):
-        options["noise"] = bound
+    if bound is not None and "noise" not in options:
+        compared += 1
+        if is_the_loss_meant(engine, problem, bound):
+            options["noise"] = bound
+    if (options.get("budget") or 0) > compared:
+        options["budget"] -= compared
     outcome = check_gradient(f, gradient, problem.parameters, **options)
-    return replace(outcome, forward_passes=outcome.forward_passes + 1)
+    notes = (*outcome.notes, told) if told else outcome.notes
+    return replace(outcome, forward_passes=outcome.forward_passes + compared, notes=notes)
+
+
+def _other_losses(engine: Any, problem: Problem, arithmetic: str) -> tuple[int, str]:
+    """Compare an engine's many losses with its single ones, at x (1 + k / 64), k = 0, 1, ...
+
+    Both are within the bound of the exact loss; where the engine's loss is another one, a sum of
+    terms of one sign, one for each of n parameters, errs by gamma_n |f| in any order.
+
+    Returns:
+        The forward passes that this took, and what differs, "" if nothing does.
+    """
+    x = problem.parameters
+    size = sum(array.nbytes for array in x.values())
+    scales = [1 + k / 64 for k in range(min(COMPARED, max(1, BLOCK_BYTES // size)))]
+    with np.errstate(all="ignore"):
+        points = [{name: (a * s).astype(a.dtype) for name, a in x.items()} for s in scales]
+    stacked = {name: np.stack([point[name] for point in points]) for name in x}
+    problems = [problem.with_parameters(point) for point in points]
+    together = numbers(engine.losses(problem, stacked), len(points), np.longdouble)
+    alone = [engine.loss(there) for there in problems]
+    for scale, there, many, one in zip(scales, problems, together, alone, strict=True):
+        allowed = 2 * _rounding_of(there, arithmetic, one)
+        with np.errstate(all="ignore"):
+            is_within = abs(one - many) <= allowed
+        if not (is_within or np.array_equal(one, many, equal_nan=True)):
+            return 2 * len(points), (
+                f"losses(problem, stacked) answers {many:.10g} where loss(problem) answers "
+                f"{one:.10g}, at {scale:.10g} times the parameters; rounding explains "
+                f"{allowed:.1g}; the differences are those of loss(problem)"
+            )
+    return 2 * len(points), ""
+
+
+def _rounding_of(problem: Problem, arithmetic: str, value: float) -> float:
+    """Return what rounding can do to a loss, be it the one meant or another sum."""
+    meant = 0.0 if dtype_name(problem.dtype) == "longdouble" else loss_bound(problem, arithmetic)
+    nu = problem.architecture.n_parameters * float(np.finfo(problem.dtype).eps) / 2
+    return meant + (nu / (1 - nu) if nu < 1 else np.inf) * abs(value)
 
 
 def declared_bound(engine: Engine, problem: Problem) -> float | None:

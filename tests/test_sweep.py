@@ -2,6 +2,7 @@
 
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ class Offering:
 
     def __init__(self, engine, losses):
         self.engine, self.info, self._losses = engine, engine.info, losses
-        self.single = self.stacked = 0
+        self.single = self.stacked = self.largest = 0
 
     def loss(self, problem):
         self.single += 1
@@ -125,6 +126,7 @@ class Offering:
     def losses(self, problem, stacked):
         found = self._losses(problem, stacked)
         self.stacked += len(found)
+        self.largest = max(self.largest, len(found))
         return found
 
     def value_and_grad(self, problem):
@@ -143,10 +145,80 @@ def test_many_losses_at_once_are_used_where_they_are_offered_and_counted_one_by_
     assert str(outcome) == str(check_engine(reference, problem))
 
 
-def test_an_engine_whose_many_losses_are_not_those_of_its_gradient_fails():
+def first_for_all(p, stacked):
+    found = find("reference").losses(p, stacked)
+    return np.full_like(found, found[0])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda p, stacked: 1.5 * find("reference").losses(p, stacked),
+        lambda p, stacked: (1 + 1e-9) * find("reference").losses(p, stacked),
+        lambda p, stacked: find("reference").losses(p, stacked)[::-1],
+        first_for_all,
+        lambda p, stacked: np.nan * find("reference").losses(p, stacked),
+    ],
+    ids=["half as much again", "a little", "in another order", "one for all", "nan"],
+)
+def test_many_losses_that_are_not_the_single_ones_are_told_and_not_used(wrong):
     reference, problem = find("reference"), parse(TOKEN).problem()
-    other = Offering(reference, lambda p, stacked: 1.5 * reference.losses(p, stacked))
-    assert check_engine(other, problem).verdict is Verdict.FAIL
+    other = Offering(reference, wrong)
+    outcome = check_engine(other, problem)
+    assert outcome.verdict is Verdict.PASS
+    assert outcome.notes[-1].startswith("losses(problem, stacked) answers ")
+    assert other.stacked == 8
+    assert other.single + other.stacked == outcome.forward_passes
+
+
+def test_right_many_losses_do_not_hide_a_wrong_single_one():
+    class Other(Offering):
+        def loss(self, problem):
+            return 1.5 * super().loss(problem)
+
+    reference, problem = find("reference"), parse(TOKEN).problem()
+    outcome = check_engine(Other(reference, reference.losses), problem)
+    assert outcome.verdict is Verdict.FAIL
+    assert "where loss(problem) answers" in outcome.notes[-1]
+
+
+def test_right_many_losses_are_used_on_problems_of_every_kind():
+    reference = find("reference")
+    for case in sample_cases(25, 5, max_parameters=20):
+        told = check_engine(Offering(reference, reference.losses), case.problem()).notes
+        assert not any("losses(problem" in note for note in told), case.token
+
+
+def test_many_losses_of_a_large_network_are_compared_within_bounded_memory():
+    reference = find("reference")
+    problem = parse("gc1:400-300-1:cross_entropy:mean:m1:float64:w1:generic:soft:s1").problem()
+    together = Offering(reference, reference.losses)
+    outcome = check_engine(together, problem, method="directional", budget=60)
+    assert together.largest == 1
+    assert together.single + together.stacked == outcome.forward_passes <= 60
+
+
+@pytest.mark.parametrize("declared", ["cancellation_free", ""])
+def test_many_losses_of_another_function_in_another_order_are_used(declared):
+    """A penalty of a million times the squares is summed forwards and backwards."""
+    reference, problem = find("reference"), parse(TOKEN).problem()
+
+    def penalty(arrays):
+        return 1e6 * float(sum(x * x for a in arrays for x in a.ravel().tolist()))
+
+    class Penalised(Offering):
+        def loss(self, problem):
+            return super().loss(problem) + penalty(problem.weights)
+
+    def losses(p, stacked):
+        names = p.architecture.weight_names
+        rows = range(len(stacked["W1"]))
+        backwards = [penalty([stacked[n][k][::-1, ::-1] for n in names[::-1]]) for k in rows]
+        return reference.losses(p, stacked) + backwards
+
+    engine = Penalised(reference, losses)
+    engine.info = replace(engine.info, arithmetic=declared)
+    assert not any("losses(problem" in note for note in check_engine(engine, problem).notes)
 
 
 def test_a_large_engine_is_screened_along_directions():

@@ -8,13 +8,15 @@ setting.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
+from gradcheck.engines.at_once import in_parts, networks_at_once
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.installed import Library, require_supported
-from gradcheck.problem import Gradient, Problem
+from gradcheck.problem import Array, Gradient, Problem
 
 DTYPES = ("float32", "float64")
 ARITHMETIC = "log_sum"
@@ -40,11 +42,34 @@ class Jax:
         self.jax: Any = jax
         fixed = ("loss", "reduction")
         self._loss = jax.jit(self.cost, static_argnames=fixed)
+        self._losses = jax.jit(self._costs, static_argnames=fixed)
         self._value_and_grad = jax.jit(jax.value_and_grad(self.cost), static_argnames=fixed)
 
     def loss(self, problem: Problem) -> float:
         """Compute the loss in one forward pass."""
         return float(self._call(self._loss, problem))
+
+    def losses(self, problem: Problem, stacked: Mapping[str, Array]) -> Array:
+        """Compute the losses at many parameters, by `jax.vmap`, each one forward pass.
+
+        They are taken in parts of one size, the last being filled up, so that XLA compiles once.
+
+        Args:
+            problem: says all but the parameters.
+            stacked: arrays by name, W1, b1, ..., WL, bL, with one more leading axis.
+
+        Raises:
+            Unsupported: a dtype, loss or reduction that is not in `info`.
+        """
+        require_supported(problem, self.info)
+
+        def many(some: dict[str, Array]) -> Array:
+            count = len(some["b1"])
+            rows = np.arange(networks_at_once(problem)).clip(max=count - 1)
+            filled = problem.with_parameters({name: array[rows] for name, array in some.items()})
+            return np.asarray(self._call(self._losses, filled))[:count]
+
+        return in_parts(problem, stacked, self.loss, many)
 
     def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
         """Compute the loss and the gradient by `jax.value_and_grad`."""
@@ -54,6 +79,7 @@ class Jax:
     def close(self) -> None:
         """Let go of what was compiled."""
         self._loss.clear_cache()
+        self._losses.clear_cache()
         self._value_and_grad.clear_cache()
 
     def cost(self, layers: Any, X: Any, y: Any, loss: str, reduction: str) -> Any:
@@ -70,6 +96,11 @@ class Jax:
         """Return the cross-entropy entry by entry, from the logits z."""
         log_sigmoid = self.jax.nn.log_sigmoid
         return -y * log_sigmoid(z) - (1 - y) * log_sigmoid(-z)
+
+    def _costs(self, layers: Any, X: Any, y: Any, loss: str, reduction: str) -> Any:
+        """Return C of many networks: their arrays have one more leading axis."""
+        cost = self.jax.vmap(lambda one: self.cost(one, X, y, loss, reduction))
+        return cost(layers)
 
     def _call(self, function: Any, problem: Problem) -> Any:
         require_supported(problem, self.info)

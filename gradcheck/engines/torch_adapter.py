@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from gradcheck.engines.at_once import in_parts
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.installed import Library, require_supported
-from gradcheck.problem import Gradient, Problem
+from gradcheck.problem import Array, Gradient, Problem
 
 
 class Torch:
@@ -24,6 +26,29 @@ class Torch:
     def loss(self, problem: Problem) -> float:
         """Compute the loss; nothing is put on the tape."""
         return float(self.cost(self._layers(problem), problem).item())
+
+    def losses(self, problem: Problem, stacked: Mapping[str, Array]) -> Array:
+        """Compute the losses at many parameters, by `torch.func.vmap`, each one forward pass.
+
+        Args:
+            problem: says all but the parameters.
+            stacked: arrays by name, W1, b1, ..., WL, bL, with one more leading axis.
+
+        Raises:
+            Unsupported: a dtype, loss or reduction that is not in `info`.
+        """
+        require_supported(problem, self.info)
+        network = problem.architecture
+
+        def cost(*parameters: Any) -> Any:
+            W, b = parameters[: network.depth], parameters[network.depth :]
+            return self.cost(list(zip(W, b, strict=True)), problem)
+
+        def many(some: dict[str, Array]) -> Any:
+            names = (*network.weight_names, *network.bias_names)
+            return self.torch.func.vmap(cost)(*(self.torch.tensor(some[name]) for name in names))
+
+        return in_parts(problem, stacked, self.loss, many)
 
     def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
         """Compute the loss and run the tape backward."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gradcheck.report.location import LIMITS
 from gradcheck.report.textbook.claim import REFUTED
 
 COVERAGE = 0.999
@@ -149,6 +150,36 @@ def _cost(section: dict[str, Any]) -> Iterator[Claim]:
     )
 
 
+def _location(section: dict[str, Any]) -> Iterator[Claim]:
+    results, rows = section["results"], section["results"]["rows"]
+    limits = ", ".join(f"{n} in {most}" for n, most in LIMITS.items())
+    yield (
+        "location",
+        f"wrong coordinates of a black box of {results['N']:,} weights are named within so many "
+        f"forward passes: {limits}; and none is named in a right gradient",
+        bool(rows)
+        and all(row["named"] == row["within"] == row["runs"] > 0 for row in rows)
+        and all(row["failed"] == (row["runs"] if row["wrong"] else 0) for row in rows),
+    )
+
+
+def _million(section: dict[str, Any]) -> Iterator[Claim]:
+    results = section["results"]
+    yield (
+        "million",
+        f"every derivative of a network of {results['rows'][0]['N']:,} weights and biases that "
+        "plain differences, layered differences and the certified check compare with backprop is "
+        "within its bound; a small error in one of them is named, and nothing else is, also along "
+        "random signs",
+        all(row["holds"] for row in results["rows"]),
+    )
+    yield (
+        "memory",
+        "all its central differences are held in less than a gibibyte",
+        results["memory_kept"],
+    )
+
+
 def _real_data(section: dict[str, Any]) -> Iterator[Claim]:
     checks = section["results"]["checks"]
     yield (
@@ -169,6 +200,8 @@ _JUDGES: dict[str, Callable[[dict[str, Any]], Iterator[Claim]]] = {
     "accuracy": _accuracy,
     "step_size": _step_size,
     "cost": _cost,
+    "location": _location,
+    "million": _million,
     "real_data": _real_data,
     "textbook": _textbook,
 }

@@ -197,6 +197,26 @@ def _seconds(axes: Axes, data: pd.DataFrame) -> None:
     axes.set_title("Time for one gradient, one example")
 
 
+# --- location -------------------------------------------------------------------------------------
+
+
+def location(section: Group, _frames: Frames) -> Figure:
+    """Passes that name one wrong weight against N, with the fitted logarithm."""
+    N, growth = np.array(section["results"]["growth"]["N"]), section["measured"]["growth"]
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.loglog(N, N + 1, "--", color=GREY)
+    axes.loglog(N, growth["constant"] + growth["a_doubling"] * np.log2(N), "-", color=BLUE, lw=1.2)
+    axes.loglog(N, growth["passes"], "o", ms=6, color=BLUE)
+    axes.text(N[-1], 1.3 * growth["passes"][-1], "random signs and group testing", color=BLUE,
+              fontsize=9, ha="right", va="bottom")  # fmt: skip
+    axes.text(N[-2], N[-2] / 2, "forward differences, N + 1", color=GREY, fontsize=9, va="top")
+    axes.set_xlabel("N, number of weights")
+    axes.set_ylabel("forward passes")
+    axes.set_title("Naming one weight that is off by 1 %")
+    return figure
+
+
 # --- real data ------------------------------------------------------------------------------------
 
 
@@ -235,5 +255,6 @@ FIGURES: dict[str, Callable[[Group, Frames], Figure]] = {
     "consistency": consistency,
     "step_size": step_size,
     "cost": cost,
+    "location": location,
     "real_data": real_data,
 }

@@ -9,9 +9,10 @@ from jinja2 import Environment, StrictUndefined
 
 from gradcheck.report import tables
 from gradcheck.report.accuracy import tables as accuracy
+from gradcheck.report.million import tables as million
 from gradcheck.report.summary import sentences
 from gradcheck.report.textbook import claim
-from gradcheck.report.words import count, number, seconds, share
+from gradcheck.report.words import count, number, seconds, share, times
 
 
 def render(report: dict[str, Any]) -> str:
@@ -23,10 +24,12 @@ def render(report: dict[str, Any]) -> str:
         sentences=sentences(report["sections"]),
         tables=tables,
         accuracy=accuracy,
+        million=million,
         claim_sentences=claim.sentences,
         number=number,
         seconds=seconds,
         count=count,
         share=share,
+        times=times,
     )
     return page.rstrip("\n") + "\n"

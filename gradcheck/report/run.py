@@ -8,23 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from gradcheck.case import write_case
-from gradcheck.report import consistency, forward_cost, machine, real_data, step_size
+from gradcheck.report import consistency, forward_cost, location, machine, real_data, step_size
 from gradcheck.report.accuracy import measure as accuracy
 from gradcheck.report.claims import judge
 from gradcheck.report.figures import FIGURES, draw, files
 from gradcheck.report.files import write_bytes, write_json, write_text
+from gradcheck.report.million import measure as million
 from gradcheck.report.render import render
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import registry
 
-FORMAT, SCHEMA = "gradcheck-report", 2
+FORMAT, SCHEMA = "gradcheck-report", 3
 
 SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "consistency": consistency.measure,
     "accuracy": accuracy.measure,
     "step_size": step_size.measure,
     "cost": forward_cost.measure,
+    "location": location.measure,
+    "million": million.measure,
     "real_data": real_data.measure,
     "textbook": registry.measure,
 }

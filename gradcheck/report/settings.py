@@ -30,6 +30,12 @@ class Settings:
         longest_check: the same for the adaptive check.
         timing_seconds: the shortest a timed sample may last.
         ratio_networks: the networks whose gradient is weighed against their loss.
+        location_size: weights of the network in which wrong coordinates are sought, at least.
+        location_seeds: networks for every number of wrong ones and every error.
+        location_right: networks whose right gradient is put to the same search.
+        location_growth: the sizes N over which the growth of the passes is fitted.
+        million_network: n_0, n_1, n_2 of the network of a million weights.
+        deep_network: a deep one, all of whose central differences are computed as well, or None.
         digits_hidden: hidden units of the digits network.
         digits_rows: examples of the digits batch, None for the whole set.
         logistic_iterations: steps of gradient descent on breast cancer.
@@ -57,11 +63,23 @@ class Settings:
     timing_seconds: float = 0.01
     ratio_networks: tuple[tuple[int, ...], ...] = (
         (30, 1),
-        (64, 30, 10),
         (20, 30, 10, 1),
-        (256, 256, 1),
-        (256, 256, 256, 256, 256, 256, 1),
+        (700, 400),
+        (784, 400, 10),
+        (600, 400, 150),
+        (500, 400, 250),
+        (400, 400, 400, 1),
+        (256, 512, 512, 1),
+        (384, 384, 384, 384, 384, 1),
+        (320,) * 7 + (1,),
+        (320,) * 11 + (1,),
     )
+    location_size: int = 100_000
+    location_seeds: int = 2
+    location_right: int = 4
+    location_growth: tuple[int, ...] = (100, 1_000, 10_000, 100_000)
+    million_network: tuple[int, ...] = (1000, 1000, 1)
+    deep_network: tuple[int, ...] | None = None
     digits_hidden: int = 30
     digits_rows: int | None = 64
     logistic_iterations: int = 200
@@ -83,6 +101,10 @@ class Settings:
             "longest_run": 1_100_000,
             "longest_central_run": 140_000,
             "longest_check": 9_000,
+            "location_seeds": 50,
+            "location_right": 200,
+            "location_growth": (100, 1_000, 10_000, 100_000, 1_000_000),
+            "deep_network": (784, 600, 600, 1),
             "digits_rows": None,
             "run_the_million": True,
         }
@@ -92,7 +114,10 @@ class Settings:
         """Return the settings as JSON has them."""
         lists = {
             "hidden": list(self.hidden),
+            "location_growth": list(self.location_growth),
             "ratio_networks": [list(sizes) for sizes in self.ratio_networks],
+            "million_network": list(self.million_network),
+            "deep_network": list(self.deep_network) if self.deep_network else None,
         }
         return {**asdict(self), **lists}
 
@@ -109,6 +134,9 @@ class Settings:
             raise ValueError(f"settings: missing or unknown are {wrong}")
         tuples = {
             "hidden": tuple(content["hidden"]),
+            "location_growth": tuple(content["location_growth"]),
             "ratio_networks": tuple(tuple(sizes) for sizes in content["ratio_networks"]),
+            "million_network": tuple(content["million_network"]),
+            "deep_network": tuple(content["deep_network"]) if content["deep_network"] else None,
         }
         return cls(**{**content, **tuples})

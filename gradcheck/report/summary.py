@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradcheck.report.accuracy.tables import at_scale_one
+from gradcheck.report.million.tables import rows
 from gradcheck.report.words import MISSING, count, number, plus_minus, seconds, share, times
 
 Sections = dict[str, Any]
@@ -19,6 +20,10 @@ def sentences(sections: Sections) -> list[str]:
         said += [_accuracy(sections["accuracy"]), _power(sections["accuracy"])]
     if "cost" in sections:
         said.append(_cost(sections["cost"]))
+    if "location" in sections:
+        said.append(_location(sections["location"]))
+    if "million" in sections:
+        said.append(_million(sections["million"]))
     if "real_data" in sections:
         said.append(_real_data(sections["real_data"]))
     return said
@@ -173,6 +178,37 @@ def _cost(section: dict[str, Any]) -> str:
         f"**Cost.** {passes}: for {last['N']:,} parameters that is {about}"
         f"{seconds(differences['seconds'])} against {seconds(time['backprop']['median'])}, "
         f"{times(ratio)} times as long."
+    )
+
+
+def _location(section: dict[str, Any]) -> str:
+    results, measured = section["results"], section["measured"]
+    pairs = list(zip(results["rows"], measured["passes"], strict=True))
+    one = [(row, passes) for row, passes in pairs if row["wrong"] == 1]
+    named, runs = sum(row["named"] for row, _ in one), sum(row["runs"] for row, _ in one)
+    most, doubling = max(passes["most"] for _, passes in one), measured["growth"]["a_doubling"]
+    right = results["rows"][-1]
+    return (
+        f"**One wrong weight among {results['N']:,}** of a black box was named in {named} of "
+        f"{runs} networks, in at most {most:.0f} forward passes where differences take "
+        f"{results['N'] + 1:,}; twice the weights take {number(doubling)} more. Of "
+        f"{count(right['runs'], 'right gradient')} {right['failed'] or 'none'} was accused."
+    )
+
+
+def _million(section: dict[str, Any]) -> str:
+    plain, layered, certified, directional = rows(section)[:4]
+    about = "" if plain["whole"] else "by extrapolation "
+    named = [way for way in rows(section) if way["wrong"] == 1 and way["holds"]]
+    asked = sum(way["named"] is not None for way in rows(section))
+    return (
+        f"**All {plain['N']:,} weights and biases of one network**: one plain forward pass for "
+        f"each, and one more, take {about}{seconds(plain['seconds'])}, all {2 * layered['N']:,} "
+        f"central differences of what each changes {seconds(layered['seconds'])}, the certified "
+        f"check {seconds(certified['seconds'])}, a screen along random signs "
+        f"{directional['forward_passes']} passes and {seconds(directional['seconds'])}. An error "
+        f"of {number(section['results']['planted'], 1)} of the median derivative in one of them is "
+        f"named by {len(named)} of the {asked} ways that were put to it."
     )
 
 

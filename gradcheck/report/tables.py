@@ -213,22 +213,33 @@ def times(section: dict[str, Any]) -> str:
 
 
 def ratios(section: dict[str, Any]) -> str:
-    """Loss with gradient in units of the loss, counted, by formula and by the clock."""
+    """Loss with gradient in units of the loss: by formula, counted and by the clock."""
     rows = zip(section["results"]["ratios"], section["timings"]["ratios"], strict=True)
     return markdown(
         pd.DataFrame(
             {
-                "network": "-".join(map(str, row["sizes"])),
+                "network": _repeated(row["sizes"]),
                 "N": f"{row['N']:,}",
                 "3 - n_0 n_1 / M": f"{row['formula']:.3f}",
                 "matrix flops, counted": f"{row['gemm_ratio']:.3f}",
                 "all flops, counted": f"{row['flop_ratio']:.3f}",
-                "time (from quartiles)": f"{time['ratio']:.2f} "
+                "time (quartiles)": f"{time['ratio']:.2f} "
                 f"({time['low']:.2f} to {time['high']:.2f})",
+                "off the formula": f"{time['ratio'] / row['formula'] - 1:+.0%}",
+                "E_f / T": f"{time['entries_share']:.0%}",
+                "with E_f, E_b": f"{time['with_entries']:.2f}",
+                "off that": f"{time['ratio'] / time['with_entries'] - 1:+.0%}",
             }
             for row, time in rows
         )
     )
+
+
+def _repeated(sizes: list[int]) -> str:
+    """Write n-n-...-n-k as repeats of n, and k."""
+    if len(sizes) < 6:
+        return "-".join(map(str, sizes))
+    return f"{sizes.count(sizes[0])} x {sizes[0]}, {sizes[-1]}"
 
 
 def growth(section: dict[str, Any]) -> str:
@@ -253,6 +264,31 @@ def growth(section: dict[str, Any]) -> str:
             for name, law in rows
         )
     )
+
+
+def location(section: dict[str, Any]) -> str:
+    """Wrong coordinates that were sought, how many were named, and the passes."""
+    results, measured = section["results"], section["measured"]
+    rows = [
+        {
+            "wrong coordinates": row["wrong"] or "none",
+            "relative error": number(row["error"]) if row["wrong"] else MISSING,
+            "networks": row["runs"],
+            "exactly those named": row["named"],
+            "FAIL": row["failed"],
+            "passes, median": number(passes["median"]),
+            "most": number(passes["most"]),
+        }
+        for row, passes in zip(results["rows"], measured["passes"], strict=True)
+    ]
+    return markdown(pd.DataFrame(rows))
+
+
+def location_growth(section: dict[str, Any]) -> str:
+    """Passes against the number of weights."""
+    sizes, passes = section["results"]["growth"]["N"], section["measured"]["growth"]["passes"]
+    frame = pd.DataFrame({"N": [f"{n:,}" for n in sizes], "passes": [number(n) for n in passes]})
+    return markdown(frame)
 
 
 def real_data(section: dict[str, Any]) -> str:

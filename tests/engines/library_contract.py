@@ -123,6 +123,30 @@ def check_answers(engine, problem):
     check_movement(engine, problem, loss)
 
 
+def check_losses(engine, cases):
+    """Assert that many losses at once are the single ones, within the declared bound of both."""
+    for number, case in enumerate(cases):
+        problem, K = case.problem(), (1, 5, 9)[number % 3]
+        stacked = moved(problem, K)
+        before = {name: array.tobytes() for name, array in stacked.items()}
+        together = engine.losses(problem, stacked)
+        assert (type(together), together.shape, together.dtype) == (np.ndarray, (K,), problem.dtype)
+        assert {name: array.tobytes() for name, array in stacked.items()} == before
+        for k, many in enumerate(together.tolist()):
+            there = problem.with_parameters({name: array[k] for name, array in stacked.items()})
+            one, allowed = engine.loss(there), 2 * loss_bound(there, engine.info.arithmetic)
+            assert abs(many - one) <= allowed or np.array_equal(many, one, equal_nan=True), case
+
+
+def moved(problem, K):
+    """K copies of the parameters, each stretched a little more, stacked."""
+    scales = 1 + np.arange(K) / 64
+    return {
+        name: np.stack([(array * s).astype(array.dtype) for s in scales])
+        for name, array in problem.parameters.items()
+    }
+
+
 def check_memory(answer, others):
     """Arrays of an answer share memory neither with each other nor with anything else."""
     for position, array in enumerate(answer):

@@ -8,6 +8,8 @@ from library_contract import (
     cases_for,
     check_consistency,
     check_contract,
+    check_losses,
+    moved,
     residual_at,
     residual_errors,
     worst_of,
@@ -29,6 +31,26 @@ def test_the_contract_is_kept(make):
 
 def test_the_gradient_is_that_of_the_engines_own_loss():
     check_consistency(Jax(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
+
+
+@pytest.mark.parametrize("make", [Jax, Textbook])
+def test_many_losses_at_once_are_the_single_ones_to_rounding(make):
+    engine = make()
+    check_losses(engine, cases_for(engine, 20, shapes=FEW_SHAPES))
+
+
+def test_many_losses_are_compiled_once_however_many_they_are():
+    engine, problem = Jax(), Case(sizes=(3, 4, 1), batch=2).problem()
+    for K in (1, 3, 4, 5, 64, 70, 150):
+        stacked = moved(problem, K)
+        alone = [
+            engine.loss(problem.with_parameters({name: a[k] for name, a in stacked.items()}))
+            for k in range(K)
+        ]
+        np.testing.assert_allclose(engine.losses(problem, stacked), alone, rtol=1e-14)
+    assert engine._losses._cache_size() == 1
+    engine.close()
+    assert engine._losses._cache_size() == 0
 
 
 def test_the_logits_form_belongs_to_the_class_log_sum():
@@ -104,3 +126,5 @@ def test_what_is_not_supported_is_told():
         Jax().loss(Case(dtype="float16").problem())
     with pytest.raises(Unsupported, match="loss quadratic; jax-textbook takes cross_entropy"):
         Textbook().value_and_grad(Case(loss="quadratic").problem())
+    with pytest.raises(Unsupported, match="loss quadratic; jax-textbook takes cross_entropy"):
+        Textbook().losses(Case(loss="quadratic").problem(), {})

@@ -7,6 +7,8 @@ from library_contract import (
     cases_for,
     check_consistency,
     check_contract,
+    check_losses,
+    moved,
     residual_at,
     worst_of,
 )
@@ -14,6 +16,8 @@ from library_contract import (
 from gradcheck.case import Case
 from gradcheck.engines.base import Unsupported
 from gradcheck.engines.torch_adapter import Probabilities, Textbook, Torch
+from gradcheck.sweep import check_engine
+from gradcheck.verdict import Verdict
 
 pytest.importorskip("torch")
 
@@ -26,6 +30,47 @@ def test_the_contract_is_kept(make):
 @pytest.mark.parametrize("make", [Torch, Probabilities, Textbook])
 def test_the_gradient_is_that_of_the_engines_own_loss(make):
     check_consistency(make(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
+
+
+@pytest.mark.parametrize("make", [Torch, Probabilities, Textbook])
+def test_many_losses_at_once_are_the_single_ones_to_rounding(make):
+    engine = make()
+    check_losses(engine, cases_for(engine, 60))
+
+
+def test_a_wrong_last_digit_in_many_losses_breaks_the_contract():
+    class Off(Torch):
+        def losses(self, problem, stacked):
+            return super().losses(problem, stacked) * (1 + 1e-10)
+
+    with pytest.raises(AssertionError):
+        check_losses(Off(), [Case(sizes=(3, 4, 1), batch=2)])
+
+
+def test_the_losses_of_many_parts_are_in_order():
+    engine, problem = Torch(), Case(sizes=(3, 4, 1), batch=2).problem()
+    stacked = moved(problem, 150)
+    alone = [
+        engine.loss(problem.with_parameters({name: array[k] for name, array in stacked.items()}))
+        for k in range(150)
+    ]
+    np.testing.assert_allclose(engine.losses(problem, stacked), alone, rtol=1e-14)
+
+
+def test_differences_are_taken_of_many_losses_at_once():
+    engine, asked = Torch(), []
+    many = engine.losses
+
+    def counted(problem, stacked):
+        asked.append(len(stacked["b1"]))
+        return many(problem, stacked)
+
+    engine.losses = counted
+    problem = Case(sizes=(4, 5, 1), batch=3).problem()
+    outcome = check_engine(engine, problem)
+    assert outcome.verdict is Verdict.PASS
+    assert sum(asked) > 0.9 * outcome.forward_passes
+    assert max(asked) > 10
 
 
 def test_the_logits_form_belongs_to_the_class_p_minus_y():
@@ -98,3 +143,5 @@ def test_what_is_not_supported_is_told():
         Torch().loss(Case(dtype="longdouble").problem())
     with pytest.raises(Unsupported, match="loss quadratic; torch-textbook takes cross_entropy"):
         Textbook().value_and_grad(Case(loss="quadratic").problem())
+    with pytest.raises(Unsupported, match="loss quadratic; torch-textbook takes cross_entropy"):
+        Textbook().losses(Case(loss="quadratic").problem(), {})

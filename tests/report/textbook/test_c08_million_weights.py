@@ -5,6 +5,7 @@ import pytest
 
 from gradcheck.oracles.finite_difference import difference_quotients
 from gradcheck.report.forward_cost import Network
+from gradcheck.report.million import plain_passes
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import c08_million_weights as c08
 from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
@@ -21,17 +22,27 @@ def wrong_gradient(network, parameters):
     return {name: 1.001 * g for name, g in Network.gradient(network, parameters).items()}
 
 
+@pytest.fixture(autouse=True)
+def afresh():
+    """Forget what was run with other numbers of blocks."""
+    for remembered in (plain_passes.sample, plain_passes.every_weight):
+        remembered.cache_clear()
+    yield
+    for remembered in (plain_passes.sample, plain_passes.every_weight):
+        remembered.cache_clear()
+
+
 @pytest.fixture
 def small(monkeypatch):
     """A network of 20 x 30 + 30 weights, and a sample of 40 of them."""
     monkeypatch.setattr(c08, "SIZES", (20, 30, 1))
-    monkeypatch.setattr(c08, "BLOCKS", 5)
-    monkeypatch.setattr(c08, "BLOCK", 8)
-    monkeypatch.setattr(c08, "LONG_BLOCK", 100)
+    monkeypatch.setattr(plain_passes, "BLOCKS", 5)
+    monkeypatch.setattr(plain_passes, "BLOCK", 8)
+    monkeypatch.setattr(plain_passes, "LONG_BLOCK", 100)
 
 
 def test_the_claim_is_refined(monkeypatch):
-    monkeypatch.setattr(c08, "BLOCK", 10)
+    monkeypatch.setattr(plain_passes, "BLOCK", 10)
     evidence = c08.measure(Settings())
     assert ruling(c08.CLAIM, evidence) == REFINED
     size, sample = evidence.findings
