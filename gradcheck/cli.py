@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from gradcheck.threads import one_thread_a_process
 
@@ -47,12 +48,21 @@ def _prepare() -> None:
     one_thread_a_process()
 
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gradcheck", description="Does a backpropagation engine compute right gradients?"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_report, _add_verify, _add_replay, _add_selftest, _add_bench, _add_engines,
+                _add_new_engine):  # fmt: skip
+        add(commands)
+    return parser
 
+
+def _add_report(commands: Commands) -> None:
     report = commands.add_parser("report", help="measure, and write the comparison report")
     report.add_argument("--out", type=Path, metavar="DIR", help="where to write it (default: "
                         "reports; of several engines: reports/engines)")  # fmt: skip
@@ -66,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="measure again and compare with the report in DIR")  # fmt: skip
     report.set_defaults(run=_report)
 
+
+def _add_verify(commands: Commands) -> None:
     verify = commands.add_parser("verify", help="validate an engine on random networks")
     verify.add_argument("engine", help=ENGINE_HELP)
     verify.add_argument("--examples", type=_positive, default=200, metavar="N",
@@ -86,27 +98,49 @@ def _parser() -> argparse.ArgumentParser:
         verify.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"results as {name}")
     verify.set_defaults(run=_verify)
 
+
+def _add_replay(commands: Commands) -> None:
     replay = commands.add_parser("replay", help="check one case again")
     replay.add_argument("case", help="a token (gc1:...) or a case file")
     replay.add_argument("engine", help=ENGINE_HELP)
     replay.set_defaults(run=_replay)
 
+
+def _add_selftest(commands: Commands) -> None:
     selftest = commands.add_parser("selftest", help="is the checker itself sound here? every "
                                    "mutant caught, no right engine accused")  # fmt: skip
     selftest.add_argument("--clean", type=_positive, default=20_000, metavar="N",
                           help="problems of right engines (default: 20,000)")  # fmt: skip
     selftest.add_argument("--jobs", type=_positive, default=_processors(), metavar="N",
                           help="worker processes (default: one a processor, up to 4)")  # fmt: skip
+    selftest.add_argument("--out", type=Path, metavar="DIR", help="measure who catches what, and "
+                          "how small an error, beside other checkers; write it to DIR "
+                          "(10 minutes)")  # fmt: skip
+    selftest.add_argument("--seed", type=_whole, metavar="S", help="of the networks of --out "
+                          "(default: 0)")  # fmt: skip
     selftest.set_defaults(run=_selftest)
 
+
+def _add_bench(commands: Commands) -> None:
+    bench = commands.add_parser("bench", help="measure these checks beside other people's")
+    bench.add_argument("--out", type=Path, default=Path("reports/bench"), metavar="DIR",
+                       help="where to write it (default: reports/bench)")  # fmt: skip
+    bench.add_argument("--quick", action="store_true", help="about a minute, up to 9,901 weights")
+    bench.add_argument("--sizes", type=_network, nargs="+", metavar="n-h-1", help="the networks "
+                       "to check, by their layer sizes, as 97-100-1")  # fmt: skip
+    bench.set_defaults(run=_bench)
+
+
+def _add_engines(commands: Commands) -> None:
     engines = commands.add_parser("engines", help="list the engines that are installed")
     engines.set_defaults(run=_engines)
 
+
+def _add_new_engine(commands: Commands) -> None:
     new = commands.add_parser("new-engine", help="write a working engine to start from")
     new.add_argument("--language", required=True, choices=("python", "javascript", "c"))
     new.add_argument("folder", type=Path, metavar="DIR", help="where to write it")
     new.set_defaults(run=_new_engine)
-    return parser
 
 
 def _whole(text: str) -> int:
@@ -141,6 +175,13 @@ def _shard(text: str) -> tuple[int, int]:
     if not 1 <= int(place) <= int(shards):
         raise argparse.ArgumentTypeError(f"{text!r}: I must be in 1..N")
     return int(place), int(shards)
+
+
+def _network(text: str) -> tuple[int, ...]:
+    parts = text.split("-")
+    if len(parts) < 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} must be layer sizes from 1, as 97-100-1")
+    return tuple(map(int, parts))
 
 
 # --- report ---------------------------------------------------------------------------------------
@@ -325,9 +366,62 @@ def _verify(options: argparse.Namespace) -> int:
 def _selftest(options: argparse.Namespace) -> int:
     from gradcheck.selftest import selftest, told  # noqa: PLC0415 - loaded when needed
 
+    if options.out is not None:
+        return _examination(options)
+    if options.seed is not None:
+        _complain("--seed is that of the networks of --out; without --out they are always the same")
+        return USAGE
     result = selftest(clean=options.clean, jobs=options.jobs)
     _say(told(result))
     return VERIFIED if result.is_sound else WRONG
+
+
+def _examination(options: argparse.Namespace) -> int:
+    from gradcheck.report.selftest.extent import Extent  # noqa: PLC0415 - loaded when needed
+    from gradcheck.report.selftest.page import sentences  # noqa: PLC0415
+    from gradcheck.report.selftest.run import is_sound, write_selftest  # noqa: PLC0415
+
+    if options.out.exists() and not options.out.is_dir():
+        _complain(f"--out={options.out} is a file; a folder is needed")
+        return USAGE
+    seed = options.seed or 0
+    extent = Extent(seed=seed, clean=options.clean, jobs=options.jobs)
+    command = f"python -m gradcheck selftest --out {shlex.quote(str(options.out))} --seed {seed}"
+    report = write_selftest(options.out, extent, command=command, say=_say)
+    _say("")
+    for number, sentence in enumerate(sentences(report), start=1):
+        _say(f"{number}. {sentence}")
+    _say(f"\nThe whole examination: {options.out / 'selftest.md'}")
+    return VERIFIED if is_sound(report) else WRONG
+
+
+# --- bench ----------------------------------------------------------------------------------------
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from gradcheck.bench.page import sentences  # noqa: PLC0415 - heavy, loaded when needed
+    from gradcheck.bench.run import BenchError, exit_code, write_bench  # noqa: PLC0415
+    from gradcheck.bench.settings import Settings  # noqa: PLC0415
+
+    if options.out.exists() and not options.out.is_dir():
+        _complain(f"--out={options.out} is a file; a folder is needed")
+        return USAGE
+    settings = Settings.quick() if options.quick else Settings()
+    sizes = []
+    if options.sizes:
+        settings = replace(settings, networks=Settings.ordered(options.sizes))
+        sizes = ["--sizes", *("-".join(map(str, n)) for n in settings.networks)]
+    command = " ".join(["python -m gradcheck bench", *["--quick"] * options.quick, *sizes])
+    try:
+        report = write_bench(options.out, settings, command=command)
+    except BenchError as error:
+        _complain(str(error))
+        return NOTHING
+    code = exit_code(report)
+    for number, sentence in enumerate(sentences(report), start=1):
+        _say(f"{number}. {sentence}")
+    _say(f"\nAll checks, tables and figures: {options.out / 'bench.md'}")
+    return code
 
 
 # --- engines --------------------------------------------------------------------------------------

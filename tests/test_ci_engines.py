@@ -58,12 +58,12 @@ def stage(tmp_path):
     return run
 
 
-def named(text, name):
-    return re.findall(rf"^NOT RUN tests/engines/{name}\.py::(test_\w+): ", text, re.MULTILINE)
+def named(text, name, folder="engines"):
+    return re.findall(rf"^NOT RUN tests/{folder}/{name}\.py::(test_\w+): ", text, re.MULTILINE)
 
 
-def written_in(name):
-    source = (ROOT / "tests" / "engines" / f"{name}.py").read_text("utf-8")
+def written_in(name, folder="engines"):
+    source = (ROOT / "tests" / folder / f"{name}.py").read_text("utf-8")
     return re.findall(r"^def (test_\w+)", source, re.MULTILINE)
 
 
@@ -78,6 +78,16 @@ def test_without_a_library_every_test_of_its_adapter_is_named(extra, stage):
     assert name not in ran
     assert all(f"test_{other}_adapter.py" in ran for other in others.split())
     assert ("test_other_libraries.py" in ran) == (extra not in ("torch", "jax"))
+
+
+def test_the_peers_are_tested_or_named(stage):
+    without = stage(has="torch").stdout
+    assert named(without, "test_peers", "peers") == written_in("test_peers", "peers") != []
+    (ran,) = re.findall(r"^RAN .*", without, re.MULTILINE)
+    assert "tests/bench/test_bench_backprop.py" in ran
+    (ran,) = re.findall(r"^RAN .*", stage(has="peers").stdout, re.MULTILINE)
+    assert "tests/peers/test_peers.py" in ran
+    assert "test_bench_backprop" not in ran
 
 
 def test_without_anything_nothing_is_said_to_have_passed(stage):

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,11 @@ ORDER = [
     ["gradcheck.sweep"],
     ["gradcheck.known"],
     ["gradcheck.mutants"],
+    ["gradcheck.peers"],
     ["gradcheck.selftest"],
     ["gradcheck.verify"],
     ["gradcheck.report"],
+    ["gradcheck.bench"],
     ["gradcheck.new_engine"],
     ["gradcheck.pytest_plugin"],
     ["gradcheck.conformance"],
@@ -55,9 +58,9 @@ STRANGERS = [{"gradcheck.oracles", "gradcheck.engines"}]
 # Where a third-party package may be imported; numpy may be everywhere.
 CONFINED = {
     "hypothesis": ["gradcheck.strategies", "gradcheck.sweep"],
-    "pandas": ["gradcheck.report", "gradcheck.verdict"],
+    "pandas": ["gradcheck.report", "gradcheck.verdict", "gradcheck.bench"],
     "tabulate": ["gradcheck.report"],
-    "matplotlib": ["gradcheck.report"],
+    "matplotlib": ["gradcheck.report", "gradcheck.bench.figures", "gradcheck.bench.backprop"],
     "jinja2": ["gradcheck.report", "gradcheck.verify.page"],
     "tqdm": ["gradcheck.report", "gradcheck.sweep", "gradcheck.cli", "gradcheck.verify.run"],
     "pytest": ["gradcheck.pytest_plugin", "gradcheck.conformance"],
@@ -68,11 +71,18 @@ CONFINED = {
         "gradcheck.oracles.certified",
         "gradcheck.oracles.outer_products",
     ],
-    "torch": ["gradcheck.engines.torch_adapter"],
-    "jax": ["gradcheck.engines.jax_adapter"],
+    "torch": [
+        "gradcheck.engines.torch_adapter",
+        "gradcheck.peers.torch_gradcheck",
+        "gradcheck.bench",
+    ],
+    "jax": ["gradcheck.engines.jax_adapter", "gradcheck.peers.jax_check_grads"],
     "tensorflow": ["gradcheck.engines.tensorflow_adapter"],
     "pytensor": ["gradcheck.engines.pytensor_adapter"],
-    "autograd": ["gradcheck.engines.autograd_adapter"],
+    "autograd": ["gradcheck.engines.autograd_adapter", "gradcheck.peers.autograd_check_grads"],
+    "scipy": ["gradcheck.peers.scipy_check_grad", "gradcheck.peers.scipy_check_derivative"],
+    "numdifftools": ["gradcheck.peers.numdifftools_gradient"],
+    "jacobi": ["gradcheck.peers.jacobi_estimate"],
     "sklearn": ["gradcheck.engines.sklearn_adapter"],
     "caffe": ["gradcheck.engines.processes.caffe_engine"],
     "theano": ["gradcheck.engines.processes.theano_engine"],
@@ -81,6 +91,7 @@ CONFINED = {
         "gradcheck.engines.reference",
         "gradcheck.mutants.circuit",
         "gradcheck.report",
+        "gradcheck.bench.backprop",
     ],
 }
 
@@ -116,6 +127,12 @@ def imports(tree: ast.AST, package: str) -> Iterator[tuple[str, list[str]]]:
                     yield name, []
 
 
+@cache
+def imports_of(text: str, package: str) -> tuple[tuple[str, list[str]], ...]:
+    """Every import of a file's text."""
+    return tuple(imports(ast.parse(text), package))
+
+
 def _is_dynamic_import(function: ast.expr) -> bool:
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     return name in {"import_module", "__import__"}
@@ -128,7 +145,7 @@ def edges(root: Path) -> dict[str, set[str]]:
     for name, path in known.items():
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         targets = found.setdefault(name, set())
-        for base, taken in imports(ast.parse(path.read_text("utf-8")), package):
+        for base, taken in imports_of(path.read_text("utf-8"), package):
             submodules = {f"{base}.{x}" for x in taken} & known.keys()
             targets |= submodules
             # the folder itself is imported from only where a taken name is none of its modules

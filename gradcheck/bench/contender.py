@@ -1,0 +1,60 @@
+"""What takes part: a check of ours or a peer's, prepared for a network and run once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gradcheck.bench.subject import Subject
+from gradcheck.peers.base import Planted
+
+PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
+
+Tick: TypeAlias = Callable[[int], object]
+"""Called with the number of forward passes just made."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a check said of one gradient.
+
+    Attributes:
+        verdict: PASS, FAIL or INCONCLUSIVE.
+        named: the coordinate it calls wrong, the worst of several, or None.
+        own_count: the forward passes it says it took, or None if it says nothing.
+    """
+
+    verdict: str
+    named: int | None = None
+    own_count: float | None = None
+
+
+Run: TypeAlias = Callable[[], Answer]
+Prepare: TypeAlias = Callable[[Subject, Tick, Planted | None], Run]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A check that takes part.
+
+    Attributes:
+        name: what it is called in tables.
+        ours: whether it is this project's.
+        knows: what it is given: "any function", or what it must know of the network.
+        settings: its settings and the rule it passes by, in one sentence.
+        version: of the library it is in.
+        every_coordinate: whether it differentiates each coordinate by forward passes of its own.
+        slow_to_fail: whether it looks at each coordinate once it has failed.
+        prepare: makes the check of a network, with forward passes told to a tick and an error
+            planted or not.
+    """
+
+    name: str
+    ours: bool
+    knows: str
+    settings: str
+    version: str
+    every_coordinate: bool
+    slow_to_fail: bool
+    prepare: Prepare

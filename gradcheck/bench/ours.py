@@ -1,0 +1,148 @@
+"""This project's checks as contenders.
+
+Two of them see any function: every coordinate along its own axis, or all along random signs. Two
+know that the network is one of ours: its differences reuse what a moved weight cannot change, or
+its gradient is compared with the exact one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradcheck.agreement import check_agreement
+from gradcheck.bench.contender import Answer, Contender, Prepare, Run, Tick
+from gradcheck.bench.subject import Subject, WrongEngine, as_vector
+from gradcheck.check import check_gradient
+from gradcheck.engines.base import Engine
+from gradcheck.engines.registry import find
+from gradcheck.examine import default_resolution
+from gradcheck.oracles.batches import batched
+from gradcheck.oracles.layered_difference import layered_differences
+from gradcheck.peers.base import Planted
+from gradcheck.problem import Array, Problem, gradient_as_dict
+from gradcheck.rounding import gradient_bound
+from gradcheck.structure import structure_of
+from gradcheck.verdict import Kind, Outcome, agree, outcome_of
+
+LAYERED, CERTIFIED, DIRECTIONAL, AXES, AXES_AT_ONCE = (
+    "ours: layered",
+    "ours: certified",
+    "ours: directional",
+    "ours: every coordinate",
+    "ours: every coordinate, batched",
+)
+
+
+def contenders() -> list[Contender]:
+    """Return the checks of this project."""
+    version = find("reference").info.version
+    axes = "4th-order central differences, step and error bound for each coordinate"
+    one_network, any_function = "sigmoid networks", "any function"
+    found: list[tuple[str, str, str, Prepare]] = [
+        (LAYERED, one_network, "central differences of every coordinate that recompute only what "
+         "a moved weight changes, with a certain bound; allowed besides is the rounding bound of "
+         "backprop", layered),
+        (CERTIFIED, one_network, "check_agreement: the exact gradient in ball arithmetic; allowed "
+         "is the rounding bound of backprop", certified),
+        (DIRECTIONAL, any_function, "check_gradient(method=\"directional\"): 20 random directions "
+         "an array, group testing where one deviates", partial(black_box, "directional")),
+        (AXES, any_function, f"check_gradient(method=\"every-coordinate\"): {axes}",
+         partial(black_box, "every-coordinate")),
+        (AXES_AT_ONCE, any_function, "the same of a function marked by gradcheck.batched: many "
+         "points a call", partial(black_box, "every-coordinate", at_once=True)),
+    ]  # fmt: skip
+    return [
+        Contender(
+            name,
+            ours=True,
+            knows=knows,
+            settings=settings,
+            version=f"gradcheck {version}",
+            every_coordinate=name in {AXES, AXES_AT_ONCE},
+            slow_to_fail=False,
+            prepare=prepare,
+        )
+        for name, knows, settings, prepare in found
+    ]
+
+
+def black_box(
+    method: str, subject: Subject, tick: Tick, planted: Planted | None, *, at_once: bool = False
+) -> Run:
+    """Prepare a check of the loss as a function of its arrays."""
+    problem, engine = subject.problem, engine_of(subject, planted)
+
+    def loss(parameters: Mapping[str, Array]) -> float:
+        tick(1)
+        return engine.loss(problem.with_parameters(parameters))
+
+    def losses(stacked: Mapping[str, Array]) -> Any:
+        tick(len(stacked["W1"]))
+        return subject.engine.losses(problem, stacked)  # type: ignore[attr-defined]  # it has them
+
+    def gradient(parameters: Mapping[str, Array]) -> dict[str, Array]:
+        return gradient_as_dict(engine.value_and_grad(problem.with_parameters(parameters))[1])
+
+    f: Callable[[Any], Any] = batched(losses) if at_once else loss
+    parameters = problem.parameters
+
+    def run() -> Answer:
+        outcome = check_gradient(f, gradient, parameters, method=method)
+        return _answer(outcome, outcome.forward_passes)
+
+    return run
+
+
+def layered(subject: Subject, tick: Tick, planted: Planted | None) -> Run:
+    """Prepare the check by layered differences; its passes are operations over those of a pass."""
+    engine, names = engine_of(subject, planted), structure_of(subject.problem.parameters)
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+    def run() -> Answer:
+        problem = subject.at(subject.x.copy())
+        g = as_vector(engine.value_and_grad(problem)[1])
+        estimate = layered_differences(problem, threads=threads)
+        tick(round(estimate.forward_pass_equivalents))
+        R = gradient_bound(problem, engine.info.arithmetic)
+        unlimited = np.full(g.size, np.inf)  # nothing is called anomalous: the bounds are certain
+        asked = default_resolution(names)
+        return _answer(outcome_of(agree(names, g, estimate, R, unlimited, resolution=asked)))
+
+    return run
+
+
+def certified(subject: Subject, _tick: Tick, planted: Planted | None) -> Run:
+    """Prepare the comparison with the exact gradient, which takes no forward pass of the engine.
+
+    The weights are a fresh copy each time, so that no bound of an earlier call is remembered.
+    """
+    engine = engine_of(subject, planted)
+
+    def run() -> Answer:
+        problem: Problem = subject.at(subject.x.copy())
+        return _answer(check_agreement(engine, problem, explained=False))
+
+    return run
+
+
+def engine_of(subject: Subject, planted: Planted | None) -> Engine:
+    """Return the reference engine, or one with the planted error."""
+    return subject.engine if planted is None else WrongEngine(subject, planted)
+
+
+def _answer(outcome: Outcome, own_count: float | None = None) -> Answer:
+    return Answer(outcome.verdict.value, _worst(outcome), own_count)
+
+
+def _worst(outcome: Outcome) -> int | None:
+    """Return the position of the coordinate that the outcome names first."""
+    if outcome.comparison is None or not outcome.discrepancies:
+        return None
+    name, names = outcome.discrepancies[0].name, outcome.comparison.structure
+    failed = np.flatnonzero(outcome.comparison.kind == Kind.FAILED)
+    return next(int(j) for j in failed if names.name(int(j)) == name)

@@ -1,0 +1,92 @@
+"""One run of a check: its answer, its seconds, and its forward passes by a counter of our own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gradcheck.bench.contender import Answer, Contender, Run
+from gradcheck.bench.subject import Subject
+from gradcheck.peers.base import Planted
+
+Clock: TypeAlias = Callable[[], float]
+
+
+class ClockStoppedError(RuntimeError):
+    """The clock did not advance during a run."""
+
+
+class MiscountError(RuntimeError):
+    """The counted forward passes cannot be those of the run."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one run gave.
+
+    Attributes:
+        answer: what the check said.
+        passes: forward passes, counted.
+        seconds: by the clock.
+        processor: seconds of processor time, of all threads together.
+    """
+
+    answer: Answer
+    passes: int
+    seconds: float
+    processor: float
+
+
+class Entry:
+    """A contender, prepared for one network.
+
+    Args:
+        contender: which.
+        subject: the network.
+        planted: an error in its gradient, or None.
+        clock: in seconds.
+
+    Attributes:
+        passes: of the latest run.
+    """
+
+    def __init__(
+        self,
+        contender: Contender,
+        subject: Subject,
+        planted: Planted | None = None,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self.contender, self.N = contender, subject.N
+        self.passes = 0
+        self._clock = clock
+        self._run: Run = contender.prepare(subject, self._tick, planted)
+
+    def try_once(self) -> Trial:
+        """Run the check once.
+
+        Raises:
+            ClockStoppedError: the clock did not advance.
+            MiscountError: fewer passes were counted than there are coordinates, where each is
+                differentiated by forward passes, or another number than the check itself states.
+        """
+        self.passes = 0
+        worked, start = time.process_time(), self._clock()
+        answer = self._run()
+        seconds, processor = self._clock() - start, time.process_time() - worked
+        if not seconds > 0:
+            raise ClockStoppedError(f"{self.contender.name} took {seconds} seconds")
+        self._require_count(answer)
+        return Trial(answer, self.passes, seconds, processor)
+
+    def _tick(self, passes: int) -> None:
+        self.passes += passes
+
+    def _require_count(self, answer: Answer) -> None:
+        name, passes = self.contender.name, self.passes
+        if self.contender.every_coordinate and passes < self.N:
+            raise MiscountError(f"{name}: {passes} passes counted for {self.N} coordinates")
+        if answer.own_count is not None and answer.own_count != passes:
+            raise MiscountError(f"{name}: {passes} passes counted, it says {answer.own_count}")

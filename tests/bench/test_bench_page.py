@@ -1,0 +1,265 @@
+"""The page, the files and the command of the measurement."""
+
+import csv
+import json
+import math
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from gradcheck import cli
+from gradcheck.bench import ours, run
+from gradcheck.bench.backprop import Row
+from gradcheck.bench.figures import curves, spread
+from gradcheck.bench.measure import measure
+from gradcheck.bench.page import render, sentences, table
+from gradcheck.bench.run import BenchError, environment, exit_code, in_a_process, write_bench
+from gradcheck.bench.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+from contestants import Watch, made_up
+
+NETWORKS = ((3, 3, 1), (6, 6, 1), (12, 12, 1), (24, 24, 1))  # N = 16, 49, 169, 625
+SETTINGS = Settings(networks=NETWORKS, longest=0.5)
+
+PLANS = {
+    ours.LAYERED: {"seconds": lambda N: 1e-5 * N, "sees": 2.0**-40, "ours": True},
+    ours.AXES_AT_ONCE: {"seconds": lambda N: 4e-4 * N, "sees": 2.0**-20, "ours": True},
+    ours.DIRECTIONAL: {"seconds": lambda N: 1e-3, "passes": lambda N: 300, "ours": True},
+    "torch slow": {"seconds": lambda N: 2e-3 * N, "sees": 2.0**-8, "names": False},
+    "torch fast": {"seconds": lambda N: 1e-3, "passes": lambda N: 10, "sees": 2.0**5},
+    "broken": {"raises": OSError("no")},
+}
+
+
+def made_up_checks():
+    watch = Watch()
+    plans = {name: {"every_coordinate": False, **plan} for name, plan in PLANS.items()}
+    return watch, [made_up(watch, name, **plan) for name, plan in plans.items()]
+
+
+def collect(settings, threads):
+    watch, checks = made_up_checks()
+    for row in measure(checks, settings, threads, searches=threads == 1, clock=watch):
+        yield row.to_json()
+
+
+def paces(settings):
+    """The reference backprop beside PyTorch, made up: half as long, twice."""
+    numbers = {"reference": 1e-3, "torch": 2e-3, "ratio": 0.5, "low": 0.4, "high": 0.6}
+    told = {"dtype": "float64", "N": 16, "way": "autograd.grad", "deviation": 0.1}
+    for threads in settings.threads:
+        yield Row((3, 3, 1), 8, threads=threads, **numbers, **told)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A measurement of the checks that are made up."""
+    out = tmp_path_factory.mktemp("bench")
+    described = [run._described(check) for check in made_up_checks()[1]]
+    begun = run._begun
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            run, "_begun", lambda *a: {**begun(*a), "checks": described, "missing": ["jacobi"]}
+        )
+        write_bench(out, SETTINGS, command="the command", collect=collect, backprop=paces)
+    return out
+
+
+@pytest.fixture
+def report(folder):
+    return json.loads((folder / "bench.json").read_text("utf-8"))
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_the_page_says_by_how_much_ours_is_faster_and_what_both_see(report):
+    told = sentences(report)[0]
+    assert "At N = 169 (12-12-1, batch 8) ours takes 1.7 ms, torch gradcheck slow 340 ms" in told
+    assert "**200 times faster**" in told
+    assert "9.1e-13 against 0.0039" in told
+    assert "is named, by torch it is caught, not named" in told
+
+
+def test_the_page_says_what_the_largest_network_would_take(report):
+    told = next(s for s in sentences(report) if s.startswith("**The largest.**"))
+    assert "At N = 625 ours differentiates every coordinate in 6.2 ms" in told
+    assert "torch slow would take 1.2 s, by extrapolation" in told
+
+
+def test_what_is_not_installed_is_named(report):
+    assert "jacobi: pip install 'gradcheck[peers]'" in sentences(report)[-1]
+
+
+def test_what_raised_is_told(report):
+    assert "- broken: raised OSError: no, from N = 16" in render(report)
+
+
+def test_every_check_has_a_line_for_every_network(report):
+    for N in (16, 49, 169, 625):
+        frame = table(report, [row for row in report["rows"] if row["N"] == N])
+        assert {name.strip("*") for name in frame["check"]} == PLANS.keys()
+
+
+def test_extrapolated_numbers_are_marked(report):
+    frame = table(report, [row for row in report["rows"] if row["N"] == 625])
+    (slow,) = frame[frame["check"] == "torch slow"].to_dict("records")
+    assert slow["time, one thread"] == slow["time, 2 threads"] == "≈ 1.2 s"
+    assert slow["runs"] == "0 / 0"
+    assert slow["right gradient"] == "–"
+    (fast,) = frame[frame["check"] == "torch fast"].to_dict("records")
+    assert (fast["runs"], fast["one wrong by 1 %"]) == ("5 / 5", "missed")
+
+
+def test_the_same_numbers_give_the_same_page(report, folder):
+    assert render(report) == (folder / "bench.md").read_text("utf-8")
+
+
+def test_figures_and_table_are_written(report, folder):
+    for name in ("seconds.png", "seconds.svg", "passes.png", "passes.svg"):
+        assert (folder / "figures" / name).stat().st_size > 1000
+    with (folder / "bench.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(report["rows"]) == 4 * 2 * len(PLANS)
+    assert lines[0]["sizes"] == "3-3-1"
+
+
+def test_curves_tell_measured_from_extrapolated(report):
+    (slow,) = [c for c in curves(report, "seconds") if c["name"] == "torch slow"]
+    assert slow["measured"].tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("heights", [[0.0] * 5, [1.0] * 5, [0.1, 0.11, 0.5, 0.98, 0.99]])
+def test_labels_do_not_overlap(heights):
+    moved = spread(heights, 0.1)
+    assert min(b - a for a, b in pairwise(moved)) >= 0.1 - 1e-12
+    assert max(moved) <= 1
+
+
+def test_a_page_of_nothing_but_ours_is_written(tmp_path):
+    def only_ours(settings, threads):
+        return (row for row in collect(settings, threads) if row["ours"])
+
+    quick = replace(SETTINGS, turns=0)
+    report = write_bench(tmp_path, quick, command="c", collect=only_ours)
+    assert "torch slow" not in sentences(report)[0]
+
+
+def test_the_reference_stands_beside_torch(report, folder):
+    assert "takes 0.50 to 0.50 times as long as PyTorch" in render(report)
+    assert (folder / "figures" / "backprop.svg").stat().st_size > 1000
+    assert "Reference backprop" not in render({**report, "backprop": []})
+
+
+def test_a_quick_run_leaves_the_reference_alone():
+    assert list(run._backprop(Settings.quick())) == []
+
+
+# --- the run --------------------------------------------------------------------------------------
+
+
+def test_what_came_before_an_interruption_is_on_disk(tmp_path):
+    def broken_off(settings, threads):
+        rows = collect(settings, threads)
+        yield next(rows)
+        raise BenchError("power cut")
+
+    with pytest.raises(BenchError, match="power cut"):
+        write_bench(tmp_path, SETTINGS, command="c", collect=broken_off)
+    stored = json.loads((tmp_path / "bench.json").read_text("utf-8"))
+    assert (len(stored["rows"]), stored["complete"]) == (1, False)
+    assert "The run is not complete" in (tmp_path / "bench.md").read_text("utf-8")
+
+
+def test_a_false_alarm_of_ours_is_an_exit_code():
+    mine = {"ours": True, "verdict": "FAIL or PASS"}
+    assert exit_code({"rows": [mine]}) == 1
+    assert exit_code({"rows": [{**mine, "ours": False}, {"ours": True, "verdict": "PASS"}]}) == 0
+
+
+def test_the_environment_sets_the_threads_of_every_library(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--mine")
+    for threads, eigen in ((1, "false"), (2, "true")):
+        told = environment(threads)
+        assert told["OPENBLAS_NUM_THREADS"] == told["OMP_NUM_THREADS"] == str(threads)
+        assert told["XLA_FLAGS"].startswith("--mine ")
+        assert f"multi_thread_eigen={eigen} intra_op_parallelism_threads={threads}" in told[
+            "XLA_FLAGS"
+        ]  # fmt: skip
+
+
+def test_our_checks_are_measured_in_a_process_of_their_own():
+    settings = replace(SETTINGS, networks=((4, 3, 1),), longest_search=0, threads=(2, 1))
+    found = {row["check"]: row for row in in_a_process(settings, 2)}
+    mine = [row for row in found.values() if row["ours"]]
+    assert len(mine) == 5
+    assert {row["verdict"] for row in mine} == {"PASS"}
+    assert {row["found"] for row in mine} == {"named"}
+    assert {(row["threads"], row["repeats"]) for row in found.values()} == {(2, 5)}
+    assert found[ours.CERTIFIED]["passes"] == 0
+    assert found["course rule"]["passes"] == 2 * 19
+    assert all(math.isfinite(row["seconds"]) for row in found.values())
+
+
+def test_a_process_that_ends_early_is_told(monkeypatch):
+    monkeypatch.setattr(run, "environment", lambda threads: {"PYTHONPATH": "/nowhere"})
+    with pytest.raises(BenchError, match="ended early, with exit code 1"):
+        list(in_a_process(SETTINGS, "no number"))
+
+
+def test_what_the_process_says_it_died_of_is_told(monkeypatch):
+    class Process:
+        stdout = ('{"error": "the clock stands still"}\n',)
+
+    with pytest.raises(BenchError, match="the clock stands still"):
+        list(run._rows(Process()))
+
+
+# --- settings and command -------------------------------------------------------------------------
+
+
+def test_settings_survive_json():
+    for settings in (Settings(), Settings.quick()):
+        assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+
+
+def test_networks_are_put_in_order():
+    assert Settings.ordered([(9, 9, 1), (2, 1), (9, 9, 1)]) == ((2, 1), (9, 9, 1))
+
+
+def test_the_command_writes_and_says_what_was_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "in_a_process", collect)
+    out = str(tmp_path / "bench")
+    code = cli.main(["bench", "--quick", "--out", out, "--sizes", "12-12-1", "3-3-1"])
+    told = capsys.readouterr().out
+    assert code == 0
+    assert "200 times faster" in told
+    assert "bench.md" in told
+    stored = json.loads((tmp_path / "bench" / "bench.json").read_text("utf-8"))
+    assert stored["command"] == "python -m gradcheck bench --quick --sizes 3-3-1 12-12-1"
+
+
+@pytest.mark.parametrize("sizes", ["3", "3-0-1", "3-x", "-3-1", ""])
+def test_sizes_that_are_no_network_are_refused(sizes, capsys):
+    assert cli.main(["bench", f"--sizes={sizes}"]) == 2
+    assert "must be layer sizes from 1, as 97-100-1" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["bench", "--out", str(tmp_path / "file")]) == 2
+    assert "is a file; a folder is needed" in capsys.readouterr().err
+
+
+def test_a_measurement_that_breaks_off_is_told(tmp_path, monkeypatch, capsys):
+    def broken(settings, threads):
+        raise BenchError("the clock stands still")
+        yield
+
+    monkeypatch.setattr(run, "in_a_process", broken)
+    assert cli.main(["bench", "--out", str(tmp_path)]) == 4
+    assert "gradcheck: the clock stands still" in capsys.readouterr().err
