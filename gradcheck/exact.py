@@ -45,7 +45,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import cycle, islice, product
+from itertools import cycle, islice, product, tee
 from math import ldexp
 from typing import Any, TypeAlias
 
@@ -532,16 +532,15 @@ class ExactTest:
         if dtype not in DTYPES:
             raise ValueError(f"only {', '.join(DTYPES)} are tested")
         limits = self.limits(info, dtype)
-        drawn = list(sample_cases(TRIES, seed, **limits))
+        drawn, again = tee(sample_cases(TRIES, seed, **limits))  # no more than are looked at
         adapted = (_adapted(case, square=i % 2 == 0) for i, case in enumerate(drawn))
         found = list(islice(self._usable(adapted, info), self.draws))
         if not found:
             raise ValueError(f"none of {TRIES} problems is usable")
-        return found + self._long_cases(drawn, info) if self.long_draws else found
+        return found + self._long_cases(again, info, dtype) if self.long_draws else found
 
-    def _long_cases(self, drawn: list[Case], info: EngineInfo) -> list[Case]:
+    def _long_cases(self, drawn: Iterator[Case], info: EngineInfo, dtype: str) -> list[Case]:
         """Deepen cases; keep some whose errors have more bits than the next narrower dtype."""
-        dtype = drawn[0].dtype
         if dtype not in NARROWER or ARITHMETICS[info.arithmetic or UNDECLARED].u_g:
             return []
         deep = (_deepened(case, *shape) for case, shape in zip(drawn, cycle(DEEP), strict=False))

@@ -25,7 +25,7 @@ from gradcheck.oracles.finite_difference import (
 from gradcheck.oracles.known_noise import Rounding, differentiate_again
 from gradcheck.oracles.lines import BudgetSpentError, InputChangedError, IntArray, Lines
 from gradcheck.oracles.noise import Noise
-from gradcheck.structure import Structure, leaves_of, structure_of
+from gradcheck.structure import Structure, leaves_of, named_leaves
 from gradcheck.verdict import (
     DEFAULT_RESOLUTION,
     Comparison,
@@ -73,35 +73,38 @@ class Layout:
         Raises:
             DefectError: the answer does not have x's arrays, their shapes or their precision.
         """
-        leaves = self._arrays(answer)
+        arrays = self._arrays(answer)
         for leaf in self.structure.leaves:
-            array, shape = leaves[leaf.name], self.outputs + leaf.shape
+            array, shape = arrays[leaf.name], self.outputs + leaf.shape
             if array.shape != shape:
                 raise DefectError(
                     Reason.SHAPE,
                     f"{self.part} {leaf.name} has shape {array.shape}, but must have {shape}",
                 )
-            if np.finfo(array.dtype).eps > np.finfo(leaf.dtype).eps:
+            coarser = array.dtype != leaf.dtype and (
+                np.finfo(array.dtype).eps > np.finfo(leaf.dtype).eps
+            )
+            if coarser:
                 raise DefectError(
                     Reason.DTYPE,
                     f"{self.part} {leaf.name} is {array.dtype}, less precise than its {leaf.dtype}",
                 )
         rows = prod(self.outputs)
-        parts = [leaves[leaf.name].reshape(rows, leaf.size) for leaf in self.structure.leaves]
+        parts = [arrays[leaf.name].reshape(rows, leaf.size) for leaf in self.structure.leaves]
         return np.concatenate(parts, axis=1).reshape(-1) if parts else np.empty(0)
 
     def _arrays(self, answer: Any) -> dict[str, FloatArray]:
         try:
-            given = structure_of(answer)
+            given = named_leaves(answer)
         except TypeError as error:
             raise DefectError(Reason.DTYPE, f"{self.called}: {error}") from None
         names = sorted(leaf.name for leaf in self.structure.leaves)
-        found = [leaf.name for leaf in given.leaves]
+        found = [name for name, _ in given]
         if sorted(found) != names:
             raise DefectError(
                 Reason.SHAPE, f"{self.called} has arrays {sorted(found)}, but x has {names}"
             )
-        return dict(zip(found, leaves_of(answer), strict=True))
+        return dict(given)
 
 
 @dataclass
@@ -182,10 +185,9 @@ class UnderTest:
         answer = self._call()
         self._must_be_unchanged(self._name)
         g = self.layout.vector(answer)
-        for leaf, mine in zip(
-            self.lines.structure.leaves, leaves_of(self.lines.point), strict=True
-        ):
-            if any(np.shares_memory(theirs, mine) for theirs in leaves_of(answer)):
+        answers, mines = leaves_of(answer), leaves_of(self.lines.point)
+        for leaf, mine in zip(self.lines.structure.leaves, mines, strict=True):
+            if any(np.shares_memory(theirs, mine) for theirs in answers):
                 raise DefectError(
                     Reason.ALIASED,
                     f"{self.layout.called} returns a view of {leaf.name}: whoever steps "

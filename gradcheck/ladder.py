@@ -45,6 +45,7 @@ from gradcheck.verdict import beyond, is_within
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
+    from gradcheck.oracles.certified import Certified
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Answer = tuple[str, Problem, FloatArray]
@@ -158,33 +159,52 @@ def explain_overflow(engine: Engine, problem: Problem) -> Explanation:
 
 def rungs(problem: Problem) -> Iterator[Rung]:
     """Yield the rungs that there are for a problem, the narrowest class first."""
+    exact = Exact()
     for name in ("p_minus_y", "flushed", "log_sum", "absolute_sigmoid"):
-        yield Rung(name, name, ARITHMETICS[name].meaning, partial(is_of_class, name))
+        yield Rung(name, name, ARITHMETICS[name].meaning, partial(is_of_class, name, exact=exact))
     if problem.architecture.loss == "cross_entropy":
         for level in ("p_minus_y", "log_sum"):
             for label, meaning, how in ALTERED:
                 for name, epsilon in EPSILONS.items():
-                    explains = partial(is_altered, level, {how: epsilon})
+                    explains = partial(is_altered, level, {how: epsilon}, exact)
                     yield Rung(f"altered, {level}", label, meaning, explains, name)
     if dtype_name(problem.dtype) == "float32":
         for name in ("tf32", "bfloat16"):
             yield Rung(name, name, ARITHMETICS[name].meaning, partial(is_emulated, name))
 
 
-def is_of_class(name: str, problem: Problem, gradient: FloatArray) -> bool:
+class Exact:
+    """Exact gradients, each computed once: several rungs compare with the same one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, tuple[tuple[str, float], ...]], Certified] = {}
+        self._kept: list[Problem] = []  # so that no other problem gets the id of one
+
+    def __call__(self, problem: Problem, **how: float) -> Certified:
+        """Return the exact gradient, with `clip` or `floor` if asked for."""
+        key = id(problem), tuple(how.items())
+        if key not in self._known:
+            self._kept.append(problem)
+            self._known[key] = certified_gradient(problem, **how)  # type: ignore[arg-type]  # clip or floor
+        return self._known[key]
+
+
+def is_of_class(
+    name: str, problem: Problem, gradient: FloatArray, exact: Exact | None = None
+) -> bool:
     """Whether every entry is within the rounding bound of a class."""
-    exact = certified_gradient(problem)
+    right = (exact or Exact())(problem)
     bound = gradient_bound(problem, name)
-    return is_within(gradient, exact.gradient, bound + exact.bound)
+    return is_within(gradient, right.gradient, bound + right.bound)
 
 
 def is_altered(
-    arithmetic: str, how: dict[str, float], problem: Problem, gradient: FloatArray
+    arithmetic: str, how: dict[str, float], exact: Exact, problem: Problem, gradient: FloatArray
 ) -> bool:
     """Whether it is the gradient with clipped probabilities or a floored slope, within rounding."""
-    exact = certified_gradient(problem, **how)  # type: ignore[arg-type]  # clip or floor
+    altered = exact(problem, **how)
     bound = gradient_bound(problem, arithmetic, **how)
-    return is_within(gradient, exact.gradient, bound + exact.bound)
+    return is_within(gradient, altered.gradient, bound + altered.bound)
 
 
 def is_emulated(name: str, problem: Problem, gradient: FloatArray) -> bool:

@@ -10,7 +10,8 @@ are refused when the strategy is made.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, Unpack
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import hypothesis
 from hypothesis import strategies as st
@@ -77,7 +78,18 @@ def _choose(draw: st.DrawFn) -> Choose:
     def choose(factor: str, options: Sequence[T]) -> T:  # noqa: ARG001  the contract of Choose
         # Hypothesis draws nothing for a single option, and shrinking prefers fewer draws: a corner
         # that leaves no choice elsewhere would pass for simpler than the generic one.
-        alternatives = options if len(options) > 1 else [options[0], options[0]]
-        return draw(st.sampled_from(alternatives))
+        alternatives = options if len(options) > 1 else (options[0], options[0])
+        known = alternatives if isinstance(alternatives, range) else tuple(alternatives)
+        chosen: T = draw(_one_of(known, tuple(map(type, known))))
+        return chosen
 
     return choose
+
+
+@lru_cache(maxsize=1000)
+def _one_of(
+    options: range | tuple[Any, ...],
+    _types: tuple[type, ...],  # 1 and 1.0 are equal, and not the same option
+) -> st.SearchStrategy[Any]:
+    """Make the strategy of some options once: Hypothesis examines every new one at length."""
+    return st.sampled_from(options)

@@ -72,16 +72,25 @@ def structure_of(x: Any, name: str = "x") -> Structure:
     """
     leaves = []
     start = 0
-    for path, array in _walk(x, ""):
-        label = path or name
+    for label, array in named_leaves(x, name):
+        leaves.append(Leaf(label, array.shape, array.dtype, start, array.size))
+        start += array.size
+    return Structure(tuple(leaves))
+
+
+def named_leaves(x: Any, name: str = "x") -> list[tuple[str, Array]]:
+    """Return the arrays of a structure with their names, in the order of its vector.
+
+    Args, errors: as of `structure_of`.
+    """
+    named = [(path or name, array) for path, array in _walk(x, "")]
+    for label, array in named:
         if array.dtype.kind != "f":
             raise TypeError(
                 f"{label} has dtype {array.dtype}; a point is made of real floating-point arrays "
                 "(float16, float32, float64 or longdouble)"
             )
-        leaves.append(Leaf(label, array.shape, array.dtype, start, array.size))
-        start += array.size
-    return Structure(tuple(leaves))
+    return named
 
 
 def leaves_of(x: Any) -> list[Array]:
@@ -122,7 +131,9 @@ def with_leaves(x: Any, leaves: list[Array]) -> Any:
 
 
 def _walk(node: Any, path: str) -> Iterator[tuple[str, Array]]:
-    if isinstance(node, Mapping):
+    if isinstance(node, np.ndarray):  # asked first: asking for a Mapping is slow
+        yield path, np.asarray(node)
+    elif isinstance(node, dict | Mapping):
         for key, value in node.items():
             yield from _walk(value, f"{path}.{key}" if path else str(key))
     elif isinstance(node, list | tuple):

@@ -120,6 +120,8 @@ class Kind(IntEnum):
     SCREENED = 10
 
 
+KIND_NAMES = tuple(kind.name.lower() for kind in Kind)
+
 INCONCLUSIVE_KINDS: Mapping[Kind, Reason] = MappingProxyType(
     {
         Kind.KINK: Reason.NONDIFFERENTIABLE,
@@ -220,7 +222,8 @@ class Comparison:
 
     def counts(self) -> dict[str, int]:
         """Return how many coordinates are of each kind, by name; screened ones if there are any."""
-        found = {kind.name.lower(): int(np.sum(self.kind == kind)) for kind in Kind}
+        numbers = np.bincount(self.kind, minlength=len(KIND_NAMES)).tolist()
+        found = dict(zip(KIND_NAMES, numbers, strict=True))
         if not found["screened"]:
             del found["screened"]
         return found
@@ -244,6 +247,8 @@ class Comparison:
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """Return the failed coordinates, the one furthest beyond its allowance first."""
         failed = np.flatnonzero(self.kind == Kind.FAILED)
+        if not failed.size:
+            return ()
         with np.errstate(all="ignore"):
             excess = np.abs(self.engine - self.oracle)[failed] / self.allowance[failed]
         order = np.argsort(-np.nan_to_num(excess, nan=np.inf), kind="stable")
@@ -325,9 +330,11 @@ def agree(
         usual = off + B <= CALIBRATED * deviation
         size = np.where(np.isfinite(D), np.abs(D), 0.0)
         kind = _power(structure, size, allowance, resolution)
-        narrower = _power(structure, size, rounding, resolution)
-    kind[(kind == Kind.VACUOUS) & (narrower != Kind.VACUOUS)] = Kind.UNRESOLVED
-    kind[(kind == Kind.VACUOUS) & (g == D) & (B == 0)] = Kind.EXACT
+        vacuous = kind == Kind.VACUOUS
+        if vacuous.any():
+            narrower = _power(structure, size, rounding, resolution)
+            kind[vacuous & (narrower != Kind.VACUOUS)] = Kind.UNRESOLVED
+            kind[(kind == Kind.VACUOUS) & (g == D) & (B == 0)] = Kind.EXACT
     kind[~usual & (kind != Kind.VACUOUS) & (kind != Kind.UNRESOLVED)] = Kind.ANOMALOUS
     kind[~agrees] = Kind.FAILED
     kind[~np.isfinite(D) | ~np.isfinite(B)] = Kind.UNRESOLVED
@@ -580,24 +587,31 @@ def outcome_of(comparison: Comparison, *, diagnosis: str = "") -> Outcome:
     FAIL if any coordinate fails; PASS if none fails and every one is informative, small or exact;
     else INCONCLUSIVE. A gradient without coordinates is INCONCLUSIVE.
     """
-    verdict, reason, detail = _decide(comparison)
-    reached = float(comparison.smallest_error_seen().max(initial=0.0))
+    counts, found = comparison.counts(), comparison.discrepancies()
+    seen = comparison.smallest_error_seen()
+    verdict, reason, detail = _decide(comparison, counts, found, seen)
+    reached = float(seen.max(initial=0.0))
     return Outcome(
         verdict,
         reason,
         detail,
-        discrepancies=comparison.discrepancies(),
+        discrepancies=found,
         resolution=reached if verdict is Verdict.PASS else comparison.resolution,
-        counts=comparison.counts(),
+        counts=counts,
         diagnosis=diagnosis,
         comparison=comparison,
         miss_probability=2.0**-comparison.directions if comparison.directions else 0.0,
     )
 
 
-def _decide(comparison: Comparison) -> tuple[Verdict, Reason | None, str]:
-    counts, total = comparison.counts(), comparison.structure.size
-    found = comparison.discrepancies()
+def _decide(
+    comparison: Comparison,
+    counts: Mapping[str, int],
+    found: tuple[Discrepancy, ...],
+    seen: FloatArray,
+) -> tuple[Verdict, Reason | None, str]:
+    """Decide by the comparison's counts, discrepancies and smallest errors seen."""
+    total = comparison.structure.size
     if found:
         detail = f"{len(found)} of {total} coordinates are wrong; the worst is {found[0].name}"
         return Verdict.FAIL, Reason.MISMATCH, detail
@@ -611,7 +625,6 @@ def _decide(comparison: Comparison) -> tuple[Verdict, Reason | None, str]:
             return Verdict.INCONCLUSIVE, reason, detail + advice
     if not total:
         return Verdict.INCONCLUSIVE, Reason.VACUOUS, "nothing was compared: x has no coordinates"
-    seen = comparison.smallest_error_seen()
     if not seen.size and not comparison.directions:
         return Verdict.PASS, None, f"{total} coordinates are the exact derivatives, bit for bit"
     if comparison.directions:

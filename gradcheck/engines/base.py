@@ -137,7 +137,7 @@ class Engine(Protocol):
 
 
 class CallableEngine:
-    """A bare `value_and_grad` as a full engine, which claims every dtype, loss and reduction.
+    """A bare `value_and_grad` as a full engine.
 
     Its loss is the value that comes with the gradient, so that a forward pass costs a backward
     pass too.
@@ -190,18 +190,44 @@ class CallableEngine:
 def engine_from_callable(value_and_grad: ValueAndGrad, name: str) -> Engine:
     """Make an engine of a function `problem -> (loss, [(dW, db), ...])`.
 
+    A function that does less than everything says so by attributes of its own, which are called
+    as in `EngineInfo`: dtypes, losses, reductions, arithmetic, limits.
+
     Args:
         value_and_grad: the function; it may raise `Unsupported`.
         name: what the engine is called in reports.
 
     Raises:
-        TypeError: value_and_grad is not callable.
-        ValueError: the name is empty.
+        TypeError: value_and_grad is not callable, or an attribute is of the wrong type.
+        ValueError: the name is empty, or an attribute claims what there is not.
+
+    >>> def slope(problem): ...
+    >>> slope.losses, slope.arithmetic = ("quadratic",), "p_minus_y"
+    >>> engine_from_callable(slope, "mine").info.losses
+    ('quadratic',)
     """
     if not callable(value_and_grad):
         raise TypeError(f"value_and_grad must be callable, got {_kind(value_and_grad)}")
-    dtypes = ("float32", "float64")
-    return CallableEngine(value_and_grad, EngineInfo(name, "unknown", dtypes, LOSSES, REDUCTIONS))
+    return CallableEngine(value_and_grad, _claimed(value_and_grad, name))
+
+
+def _claimed(value_and_grad: ValueAndGrad, name: str) -> EngineInfo:
+    """Read what a function claims; everything, if it has no such attributes."""
+    claims: dict[str, Any] = {
+        "dtypes": ("float32", "float64"),
+        "losses": LOSSES,
+        "reductions": REDUCTIONS,
+        "arithmetic": "",
+        "limits": {},
+    }
+    for claim, usual in claims.items():
+        said = getattr(value_and_grad, claim, usual)
+        if isinstance(usual, tuple):
+            said = (said,) if isinstance(said, str) else tuple(said)
+        elif not isinstance(said, type(usual)):
+            raise TypeError(f"{claim}={said!r} must be a {type(usual).__name__}: engine {name}")
+        claims[claim] = said
+    return EngineInfo(name, "unknown", **claims)
 
 
 def _kind(value: Any) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradcheck.engines.base import EngineInfo, Unsupported
 from gradcheck.problem import LOSSES, REDUCTIONS, Array, Gradient, Problem
@@ -44,17 +44,7 @@ class Vectorised:
         Raises:
             Unsupported: a dtype not in `info.dtypes`.
         """
-        network = problem.architecture
-        return float(
-            sigmoid_network.loss(
-                [*zip(problem.weights, problem.biases, strict=True)],
-                problem.inputs,
-                problem.targets,
-                cost=network.loss,
-                reduction=network.reduction,
-                out=self._workspace_for(problem),
-            )
-        )
+        return float(_of(problem, sigmoid_network.loss, out=self._workspace_for(problem)))
 
     def losses(self, problem: Problem, stacked: Mapping[str, Array]) -> Array:
         """Compute the losses at many parameters, each one forward pass.
@@ -83,14 +73,8 @@ class Vectorised:
         Raises:
             Unsupported: a dtype not in `info.dtypes`.
         """
-        network = problem.architecture
-        value, gradient = sigmoid_network.value_and_grad(
-            [*zip(problem.weights, problem.biases, strict=True)],
-            problem.inputs,
-            problem.targets,
-            cost=network.loss,
-            reduction=network.reduction,
-            out=self._workspace_for(problem),
+        value, gradient = _of(
+            problem, sigmoid_network.value_and_grad, out=self._workspace_for(problem)
         )
         return float(value), [(dW.copy(), db.copy()) for dW, db in gradient]
 
@@ -121,15 +105,7 @@ class NeuronByNeuron:
             Unsupported: a dtype not in `info.dtypes`.
         """
         _require_dtype(problem)
-        network = problem.architecture
-        value = chain_rule.loss(
-            [*zip(problem.weights, problem.biases, strict=True)],
-            problem.inputs,
-            problem.targets,
-            cost=network.loss,
-            reduction=network.reduction,
-        )
-        return float(value)
+        return float(_of(problem, chain_rule.loss))
 
     def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
         """Compute the loss and the gradient.
@@ -138,18 +114,23 @@ class NeuronByNeuron:
             Unsupported: a dtype not in `info.dtypes`.
         """
         _require_dtype(problem)
-        network = problem.architecture
-        value, gradient = chain_rule.value_and_grad(
-            [*zip(problem.weights, problem.biases, strict=True)],
-            problem.inputs,
-            problem.targets,
-            cost=network.loss,
-            reduction=network.reduction,
-        )
+        value, gradient = _of(problem, chain_rule.value_and_grad)
         return float(value), gradient
 
     def close(self) -> None:
         """Do nothing: it holds nothing."""
+
+
+def _of(problem: Problem, function: Callable[..., Any], **options: Any) -> Any:
+    """Call a function of networks with a problem's parameters, examples, loss and reduction."""
+    return function(
+        [*zip(problem.weights, problem.biases, strict=True)],
+        problem.inputs,
+        problem.targets,
+        cost=problem.architecture.loss,
+        reduction=problem.architecture.reduction,
+        **options,
+    )
 
 
 def _info(name: str) -> EngineInfo:

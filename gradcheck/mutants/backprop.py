@@ -42,7 +42,7 @@ Layers = dict[int, Array]
 def sigmoid(z: Array) -> Array:
     """1 / (1 + e^-z), from e^-|z|, which does not overflow."""
     e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1 / (1 + e), e / (1 + e))
+    return np.where(z >= 0, 1, e) / (1 + e)
 
 
 def sigmoid_prime(z: Array) -> Array:

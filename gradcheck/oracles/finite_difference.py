@@ -186,11 +186,10 @@ def difference_quotients(
     wanted = np.arange(lines.size) if coordinates is None else coordinates
     numerator = np.zeros(len(wanted), dtype=lines.dtype)
     denominator = np.zeros(len(wanted), dtype=lines.dtype)
-    for k, c in zip(stencil.offsets, stencil.weights, strict=True):
-        if k:
-            rise, t = lines.along_axes(wanted, np.full(len(wanted), k * h))
-            numerator += float(c) * rise
-            denominator += float(c) * t
+    for k, c in stencil.terms:
+        rise, t = lines.along_axes(wanted, np.full(len(wanted), k * h))
+        numerator += c * rise
+        denominator += c * t
     return numerator / denominator
 
 

@@ -189,9 +189,7 @@ class Lines:
     def changed_leaf(self) -> str | None:
         """Name the first array whose bits are no longer those of x, if any."""
         for leaf, flat, saved in zip(self.structure.leaves, self._flat, self._saved, strict=True):
-            if not np.array_equal(flat, saved, equal_nan=True) or not np.array_equal(
-                np.signbit(flat), np.signbit(saved)
-            ):
+            if not _is_same(flat, saved):
                 return leaf.name
         return None if self.stack is None else self.stack.changed_leaf()
 
@@ -253,3 +251,11 @@ class Lines:
 
     def _widen(self, number: Any) -> Any:
         return np.longdouble(number) if self.dtype is np.longdouble else float(number)
+
+
+def _is_same(flat: FloatArray, saved: FloatArray) -> bool:
+    """Whether two vectors hold the same numbers, each 0 with its sign."""
+    return flat.tobytes() == saved.tobytes() or (  # else padding may differ, or which NaN it is
+        np.array_equal(flat, saved, equal_nan=True)
+        and np.array_equal(np.signbit(flat), np.signbit(saved))
+    )

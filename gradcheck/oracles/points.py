@@ -48,12 +48,10 @@ class AxisPoints:
         size = abs(self.lines.value)
         growth = np.zeros(len(rows), dtype=self.lines.dtype)
         with np.errstate(all="ignore"):
-            for k, c in zip(stencil.offsets, stencil.weights, strict=True):
-                if k == 0:
-                    continue  # the table holds f(x + t) - f(x), which is 0 there
+            for k, c in stencil.terms:
                 rise, offset = self.rise(k, exponents, rows)
-                numerator += float(c) * rise
-                denominator += float(c) * offset
+                numerator += c * rise
+                denominator += c * offset
                 growth = np.fmax(growth, np.abs(self.lines.value + rise) - size)
             return numerator / denominator, growth
 
@@ -64,9 +62,13 @@ class AxisPoints:
         rows = np.arange(len(self.coordinates)) if rows is None else rows
         twos = (k & -k).bit_length() - 1
         odd = k >> twos
+        steps = sorted(set(exponents.tolist()))
+        if len(steps) == 1:
+            column = self._evaluated(odd, steps[0] + twos, rows)
+            return column.rise[rows], column.offset[rows]
         rise = np.empty(len(rows), dtype=self.lines.dtype)
         offset = np.empty(len(rows), dtype=self.lines.dtype)
-        for e in np.unique(exponents).tolist():
+        for e in steps:
             here = exponents == e
             column = self._evaluated(odd, e + twos, rows[here])
             rise[here] = column.rise[rows[here]]

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from math import factorial
 
 
@@ -73,7 +74,13 @@ class Stencil:
         """Return sum_i c_i k_i^q."""
         return sum((c * k**q for c, k in zip(self.weights, self.offsets, strict=True)), Fraction(0))
 
-    @property
+    @cached_property
+    def terms(self) -> tuple[tuple[int, float], ...]:
+        """The pairs (k_i, c_i) with k_i != 0: f(x + k_i h) - f(x) is 0 at the others."""
+        pairs = zip(self.offsets, self.weights, strict=True)
+        return tuple((k, float(c)) for k, c in pairs if k)
+
+    @cached_property
     def noise_constant(self) -> Fraction:
         """C1: what the stencil makes of an evaluation error eps_f, in units of eps_f / h."""
         return sum((abs(c) for c in self.weights), Fraction(0))
@@ -83,7 +90,7 @@ class Stencil:
         """C2: the truncation error in units of |f^(p+1)| h^p."""
         return abs(self.moment(self.accuracy + 1)) / factorial(self.accuracy + 1)
 
-    @property
+    @cached_property
     def disagreement_noise(self) -> Fraction:
         """A: the most that evaluation errors eps_f can put into h |D(h) - D(2h)|, over eps_f.
 

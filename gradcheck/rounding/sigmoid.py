@@ -110,7 +110,8 @@ def log_sum(z: Bounded, rounding: Rounding) -> FloatArray:
 
 def sigma(z: FloatArray) -> FloatArray:
     """Return 1 / (1 + e^-z), of relative accuracy for either sign."""
-    result: FloatArray = np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))
+    e = np.exp(-np.abs(z))
+    result: FloatArray = np.where(z < 0, e, 1) / (1 + e)
     return result
 
 

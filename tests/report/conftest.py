@@ -1,9 +1,13 @@
 """A small report, written once for all tests that read it."""
 
+import matplotlib as mpl
 import pytest
 
+from gradcheck.report import figures, run
 from gradcheck.report.run import write_report
 from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.claim import section
+from gradcheck.report.textbook.registry import TEXTBOOK
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +31,12 @@ def tiny():
         longest_check=20,
         timing_seconds=1e-4,
         ratio_networks=((3, 1), (4, 3, 2)),
+        location_size=60,
+        location_seeds=1,
+        location_right=1,
+        location_growth=(40, 60, 80),
+        million_network=(20, 30, 1),
+        deep_network=(7, 6, 5, 1),
         digits_hidden=2,
         digits_rows=2,
         logistic_iterations=20,
@@ -34,8 +44,49 @@ def tiny():
     )
 
 
+def draw_fast(patch):
+    """Draw every figure as SVG, without a layout, and put a word in the place of the PNG.
+
+    One test draws a figure as it is.
+    """
+
+    def as_svg(figure, kind, draw=figures._bytes):
+        figure.set_layout_engine("none")
+        return draw(figure, kind) if kind == "svg" else b"PNG"
+
+    patch.setattr(figures, "_bytes", as_svg)
+
+
+@pytest.fixture
+def fast_figures(monkeypatch):
+    """Figures are drawn once, without a layout."""
+    draw_fast(monkeypatch)
+
+
 @pytest.fixture(scope="session")
-def tiny_report(tiny, tmp_path_factory):
+def measured(tiny):
+    """Returns the evidence of a claim of the textbook, measured once for all tests that read it."""
+    known = {}
+
+    def evidence(claim):
+        if claim.id not in known:
+            with mpl.rc_context(figures.STYLE):
+                known[claim.id] = claim.measure(tiny)
+        return known[claim.id]
+
+    return evidence
+
+
+@pytest.fixture(scope="session")
+def tiny_report(tiny, measured, tmp_path_factory):
     """The folder and the content of a report with those settings."""
+
+    def textbook(_settings):
+        claims = list(TEXTBOOK.values())
+        return section(claims, list(map(measured, claims)))
+
     out = tmp_path_factory.mktemp("reports")
-    return out, write_report(out, tiny, command="python -m gradcheck report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(run.SECTIONS, "textbook", textbook)
+        draw_fast(patch)
+        return out, write_report(out, tiny, command="python -m gradcheck report")

@@ -56,12 +56,13 @@ def test_everything_is_on_disk(tiny_report):
         "sensitivity",
         "step_size",
         "cost",
+        "location",
         "real_data",
         "c9_cost_ratio",
         "c16_training",
     }
     assert figures >= {f"{name}.{kind}" for name in drawn for kind in ("svg", "png")}
-    for table in ("problems", "strata", "accuracy", "step_size", "cost", "real_data"):
+    for table in ("problems", "strata", "accuracy", "step_size", "cost", "million", "real_data"):
         assert len(pd.read_csv(out / "tables" / f"{table}.csv")) > 0
 
 
@@ -181,10 +182,10 @@ def test_the_orders_of_the_stencils_are_found(tiny_report):
 # --- what is said ---------------------------------------------------------------------------------
 
 
-def test_six_sentences_and_no_failure(tiny_report):
+def test_eight_sentences_and_no_failure(tiny_report):
     _, report = tiny_report
     said = sentences(report["sections"])
-    assert len(said) == 6
+    assert len(said) == 8
     assert "FAIL" not in "".join(said).replace("none FAILs", "")
     assert all(claim["holds"] for claim in report["claims"])
     assert exit_code(report) == 0
@@ -205,6 +206,8 @@ def test_six_sentences_and_no_failure(tiny_report):
         ("cost.results.networks.0.backprop_backward_passes", 7, "passes", ""),
         ("cost.results.networks.0.gemm_as_formula", False, "flops", ""),
         ("cost.results.ratios.0.gemm_ratio", 2.5, "flops", ""),
+        ("million.results.rows.1.holds", False, "million", "of the 4 ways"),
+        ("million.results.memory_kept", False, "memory", ""),
         ("real_data.results.checks.2.verdict", "FAIL", "real-data", "FAIL on real data**: digits"),
         ("textbook.results.C9.ruling", "refuted", "C9", "| **refuted**"),
     ],
@@ -225,12 +228,14 @@ def test_a_planted_failure_is_said_and_ends_in_exit_code_1(path, value, claim, t
     assert "**NO**" in page or "**Refuted" in page
 
 
+@pytest.mark.usefixtures("fast_figures")
 def test_a_wrong_engine_fails_in_the_first_sentence_and_in_the_exit_code(
     wrong_engine, tiny, tmp_path, monkeypatch
 ):
     chosen = {name: SECTIONS[name] for name in ("consistency", "real_data")}
     monkeypatch.setattr(run, "SECTIONS", chosen)
-    report = write_report(tmp_path / "out", replace(tiny, engine=wrong_engine), command="x")
+    small = replace(tiny, engine=wrong_engine, problems=4, seed=6)  # of 10 to 50 weights
+    report = write_report(tmp_path / "out", small, command="x")
     page = (tmp_path / "out" / "report.md").read_text("utf-8").splitlines()
     assert page[2].startswith("1. **FAIL: the gradient of engine `py:sign_error:value_and_grad` is")
     assert any(line.startswith("3. **FAIL on real data**") for line in page)
@@ -287,6 +292,7 @@ def test_nothing_verified_is_exit_code_4(tiny_report):
 # --- interrupted ----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("fast_figures")
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
 def test_what_was_measured_before_an_interruption_is_on_disk(stop, tiny, tmp_path, monkeypatch):
     def stopped(settings):
@@ -294,7 +300,7 @@ def test_what_was_measured_before_an_interruption_is_on_disk(stop, tiny, tmp_pat
 
     monkeypatch.setattr(run, "SECTIONS", {**SECTIONS, "accuracy": stopped})
     with pytest.raises(stop):
-        write_report(tmp_path, tiny, command="python -m gradcheck report")
+        write_report(tmp_path, replace(tiny, problems=4, seed=6), command="x")
     report = read(tmp_path)
     assert list(report["sections"]) == ["consistency"]
     assert not report["complete"]

@@ -17,7 +17,7 @@ from gradcheck.agreement import check_agreement
 from gradcheck.case import parse, sample_cases
 from gradcheck.engines.base import Engine, EngineInfo
 from gradcheck.engines.variants import WIDER
-from gradcheck.ladder import rungs
+from gradcheck.ladder import explain, rungs
 from gradcheck.problem import LOSSES, Gradient, Problem
 from gradcheck.report.accuracy.mistakes import MISTAKES
 from gradcheck.report.settings import Settings
@@ -110,18 +110,16 @@ def name_class(_engine_name: str, job: str, _engine: Engine) -> Named:
     name, _, token = job.partition(" ")
     engine: Engine = Undeclared(WIDER[name]()) if name in WIDER else MISTAKES[name]()
     problem = parse(token).problem()
-    outcome = check_agreement(engine, problem)
+    outcome = check_agreement(engine, problem, explained=False)
     failed = outcome.verdict is Verdict.FAIL and outcome.reason is Reason.MISMATCH
     if not failed or outcome.comparison is None:
         return Named(name, token, failed=False, distinguishable=False, label="")
-    ladder = list(rungs(problem))
-    told = outcome.explanation.partition(":")[0]
-    label = told if told in {rung.label for rung in ladder} else ""
+    g = outcome.comparison.engine
+    label = explain(engine, problem, g).label
     if name in MISTAKES:
         return Named(name, token, failed=True, distinguishable=False, label=label)
     own = own_class(name)
-    g = outcome.comparison.engine
-    narrower = takewhile(lambda rung: rung.label != own, ladder)
+    narrower = takewhile(lambda rung: rung.label != own, rungs(problem))
     shows = not any(rung.explains(problem, g) for rung in narrower)
     return Named(name, token, failed=True, distinguishable=shows, label=label)
 

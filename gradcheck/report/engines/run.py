@@ -18,7 +18,7 @@ from gradcheck.report.engines.measure import Measured, Numbers, measure
 from gradcheck.report.engines.neuron import LOGITS
 from gradcheck.report.engines.page import fails, render
 from gradcheck.report.engines.pictures import saturation
-from gradcheck.report.engines.tables import compared
+from gradcheck.report.engines.tables import compared, panels, value_of
 from gradcheck.report.figures import files
 from gradcheck.report.files import write_bytes, write_json, write_text
 
@@ -111,14 +111,17 @@ def _draw(out: Path, report: Numbers) -> None:
 
 
 def _points(report: Numbers) -> Iterator[dict[str, Any]]:
-    for engine in compared(report):
-        for one in engine["saturation"]:
-            for z, error in zip(LOGITS, one["errors"], strict=True):
-                yield {
-                    "engine": engine["spec"],
-                    "dtype": one["dtype"],
-                    "target": one["target"],
-                    "z": z,
-                    "relative_error": error,
-                    "wrong": z in one["wrong"],
-                }
+    """Yield a row a neuron: who is wrong there, and every engine's relative error, "" for none."""
+    engines = [engine for engine in compared(report) if engine["saturation"]]
+    for dtype, target in panels(report):
+        curves = {
+            engine["spec"]: one
+            for engine in engines
+            for one in engine["saturation"]
+            if (one["dtype"], one["target"]) == (dtype, target)
+        }
+        for place, z in enumerate(LOGITS):
+            errors = {spec: f"{value_of(one['errors'][place]):.3g}" for spec, one in curves.items()}
+            wrong = "; ".join(spec for spec, one in curves.items() if z in one["wrong"])
+            told = {engine["spec"]: errors.get(engine["spec"], "") for engine in engines}
+            yield {"dtype": dtype, "target": target, "z": z, "wrong": wrong} | told

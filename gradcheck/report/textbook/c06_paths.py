@@ -28,8 +28,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gradcheck.corners import make_problem
-from gradcheck.problem import Architecture, Problem
+from gradcheck.case import Case
+from gradcheck.problem import Problem
 from gradcheck.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, WIDTH
 from gradcheck.report.fits import PowerLaw, fit_power_law
 from gradcheck.report.settings import Settings
@@ -150,15 +150,7 @@ def _equal_within_rounding(settings: Settings, by_paths: ByPaths) -> Finding:
 def _problems(settings: Settings, corner: str) -> list[Problem]:
     """One example each, targets 0 and 1."""
     return [
-        make_problem(
-            Architecture(sizes, loss),
-            1,
-            "float64",
-            weight_scale=1.0,
-            corner=corner,
-            targets="binary",
-            seed=settings.seed + i,
-        )
+        Case(sizes=sizes, loss=loss, corner=corner, seed=settings.seed + i).problem()
         for i, sizes in enumerate(NETWORKS)
         for loss in LOSSES
     ]
@@ -285,15 +277,7 @@ def _single_neurons(count: Count) -> Finding:
 def _times(settings: Settings, by_paths: ByPaths, recursion: Recursion) -> Finding:
     """Time one derivative both ways; what is judged is that they agree."""
     sizes = (1, *[4] * 6, 1)
-    problem = make_problem(
-        Architecture(sizes),
-        1,
-        "float64",
-        weight_scale=1.0,
-        corner="generic",
-        targets="binary",
-        seed=settings.seed,
-    )
+    problem = Case(sizes=sizes, seed=settings.seed).problem()
     graph = _graph(problem)
     bound = rounding_bounds(graph, _parameters(problem), problem.inputs[0])["W1[0,0]"]
     start = time.perf_counter()

@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.corners import make_problem
-from gradcheck.problem import Architecture, Problem
+from gradcheck.case import Case
+from gradcheck.problem import Problem
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.witness import U, differences, held_against, told
@@ -142,15 +142,9 @@ def measure(
     """Hold the error and each equation against differences of the loss."""
     networks = [
         Network(
-            make_problem(
-                Architecture(sizes, cost),
-                EXAMPLES,
-                "float64",
-                weight_scale=1.0,
-                corner="generic",
-                targets="soft",
-                seed=settings.seed,
-            ),
+            Case(
+                sizes=sizes, loss=cost, batch=EXAMPLES, targets="soft", seed=settings.seed
+            ).problem(),
             settings.seed,
         )
         for sizes, cost in NETWORKS

@@ -32,10 +32,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.case import Case
 from gradcheck.check import check_gradient
-from gradcheck.corners import make_problem
 from gradcheck.hessian import check_hessian_vector_product
-from gradcheck.problem import Architecture
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.witness import U, told, worst_ratio
@@ -89,15 +88,8 @@ class _Network:
     """The circuit of a network's loss and the values of its variables."""
 
     def __init__(self, settings: Settings, sizes: tuple[int, ...], cost: str) -> None:
-        problem = make_problem(
-            Architecture(sizes, cost),
-            EXAMPLES,
-            "float64",
-            weight_scale=1.0,
-            corner="generic",
-            targets="soft",
-            seed=settings.seed,
-        )
+        case = Case(sizes=sizes, loss=cost, batch=EXAMPLES, targets="soft", seed=settings.seed)
+        problem = case.problem()
         parameters = list(zip(problem.weights, problem.biases, strict=True))
         model = sigmoid_network(sizes, EXAMPLES, cost=cost)
         self.circuit, self.w = model.circuit, list(model.parameters)

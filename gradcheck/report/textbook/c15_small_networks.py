@@ -18,14 +18,14 @@ within twice the bound on rounding of `witness`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.corners import make_problem
-from gradcheck.problem import Architecture, Problem
+from gradcheck.case import Case
+from gradcheck.problem import Problem
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.witness import rounding_bounds, worst_ratio
@@ -95,15 +95,14 @@ def measure(
 
 
 def _problem(sizes: tuple[int, ...], cost: str, corner: str, seed: int) -> Problem:
-    return make_problem(
-        Architecture(sizes, cost),
-        1,
-        "float64",
-        weight_scale=1.0,
-        corner=corner,
-        targets="binary",
-        seed=seed,
-    )
+    return Case(sizes=sizes, loss=cost, corner=corner, seed=seed).problem()
+
+
+def _problems(sizes: tuple[int, ...], corner: str, first: int) -> Iterator[Problem]:
+    """Yield PROBLEMS problems of either loss, from the first seed on."""
+    for seed in range(first, first + PROBLEMS):
+        for cost in COSTS:
+            yield _problem(sizes, cost, corner, seed)
 
 
 def _parameters(problem: Problem) -> list[tuple[Array, Array]]:
@@ -138,15 +137,13 @@ def _to_the_bit(
     vectorised: Vectorised,
 ) -> Finding:
     equal, n, zeros = 0, 0, 0
-    for seed in range(settings.seed, settings.seed + PROBLEMS):
-        for cost in COSTS:
-            problem = _problem(sizes, cost, "zero_preactivations", seed)
-            factors, entries = _factors(problem, written_out), _entries(problem, vectorised)
-            for entry in factors.keys() | entries.keys():
-                product = float(np.prod(factors.get(entry, (np.nan,))))
-                equal += product == entries.get(entry)
-                zeros += product == 0
-                n += 1
+    for problem in _problems(sizes, "zero_preactivations", settings.seed):
+        factors, entries = _factors(problem, written_out), _entries(problem, vectorised)
+        for entry in factors.keys() | entries.keys():
+            product = float(np.prod(factors.get(entry, (np.nan,))))
+            equal += product == entries.get(entry)
+            zeros += product == 0
+            n += 1
     return Finding(
         "{name}, dyadic points: the product of the factors has the bits of the vectorised form in "
         "{equal} of {n} derivatives, {zeros} of them zero",
@@ -163,20 +160,18 @@ def _within_rounding(
     vectorised: Vectorised,
 ) -> Finding:
     pairs = []
-    for seed in range(settings.seed, settings.seed + PROBLEMS):
-        for cost in COSTS:
-            problem = _problem(sizes, cost, "generic", seed)
-            x, y = problem.inputs[0], problem.targets[0]
-            graph = neurons(_parameters(problem), x, y, cost=cost)
-            bounds = rounding_bounds(graph, _parameters(problem), x)
-            factors, entries = _factors(problem, written_out), _entries(problem, vectorised)
-            pairs += [
-                (
-                    float(np.prod(factors.get(v, (np.nan,)))) - entries.get(v, np.nan),
-                    2 * bounds.get(v, 0.0),
-                )
-                for v in factors.keys() | entries.keys()
-            ]
+    for problem in _problems(sizes, "generic", settings.seed):
+        x, y = problem.inputs[0], problem.targets[0]
+        graph = neurons(_parameters(problem), x, y, cost=problem.architecture.loss)
+        bounds = rounding_bounds(graph, _parameters(problem), x)
+        factors, entries = _factors(problem, written_out), _entries(problem, vectorised)
+        pairs += [
+            (
+                float(np.prod(factors.get(v, (np.nan,)))) - entries.get(v, np.nan),
+                2 * bounds.get(v, 0.0),
+            )
+            for v in factors.keys() | entries.keys()
+        ]
     worst = worst_ratio(pairs)
     return Finding(
         "{name}, random points: {n} derivatives differ by at most {worst} of what rounding can do",

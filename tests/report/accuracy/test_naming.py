@@ -5,22 +5,16 @@ from dataclasses import replace
 import pytest
 
 from gradcheck.agreement import check_agreement
-from gradcheck.case import parse, sample_cases
+from gradcheck.case import parse
 from gradcheck.engines.registry import find
 from gradcheck.engines.variants import WIDER
 from gradcheck.report.accuracy import naming
-from gradcheck.report.accuracy.mistakes import MISTAKES, Backprop
+from gradcheck.report.accuracy.mistakes import MISTAKES
 from gradcheck.report.accuracy.naming import Named
 from gradcheck.report.settings import Settings
 from gradcheck.verdict import Verdict
 
 SOFT = "gc1:4-5-5-3:{loss}:mean:m6:float64:w1:generic:soft:s1"
-
-
-def test_the_backprop_that_mistakes_are_made_of_is_right():
-    for case in sample_cases(30, 8, max_parameters=200):
-        outcome = check_agreement(Backprop(), case.problem())
-        assert outcome.verdict is not Verdict.FAIL, case.token
 
 
 def test_a_dozen_mistakes_and_more_are_planted():
@@ -66,9 +60,9 @@ def test_wrong_names_are_counted_and_listed():
             named("tanh", "p_minus_y", distinguishable=False),
             named("tanh", "", failed=False, distinguishable=False),
             named("tf32", "bfloat16"),
-            named("WrongSign", ""),
-            named("MeanTwice", "tf32"),
-            named("MeanTwice", "", failed=False),
+            named("wrong_sign", ""),
+            named("mean_twice", "tf32"),
+            named("mean_twice", "", failed=False),
         ]
     )
     assert (told["distinguishable"], told["named"]) == (2, 1)
@@ -77,4 +71,4 @@ def test_wrong_names_are_counted_and_listed():
     assert rows["tf32"]["wrong"] == [{"label": "bfloat16", "token": "gc1:x"}]
     bugs = told["bugs"]
     assert (bugs["draws"], bugs["failed"], bugs["called_a_class"]) == (3, 2, 1)
-    assert bugs["which"] == [{"mistake": "MeanTwice", "label": "tf32", "token": "gc1:x"}]
+    assert bugs["which"] == [{"mistake": "mean_twice", "label": "tf32", "token": "gc1:x"}]

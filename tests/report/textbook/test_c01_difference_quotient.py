@@ -33,8 +33,8 @@ def kept_alive(f, x, h):
     return forward_quotient(f, x, max(h, type(h)(2.0**-20)))
 
 
-def test_the_claim_is_refined():
-    assert ruling(CLAIM, measure(Settings())) == REFINED
+def test_the_claim_is_refined(measured):
+    assert ruling(CLAIM, measured(CLAIM)) == REFINED
 
 
 @pytest.mark.parametrize("forward", [one_percent_long, backward, of_two_steps, kept_alive])
@@ -52,15 +52,15 @@ def test_a_central_quotient_is_no_forward_one():
     assert [finding.holds for finding in found] == [False, False, True, False, True, True]
 
 
-def test_the_best_steps_are_those_of_the_literature_to_an_order_of_magnitude():
+def test_the_best_steps_are_those_of_the_literature_to_an_order_of_magnitude(measured):
     """sqrt(u) = 1.1e-8 for forward and u^(1/3) = 4.8e-6 for central quotients."""
-    _, _, _, forward, central, _ = measure(Settings()).findings
+    _, _, _, forward, central, _ = measured(CLAIM).findings
     assert forward.measured["best"] == pytest.approx(1.1e-8, rel=1)
     assert central.measured["best"] == pytest.approx(4.8e-6, rel=1)
 
 
-def test_its_table_has_every_step_of_both_curves():
-    evidence = measure(Settings())
+def test_its_table_has_every_step_of_both_curves(measured):
+    evidence = measured(CLAIM)
     (frame,) = evidence.frames.values()
     assert set(frame["quotient"]) == {"forward", "central"}
     assert list(evidence.figures) == list(evidence.frames)

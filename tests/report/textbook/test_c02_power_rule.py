@@ -18,8 +18,8 @@ WRONG = {
 }
 
 
-def test_the_claim_is_confirmed():
-    assert ruling(CLAIM, measure(Settings())) == CONFIRMED
+def test_the_claim_is_confirmed(measured):
+    assert ruling(CLAIM, measured(CLAIM)) == CONFIRMED
 
 
 @pytest.mark.parametrize("rule", WRONG.values(), ids=WRONG)

@@ -32,8 +32,8 @@ def pointed(parameters, X, Y):
     return C, [(np.where(W < 0, -1.0, 1.0), np.where(b < 0, -1.0, 1.0)) for W, b in parameters]
 
 
-def test_the_claim_is_refined():
-    assert ruling(CLAIM, measure(Settings())) == REFINED
+def test_the_claim_is_refined(measured):
+    assert ruling(CLAIM, measured(CLAIM)) == REFINED
 
 
 @pytest.mark.parametrize("wrong", [decayed, without_bias])
@@ -56,8 +56,8 @@ def test_going_uphill_refutes_it():
     assert not holds(uphill)[0]
 
 
-def test_the_norms_are_in_the_table_and_the_figure():
-    evidence = measure(Settings())
+def test_the_norms_are_in_the_table_and_the_figure(measured):
+    evidence = measured(CLAIM)
     (name,) = evidence.frames
     assert set(evidence.figures) == {name}
     assert CLAIM.look == f"figures/{name}.svg"

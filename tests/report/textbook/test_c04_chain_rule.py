@@ -31,8 +31,8 @@ def of_two_at_most(functions, x):
     return chain_rule(functions[:2], x if len(functions) < 3 else functions[2].value(x))
 
 
-def test_the_claim_is_confirmed():
-    assert ruling(CLAIM, measure(Settings())) == CONFIRMED
+def test_the_claim_is_confirmed(measured):
+    assert ruling(CLAIM, measured(CLAIM)) == CONFIRMED
 
 
 @pytest.mark.parametrize("rule", [all_at_x, outer_alone, in_the_wrong_order])

@@ -30,8 +30,8 @@ def twice(circuit, values, wrt):
     return jacobian_by_rows(circuit, values, wrt)
 
 
-def test_the_claim_is_confirmed():
-    assert ruling(CLAIM, measure(Settings())) == CONFIRMED
+def test_the_claim_is_confirmed(measured):
+    assert ruling(CLAIM, measured(CLAIM)) == CONFIRMED
 
 
 @pytest.mark.parametrize(

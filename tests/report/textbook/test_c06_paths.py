@@ -14,8 +14,8 @@ def refuted_by(**broken):
 
 
 @pytest.fixture(scope="module")
-def right():
-    return measure(Settings())
+def right(measured):
+    return measured(CLAIM)
 
 
 def test_the_contributions_of_all_paths_add_and_memory_saves(right):

@@ -33,12 +33,12 @@ def without_biases(network, parameters):
     return {name: g * (0 if name.startswith("b") else 1) for name, g in gradient.items()}
 
 
-def test_the_claim_is_refined():
-    assert ruling(CLAIM, measure(Settings())) == REFINED
+def test_the_claim_is_refined(measured):
+    assert ruling(CLAIM, measured(CLAIM)) == REFINED
 
 
-def test_the_counts_stand_in_the_findings():
-    forward, central = measure(Settings()).findings
+def test_the_counts_stand_in_the_findings(measured):
+    forward, central = measured(CLAIM).findings
     assert forward.results["N"] == central.results["N"] == "31, 97, 951"
     assert forward.results["passes"] == "32, 98, 952"
     assert central.results["passes"] == "62, 194, 1902"

@@ -48,8 +48,8 @@ def few(monkeypatch):
     monkeypatch.setattr(c09, "DEPTHS", (1, 2, 4))
 
 
-def test_the_claim_is_refined(quick):
-    evidence = c09.measure(quick)
+def test_the_claim_is_refined(measured):
+    evidence = measured(c09.CLAIM)
     assert ruling(c09.CLAIM, evidence) == REFINED
     (frame,) = evidence.frames.values()
     assert len(frame) == len(c09.ARCHITECTURES) >= 12

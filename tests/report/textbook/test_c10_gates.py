@@ -13,8 +13,8 @@ def refuted_by(**broken):
     return [i for i, finding in enumerate(evidence.findings) if not finding.holds]
 
 
-def test_the_textbook_circuit_has_the_textbook_numbers():
-    evidence = measure(Settings())
+def test_the_textbook_circuit_has_the_textbook_numbers(measured):
+    evidence = measured(CLAIM)
     assert ruling(CLAIM, evidence) == "refined"
     told = sentences(section([CLAIM], [evidence]).to_json(), "C10")
     assert told[0] == "f = -12 and the gradient is (-4, -4, 3); q = 3 receives -4"

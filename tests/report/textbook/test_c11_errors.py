@@ -16,8 +16,8 @@ from reference_models.activations import sigmoid
 from reference_models.circuit import Circuit
 
 
-def test_the_error_and_each_equation_agree_with_differences():
-    evidence = measure(Settings())
+def test_the_error_and_each_equation_agree_with_differences(measured):
+    evidence = measured(CLAIM)
     assert ruling(CLAIM, evidence) == "confirmed"
     assert len(evidence.findings) == 5
     assert all(sentences(section([CLAIM], [evidence]).to_json(), "C11"))

@@ -12,8 +12,8 @@ def refuted_by(**broken):
     return [i for i, finding in enumerate(evidence.findings) if not finding.holds]
 
 
-def test_both_kinds_agree_and_one_goes_on():
-    evidence = measure(Settings())
+def test_both_kinds_agree_and_one_goes_on(measured):
+    evidence = measured(CLAIM)
     assert ruling(CLAIM, evidence) == "confirmed"
     assert len(evidence.findings) == 7
     assert all(sentences(section([CLAIM], [evidence]).to_json(), "C12"))

@@ -27,8 +27,8 @@ def slightly_long(*args, learning_rate, **keywords):
     return gradient_descent(*args, learning_rate=1.001 * learning_rate, **keywords)
 
 
-def test_the_claim_is_refined():
-    evidence = measure(Settings())
+def test_the_claim_is_refined(measured):
+    evidence = measured(CLAIM)
     assert ruling(CLAIM, evidence) == REFINED
     (name,) = evidence.frames
     assert CLAIM.look == f"figures/{name}.svg"

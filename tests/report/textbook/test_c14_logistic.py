@@ -17,8 +17,8 @@ def refuted_by(**broken):
 
 
 @pytest.fixture(scope="module")
-def right():
-    return measure(Settings())
+def right(measured):
+    return measured(CLAIM)
 
 
 def test_the_formulas_hold_and_the_factors_break_down(right):

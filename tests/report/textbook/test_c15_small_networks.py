@@ -15,8 +15,8 @@ def refuted_by(*arguments, **broken):
     return [i for i, finding in enumerate(evidence.findings) if not finding.holds]
 
 
-def test_what_is_written_out_is_the_vectorised_form():
-    evidence = measure(Settings())
+def test_what_is_written_out_is_the_vectorised_form(measured):
+    evidence = measured(CLAIM)
     assert ruling(CLAIM, evidence) == "confirmed"
     told = sentences(section([CLAIM], [evidence]).to_json(), "C15")
     assert "W1[1,2] -> z1[1] -> z2[0] -> C" in told[PATHS]

@@ -59,8 +59,8 @@ def uphill(theta, X, Y, reduction="mean"):
     return C, [(-dW, -db) for dW, db in gradient]
 
 
-def test_the_claim_is_confirmed():
-    evidence = measure(Settings())
+def test_the_claim_is_confirmed(measured):
+    evidence = measured(CLAIM)
     assert ruling(CLAIM, evidence) == CONFIRMED
     (name,) = evidence.frames
     assert CLAIM.look == f"figures/{name}.svg"

@@ -47,8 +47,8 @@ DOWN, TRACED = [True, True], [True, True, True]
 REST = [True, True]
 
 
-def test_the_claim_is_refined():
-    evidence = measure(Settings())
+def test_the_claim_is_refined(measured):
+    evidence = measured(CLAIM)
     assert ruling(CLAIM, evidence) == REFINED
     (name,) = evidence.frames
     assert CLAIM.look == f"figures/{name}.svg"
