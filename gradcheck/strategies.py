@@ -79,8 +79,11 @@ def _choose(draw: st.DrawFn) -> Choose:
         # Hypothesis draws nothing for a single option, and shrinking prefers fewer draws: a corner
         # that leaves no choice elsewhere would pass for simpler than the generic one.
         alternatives = options if len(options) > 1 else (options[0], options[0])
-        known = alternatives if isinstance(alternatives, range) else tuple(alternatives)
-        chosen: T = draw(_one_of(known, tuple(map(type, known))))
+        if isinstance(alternatives, range):
+            strategy = _one_of(alternatives, int)
+        else:
+            strategy = _one_of(tuple(alternatives), *map(type, alternatives))
+        chosen: T = draw(strategy)
         return chosen
 
     return choose
@@ -89,7 +92,7 @@ def _choose(draw: st.DrawFn) -> Choose:
 @lru_cache(maxsize=1000)
 def _one_of(
     options: range | tuple[Any, ...],
-    _types: tuple[type, ...],  # 1 and 1.0 are equal, and not the same option
+    *_types: type,  # 1 and 1.0 are equal, and not the same option
 ) -> st.SearchStrategy[Any]:
     """Make the strategy of some options once: Hypothesis examines every new one at length."""
     return st.sampled_from(options)
