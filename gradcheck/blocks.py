@@ -1,11 +1,14 @@
 """Patterns in one block: what its wrong entries have in common, as an observation.
 
 Symbols: g the block as the engine has it, D as it should be, both with one row a unit.
+
+A pattern is seen on one problem. `Pattern.holds` says whether it is so on another one too.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradcheck.problem import Array
+
+Holds = Callable[["Array", "Array", "Array"], bool]
+"""Whether a block g, with D and the room of another problem, has the same pattern."""
+
+
+class Pattern(NamedTuple):
+    """What the wrong entries of a block have in common: a key, what is said, where it is so."""
+
+    key: str
+    says: str
+    holds: Holds
+
 
 LARGE = 1e3
 """Beyond such a factor two numbers are better told each."""
@@ -26,8 +41,8 @@ NAMED = 6
 
 def pattern(
     g: Array, D: Array, room: Array, wrong: Array, names: tuple[str, str]
-) -> tuple[str, str] | None:
-    """Return the key of a pattern and what is said of the block, or None.
+) -> Pattern | None:
+    """Return the pattern of a block, or None.
 
     Args:
         g: the engine's block.
@@ -39,7 +54,7 @@ def pattern(
     if not wrong.any():
         return None
     return (
-        _one(g, D, wrong, names)
+        _one(g, D, room, wrong, names)
         or _zeros(g, wrong, names)
         or _permuted(g, D, room, names[0])
         or _transposed_pattern(g, D, room, names[1])
@@ -70,28 +85,56 @@ def listed(name: str, numbers: Sequence[int] | Array) -> str:
     return f"{name}s {shown}" + (", ..." if len(every) > NAMED else "")
 
 
-def _one(g: Array, D: Array, wrong: Array, names: tuple[str, str]) -> tuple[str, str] | None:
+def _span(wrong: Array) -> Array:
+    """Mark the entries in rows and in columns that hold wrong ones: what `place` names."""
+    return np.outer(wrong.any(axis=1), wrong.any(axis=0))
+
+
+def _right_outside(span: Array) -> Holds:
+    return lambda g, D, room: bool(np.all((np.abs(g - D) <= room)[~span]))
+
+
+def _factor_inside(span: Array, r: float, doubt: float) -> Holds:
+    """One factor r, known to within a doubt, inside; nothing wrong outside."""
+
+    def holds(g: Array, D: Array, room: Array) -> bool:
+        off = np.abs(g - r * D) <= (1 + abs(r)) * room + doubt * np.abs(D)
+        return bool(np.all(off[span])) and _right_outside(span)(g, D, room)
+
+    return holds
+
+
+def _one(g: Array, D: Array, room: Array, wrong: Array, names: tuple[str, str]) -> Pattern | None:
     if wrong.sum() != 1 or g.size == 1:
         return None
     i, j = (int(k[0]) for k in np.nonzero(wrong))
     where = f"{names[0]} {i}" + (f", {names[1]} {j}" if names[1] and g.shape[1] > 1 else "")
     if g[i, j] == 0:
-        return "zero entries", f"is 0 in {where}"
+        return Pattern("zero entries", f"is 0 in {where}", _factor_inside(wrong, 0.0, 0.0))
     if not abs(g[i, j]) <= LARGE * abs(D[i, j]):
         told = f"{g[i, j]:.6g} in place of {D[i, j]:.6g}"
-        return "entry", f"has one wrong entry in {where}, {told}"
-    r = told_factor(float(g[i, j] / D[i, j]))
-    return "entry", f"has one wrong entry in {where}, {r} times what it should be"
+        says = f"has one wrong entry in {where}, {told}"
+        return Pattern("entry", says, _right_outside(wrong))
+    r = float(g[i, j] / D[i, j])
+    doubt = float((1 + abs(r)) * room[i, j] / abs(D[i, j]))
+    says = f"has one wrong entry in {where}, {told_factor(r)} times what it should be"
+    return Pattern("entry", says, _factor_inside(wrong, r, doubt))
 
 
-def _zeros(g: Array, wrong: Array, names: tuple[str, str]) -> tuple[str, str] | None:
+def _zeros(g: Array, wrong: Array, names: tuple[str, str]) -> Pattern | None:
     if g[wrong].any():
         return None
-    where = place(wrong, names)
-    return "zero entries", f"is 0 in {where}" if where else "is 0 in every wrong entry"
+    where, span = place(wrong, names), _span(wrong)
+    if where and not g[span].any():
+        return Pattern("zero entries", f"is 0 in {where}", _factor_inside(span, 0.0, 0.0))
+
+    def holds(g: Array, D: Array, room: Array) -> bool:
+        return not g[~(np.abs(g - D) <= room)].any()
+
+    return Pattern("zero entries", "is 0 in every wrong entry", holds)
 
 
-def _permuted(g: Array, D: Array, room: Array, name: str) -> tuple[str, str] | None:
+def _permuted(g: Array, D: Array, room: Array, name: str) -> Pattern | None:
     """Recognise the right rows in another order."""
     if not 2 <= len(g) <= MOST_ROWS or not name:
         return None
@@ -100,38 +143,53 @@ def _permuted(g: Array, D: Array, room: Array, name: str) -> tuple[str, str] | N
     if not unique or np.all(np.diag(is_row)):
         return None
     source = is_row.argmax(axis=1)
-    moved = np.flatnonzero(source != np.arange(len(g)))
+
+    def holds(g: Array, D: Array, room: Array) -> bool:
+        return bool(np.all(np.abs(g - D[source]) <= room[source]))
+
+    return Pattern("permuted", _told_order(source, name), holds)
+
+
+def _told_order(source: Array, name: str) -> str:
+    """Say in which order the rows `source` of D stand."""
+    moved, n = np.flatnonzero(source != np.arange(len(source))), len(source)
     shift = int(source[0])
-    if shift and np.array_equal(source, (np.arange(len(g)) + shift) % len(g)) and len(g) > 2:
-        by = len(g) - shift if shift > len(g) // 2 else -shift
-        return "permuted", f"is shifted in its {name}s, by {by}"
+    if shift and np.array_equal(source, (np.arange(n) + shift) % n) and n > 2:
+        by = n - shift if shift > n // 2 else -shift
+        return f"is shifted in its {name}s, by {by}"
     if len(moved) == 2:
-        return "permuted", f"has entries swapped in {listed(name, moved)}"
-    return "permuted", f"has entries in another order of {name}s"
+        return f"has entries swapped in {listed(name, moved)}"
+    return f"has entries in another order of {name}s"
 
 
-def _transposed_pattern(g: Array, D: Array, room: Array, name: str) -> tuple[str, str] | None:
+def _transposed_pattern(g: Array, D: Array, room: Array, name: str) -> Pattern | None:
     """Recognise the right columns in another order."""
-    return _permuted(g.T, D.T, room.T, name) if g.shape[1] > 1 else None
+    found = _permuted(g.T, D.T, room.T, name) if g.shape[1] > 1 else None
+    if found is None:
+        return None
+    holds = found.holds
+    return found._replace(holds=lambda g, D, room: holds(g.T, D.T, room.T))
 
 
-def _ratio(
-    g: Array, D: Array, room: Array, wrong: Array, names: tuple[str, str]
-) -> tuple[str, str] | None:
+def _ratio(g: Array, D: Array, room: Array, wrong: Array, names: tuple[str, str]) -> Pattern | None:
     """Recognise one factor in all wrong entries, two at least, and say where they are."""
     where = place(wrong, names)
     if wrong.sum() < 2 or not where or not np.all(D[wrong]):
         return None
     best = int(np.argmin((room / np.abs(np.where(D == 0, 1e-300, D)))[wrong]))
     r = float((g[wrong] / D[wrong])[best])
-    if not np.all(np.abs(g - r * D)[wrong] <= (1 + abs(r)) * room[wrong]):
+    doubt = float((1 + abs(r)) * (room[wrong] / np.abs(D[wrong]))[best])
+    holds = _factor_inside(_span(wrong), r, doubt)
+    if not holds(g, D, room):
         return None
-    return "ratio of some", f"has an extra factor {told_factor(r)} in {where}"
+    return Pattern("ratio of some", f"has an extra factor {told_factor(r)} in {where}", holds)
 
 
-def _confined(wrong: Array, names: tuple[str, str]) -> tuple[str, str] | None:
+def _confined(wrong: Array, names: tuple[str, str]) -> Pattern | None:
     where = place(wrong, names)
-    return ("confined", f"is wrong in {where} only") if where else None
+    if not where:
+        return None
+    return Pattern("confined", f"is wrong in {where} only", _right_outside(_span(wrong)))
 
 
 def told_factor(r: float) -> str:

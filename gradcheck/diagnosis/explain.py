@@ -1,24 +1,28 @@
 """Names the mistake behind a wrong gradient: which equation is wrong, where, and what is expected.
 
-The engine is asked about one or two more problems (probes.py). The first is small, random and rich
+The engine is asked about more problems (probes.py). The first is small, random and rich
 in shapes: there every formula of the library is tried. What is found there is tried on the problem
 that failed; only if it does not explain that, the whole library is. Where several mistakes would
 give the same numbers, those stay that also give what the engine answers to the other problems.
+What is found is held to four problems of the same structure besides (claims.py): what they do not
+bear out is not told, and where nothing is left, only which layer is wrong.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradcheck.diagnosis.claims import Findings, confirmed, how_many_hold, located
 from gradcheck.diagnosis.factors import FACTOR
 from gradcheck.diagnosis.finding import FORMULA, PATTERN, UNKNOWN, Candidate, Finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT, expected
 from gradcheck.diagnosis.formulas import LIBRARY, Library, only, size
 from gradcheck.diagnosis.peel import Guide, Path, peel
-from gradcheck.diagnosis.probes import MOST, alike, frame_of, rich, seen_on
+from gradcheck.diagnosis.probes import MOST, alike, frame_of, others, rich, seen_on
 from gradcheck.diagnosis.seen import Seen, arithmetic_of, blocks_of, terms_of
 
 if TYPE_CHECKING:
@@ -31,6 +35,9 @@ TRIES = 3
 
 OR_SO = " (or so)"
 """Said of formulas that differ in a number only, if several fit."""
+
+MOST_TOLD = 4
+"""Mistakes that are told at once."""
 
 NO_FORMULAS: Library = dict.fromkeys(LIBRARY, ())
 
@@ -50,6 +57,7 @@ class Diagnosis:
         kind: FORMULA, PATTERN or UNKNOWN.
         runner_up: the key of what would also give these numbers, or "".
         backward_passes: how often the engine was asked.
+        findings: all that the text tells, in the order of the backward path.
     """
 
     text: str
@@ -59,6 +67,7 @@ class Diagnosis:
     kind: str = UNKNOWN
     runner_up: str = ""
     backward_passes: int = 0
+    findings: tuple[Finding, ...] = ()
 
 
 NOTHING = Diagnosis("")
@@ -87,8 +96,34 @@ def diagnose(
     findings = _findings(seen, witness, library)
     if not findings:
         return replace(NOTHING, backward_passes=witness.asked)
-    told = tuple(map(distinct, findings))
-    return replace(_told(told, seen, size(library)), backward_passes=witness.asked)
+    elsewhere = others(engine, problem, arithmetic)
+    findings = _borne_out(findings, seen, elsewhere, witness.hints(), library)
+    told = tuple(map(distinct, alike_first(findings)))
+    asked = witness.asked + len(elsewhere)
+    return replace(_told(told, seen, size(library)), backward_passes=asked)
+
+
+def _borne_out(
+    findings: Findings,
+    seen: Seen,
+    elsewhere: list[Seen],
+    hints: frozenset[tuple[str, str]],
+    library: Library,
+) -> Findings:
+    """Keep what problems of the same structure bear out; else what is seen on one of them."""
+    kept = confirmed(findings, elsewhere)
+    if kept and kept[0].kind != UNKNOWN:
+        return kept
+    for other in elsewhere:
+        searched = library if work(other) <= WORK else only(library, hints)
+        path = peel(other, Guide(searched, hints))
+        named = tuple(takewhile(lambda f: f.kind != UNKNOWN, path.findings))
+        if named and (found := confirmed(named, [seen, *elsewhere])):
+            return tuple(replace(f, is_elsewhere=True) for f in found)
+    if kept:
+        return kept
+    place = located([seen, *elsewhere])
+    return (place,) if place else findings
 
 
 # --- other problems -------------------------------------------------------------------------------
@@ -132,11 +167,21 @@ class Witness:
 
     def _is_alike(self, finding: Finding, candidate: Candidate) -> bool:
         """Whether a mistake shows in the problem of the same sizes, beside what is known."""
-        if self.alike is None or candidate.formula is None:
+        if self.alike is None:
+            return False
+        if candidate.key == "zero" and self._has_dead_units(finding.place):
+            alone = replace(finding, candidates=(candidate,))
+            return self.alike.is_wrong and how_many_hold((alone,), self.alike) == 1
+        if candidate.formula is None:
             return False
         keys = self.hints() | {(finding.place, candidate.key)}
         path = peel(self.alike, Guide(only(LIBRARY, keys), keys))
         return is_among(finding, candidate, path)
+
+    def _has_dead_units(self, place: str) -> bool:
+        """Whether some units are 0 where there are many: a layer of one unit is 0 as a whole."""
+        found = self.wrong.findings if self.wrong else ()
+        return any(f.place == place and "units zero" in f.names() for f in found)
 
 
 def is_among(finding: Finding, candidate: Candidate, path: Path) -> bool:
@@ -288,6 +333,16 @@ def _renumbered(candidate: Candidate, elsewhere: Finding, layer: int) -> str:
     return candidate.says.replace(f"_{elsewhere.layer}", f"_{layer}")
 
 
+def alike_first(findings: Findings) -> Findings:
+    """Put those candidates first that a layer above has, too: one mistake is likelier than two."""
+    told: list[Finding] = []
+    for f in findings:
+        above = {(g.place, g.candidates[0].key) for g in told if g.candidates}
+        order = sorted(f.candidates, key=lambda c: (f.place, c.key) not in above)
+        told.append(replace(f, candidates=tuple(order)))
+    return tuple(told)
+
+
 def distinct(finding: Finding) -> Finding:
     """Keep one candidate of each key, and leave out a plain number that has a meaning."""
     kept: dict[str, Candidate] = {}
@@ -304,9 +359,9 @@ def distinct(finding: Finding) -> Finding:
 
 
 def _told(findings: tuple[Finding, ...], seen: Seen, formulas: int) -> Diagnosis:
-    first, *rest = findings
+    first, *rest = findings[:MOST_TOLD]
     parts = [_sentence(first, seen), _how_sure(first, formulas)]
-    parts += [f"then {_sentence(f, seen)}" for f in rest[:3]]
+    parts += [f"then {_sentence(f, seen)}" for f in rest]
     best = first.candidates[0] if first.candidates else None
     second = first.candidates[1] if len(first.candidates) > 1 else None
     return Diagnosis(
@@ -316,6 +371,7 @@ def _told(findings: tuple[Finding, ...], seen: Seen, formulas: int) -> Diagnosis
         first.layer,
         first.kind,
         second.key if second else "",
+        findings=(first, *rest),
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from gradcheck.diagnosis.factors import FACTOR
 
 if TYPE_CHECKING:
-    from gradcheck.diagnosis.formula import Formula
+    from gradcheck.blocks import Holds
+    from gradcheck.diagnosis.formula import Formula, Value
 
 FORMULA, PATTERN, UNKNOWN = "formula", "pattern", "unknown"
 
@@ -22,6 +23,8 @@ class Candidate:
         says: what is wrong, with layers and numbers.
         formula: None for factors and patterns.
         c, doubt: the number that was fitted, and how far it may be off.
+        value: of a pattern, what the step gives, where it says that.
+        holds: of a pattern in one block, whether another problem's block has it too.
     """
 
     key: str
@@ -29,6 +32,8 @@ class Candidate:
     formula: Formula | None = None
     c: float = 0.0
     doubt: float = 0.0
+    value: Value | None = None
+    holds: Holds | None = None
 
     def agrees(self, other: Candidate) -> bool:
         """Whether both are the same mistake, seen on two problems."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -364,10 +365,17 @@ def _pattern(
     if not is_first:
         wrong = ~(np.abs(g - value[which]) <= room)
     found = blocks.pattern(g, value[which], room, wrong, (rows, columns))
-    if counted and (found is None or found[0] == "confined"):
-        return Finding(place, layer, PATTERN, (Candidate("examples", f"{name} {counted[0]}"),))
+    if counted and (found is None or found.key == "confined"):
+        c = counted.factor
+
+        def weighed(s: Symbols, layer: int) -> Array:
+            return blocks_of(s, layer, s.delta[layer] * c)[which]
+
+        candidate = Candidate("examples", f"{name} {counted.says}", value=weighed)
+        return Finding(place, layer, PATTERN, (candidate,))
     if found:
-        return Finding(place, layer, PATTERN, (Candidate(found[0], f"{name} {found[1]}"),))
+        candidate = Candidate(found.key, f"{name} {found.says}", holds=found.holds)
+        return Finding(place, layer, PATTERN, (candidate,))
     return Finding(place, layer, UNKNOWN, says=f"{name} is wrong in a way that nothing explains")
 
 
@@ -381,10 +389,10 @@ def _solved(path: Path, right: Way, layer: int, seen: Seen) -> Path:
     counted = _examples(s, layer, right.delta, seen, (W, B))
     for found in (_units(s, layer, right.delta, seen), counted):
         if found:
-            says, delta, key = found
-            candidate = Candidate(key, f"delta_{layer} {says}")
+            value = partial(_scaled, factor=found.factor)
+            candidate = Candidate(found.key, f"delta_{layer} {found.says}", value=value)
             told = path.with_finding(Finding(place, layer, PATTERN, (candidate,)))
-            return told.knowing(layer, delta, dW)
+            return told.knowing(layer, right.delta * found.factor, dW)
     solved = _from_products(s, layer, seen)
     says = f"delta_{layer}, dC/dW_{layer} or dC/db_{layer} is wrong in a way that nothing explains"
     if solved is not None:
@@ -394,7 +402,20 @@ def _solved(path: Path, right: Way, layer: int, seen: Seen) -> Path:
     return replace(path.with_finding(Finding(place, layer, UNKNOWN, says=says)), is_lost=True)
 
 
-def _units(s: Symbols, layer: int, right: Array, seen: Seen) -> tuple[str, Array, str] | None:
+@dataclass(frozen=True)
+class Scaled:
+    """A delta_l that is right but for a factor of each unit, or of each example."""
+
+    key: str
+    says: str
+    factor: Array
+
+
+def _scaled(s: Symbols, layer: int, factor: Array) -> Array:
+    return s.error(layer) * factor
+
+
+def _units(s: Symbols, layer: int, right: Array, seen: Seen) -> Scaled | None:
     """Recognise units whose whole error is 0 or has one factor, where the others are right."""
     value, terms = blocks_of(s, layer, right), terms_of(s, layer, right)
     D, g = np.hstack(value), np.hstack(seen.g[layer])
@@ -409,13 +430,13 @@ def _units(s: Symbols, layer: int, right: Array, seen: Seen) -> tuple[str, Array
     factor = np.ones(len(D))
     factor[wrong] = r
     if r == 0:
-        return f"is 0 in {where}", right * factor, "units zero"
-    return f"has an extra factor {r:.6g} in {where}", right * factor, "units"
+        return Scaled("units zero", f"is 0 in {where}", factor)
+    return Scaled("units", f"has an extra factor {r:.6g} in {where}", factor)
 
 
 def _examples(
     s: Symbols, layer: int, right: Array, seen: Seen, which: tuple[int, ...]
-) -> tuple[str, Array, str] | None:
+) -> Scaled | None:
     """Solve for how often each example is counted, by least squares over all entries."""
     a = np.hstack([s.a[layer - 1], np.ones((s.m, 1))])
     a = a if which == (W, B) else (a[:, :-1] if which == (W,) else a[:, -1:])
@@ -428,14 +449,14 @@ def _examples(
     if not (np.isfinite(A).all() and np.isfinite(y).all()):
         return None
     c, _, rank, singular = np.linalg.lstsq(A, y, rcond=1e-9)
-    nearest: Array = np.asarray(np.round(c, 6))
+    nearest: Array = np.asarray(np.round(c, 6)) + 0.0  # no -0
     if (
         rank < s.m
         or singular[-1] < TOLD_APART
         or not np.all(np.abs(columns @ nearest - g) <= (1 + np.abs(nearest).max()) * room)
     ):
         return None
-    return _told_counts(nearest), right * nearest[:, None], "examples"
+    return Scaled("examples", _told_counts(nearest), nearest[:, None])
 
 
 def _told_counts(c: Array) -> str:
@@ -466,6 +487,14 @@ def _from_products(s: Symbols, layer: int, seen: Seen) -> Array | None:
 
 
 def _whole(seen: Seen, guide: Guide) -> Path | None:
+    candidates = guide.allowed(ANSWER, whole_answer(seen))
+    if not candidates:
+        return None
+    told = Finding(ANSWER, 0, FORMULA, tuple(candidates))
+    return Path(seen.symbols.right(), guide).with_finding(told)
+
+
+def whole_answer(seen: Seen) -> list[Candidate]:
     """Recognise what was done to a whole right gradient."""
     s = seen.symbols.right()
     layers = range(1, s.L + 1)
@@ -473,16 +502,14 @@ def _whole(seen: Seen, guide: Guide) -> Path | None:
     g = _flat([seen.g[layer] for layer in layers])
     terms = [(layer, terms_of(s, layer, s.delta[layer])) for layer in layers]
     room = _flat([(seen.room(layer, T), seen.room(layer, t)) for layer, (T, t) in terms])
-    candidates = [
+    if np.all(np.abs(g - D) <= room):
+        return []
+    return [
         Candidate(key, f"the gradient {says}")
         for key, says, value, slack in changed(g, D, s.problem.dtype)
         if np.all(np.abs(g - value) <= room * _growth(value, D) + slack)
         and np.sum(room * _growth(value, D) < np.abs(value) / 8) > 1
     ]
-    candidates = guide.allowed(ANSWER, candidates)
-    if not candidates or np.all(np.abs(g - D) <= room):
-        return None
-    return Path(s, guide).with_finding(Finding(ANSWER, 0, FORMULA, tuple(candidates)))
 
 
 def _flat(pairs: list[Pair]) -> Array:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcheck.case import Case
 from gradcheck.diagnosis.seen import Frame, Seen
-from gradcheck.problem import dtype_name
+from gradcheck.problem import DTYPES, Problem, dtype_name
+from gradcheck.splitmix64 import Stream
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
-    from gradcheck.problem import Array, Problem
+    from gradcheck.problem import Array
 
 RICH = (6, 6, 6, 3)
 """Equal neighbours, unequal ones, and several outputs."""
@@ -25,7 +26,11 @@ problem itself has as many as the first."""
 MOST = 64
 """So many problems are remembered."""
 
-SEEDS = (20_011, 20_021)
+SEEDS = (20_011, 20_021, 20_023)
+ORDERS = (20_029, 20_047)
+
+STEEP = 3.0
+"""Weight scale of a second problem of the same sizes: slopes differ more from 1/4 there."""
 
 
 def rich(engine: Engine, problem: Problem) -> Problem | None:
@@ -61,6 +66,74 @@ def alike(engine: Engine, problem: Problem) -> Problem | None:
         _targets(dict(info.limits).get("targets")),
         SEEDS[1],
     )
+
+
+def others(engine: Engine, problem: Problem, arithmetic: str) -> list[Seen]:
+    """Ask the engine about problems of the same structure and of other numbers.
+
+    Two are drawn anew, a mild and a steeper one. Two have the numbers of the problem itself in
+    other places, for mistakes that show where units are saturated, weights zero, and the like; in
+    float64 if the engine is wrong there too.
+    """
+    network, info = problem.architecture, engine.info
+    steep = _case(
+        network.sizes,
+        network.loss,
+        network.reduction,
+        problem.batch,
+        _precision(info.dtypes, problem),
+        _targets(dict(info.limits).get("targets")),
+        SEEDS[2],
+        STEEP,
+    )
+    drawn = [p for p in (alike(engine, problem), steep) if p is not None]
+    seen = [seen_on(engine, p, arithmetic) for p in drawn]
+    wide = DTYPES[_precision(info.dtypes, problem)]
+    for dtype in dict.fromkeys((wide, problem.dtype)):
+        mixed = [shuffled(problem, seed, dtype) for seed in ORDERS]
+        seen += [seen_once(engine, p, arithmetic) for p in mixed]
+        if any(s is not None and s.is_wrong for s in seen):
+            break
+    return [s for s in seen if s is not None]
+
+
+def shuffled(problem: Problem, seed: int, dtype: np.dtype[Any]) -> Problem:
+    """Return a problem of the same numbers: those of each array are put into another order.
+
+    Columns of inputs stay together, and rows with their targets: examples that are equal stay so.
+
+    Args:
+        problem: whose numbers are taken.
+        seed: of the order.
+        dtype: of the new problem.
+    """
+    stream = Stream(seed, "shuffled")
+
+    def mixed(array: Array) -> Array:
+        return array.astype(dtype).ravel()[stream.permutation(array.size)].reshape(array.shape)
+
+    weights, biases = (tuple(map(mixed, arrays)) for arrays in (problem.weights, problem.biases))
+    examples = stream.permutation(problem.batch)
+    features = stream.permutation(problem.inputs.shape[1])
+    inputs = problem.inputs.astype(dtype)[examples][:, features]
+    targets = problem.targets.astype(dtype)[examples]
+    return Problem(problem.architecture, weights, biases, inputs, targets)
+
+
+def widened(engine: Engine, problem: Problem) -> Problem:
+    """Return the same numbers in float64, if the engine computes in that."""
+    if "float64" not in engine.info.dtypes or problem.dtype == np.float64:
+        return problem
+    arrays = (problem.weights, problem.biases)
+    weights, biases = (tuple(x.astype(np.float64) for x in each) for each in arrays)
+    inputs, targets = (x.astype(np.float64) for x in (problem.inputs, problem.targets))
+    return Problem(problem.architecture, weights, biases, inputs, targets)
+
+
+def seen_once(engine: Engine, problem: Problem, arithmetic: str) -> Seen | None:
+    """Ask the engine about a problem that will not be asked about again."""
+    gradient = answer(engine, problem)
+    return None if gradient is None else Seen.of(frame_of(problem, arithmetic), gradient)
 
 
 def answer(engine: Engine, problem: Problem) -> Array | None:
@@ -119,6 +192,7 @@ def _case(
     dtype: str,
     targets: str,
     seed: int,
+    scale: float = 1.0,
 ) -> Problem | None:
     try:
         return Case(
@@ -128,6 +202,7 @@ def _case(
             batch=batch,
             dtype=dtype,
             targets=targets,
+            weight_scale=scale,
             seed=seed,
         ).problem()
     except ValueError:  # one_hot targets and one output, for instance

@@ -73,6 +73,11 @@ class Seen:
         wrong = in_blocks(frame.symbols.problem, failed)
         return cls(frame.symbols, g, wrong, frame.kappa, frame.least)
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether any entry is."""
+        return any(bool(block.any()) for pair in self.wrong.values() for block in pair)
+
     def room(self, layer: int, terms: Array) -> Array:
         """Return how far a block made of terms of this size may be from the engine's."""
         return ROOM * self.kappa[layer] * terms + self.least

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradcheck.case import parse
+from gradcheck.verdict import Reason
 from gradcheck.verify.findings import FAIL, Record, Witness, read_witness
 from gradcheck.verify.tally import Entry, worst_of
 from gradcheck.verify.words import line
+
+STEP = re.compile(r"(?:unknown; )?layer ([0-9]+): (delta_|dC/dW_|dC/db_)")
+STEPS = ("delta_", "dC/dW_", "dC/db_")
+PROPERTIES = ("agreement", "consistency")
+AT_ONCE, NOWHERE = (-1, 0), (10**9, 0)
+"""Before every step of the backward path: what is wrong with any answer; and after all of them."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,34 @@ class Failure:
 def first_of(failure: Failure) -> Witness:
     """Return the problem to look at first: the smallest one."""
     return failure.smallest or failure.worst
+
+
+def on_the_path(failures: Iterable[Failure]) -> tuple[Failure, ...]:
+    """Order failures as the backward path meets their mistakes, from the loss down.
+
+    Repaired in this order, no mistake is looked for below one that spoils it.
+    """
+    return tuple(sorted(failures, key=lambda failure: (_place(failure), _among(failure.property))))
+
+
+def _place(failure: Failure) -> tuple[int, int]:
+    """Return how many layers below the loss a mistake is met, and at which step of the layer."""
+    witness = first_of(failure)
+    told = witness.finding.diagnosis
+    if told.startswith("all layers: "):
+        return AT_ONCE
+    found = STEP.match(told)
+    if found is None:
+        return NOWHERE if failure.reason == Reason.MISMATCH.value else AT_ONCE
+    try:
+        depth = parse(witness.token).architecture.depth
+    except ValueError:  # a problem that no token stands for
+        return NOWHERE
+    return depth - int(found[1]), STEPS.index(found[2])
+
+
+def _among(name: str) -> tuple[int, str]:
+    return (PROPERTIES.index(name) if name in PROPERTIES else len(PROPERTIES)), name
 
 
 def read_failure(record: Record) -> Failure:

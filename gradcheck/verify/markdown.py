@@ -12,6 +12,7 @@ from gradcheck.verify.story import (
     concentrated,
     conclusion,
     covered,
+    fix_first,
     heading,
     passes,
     title,
@@ -67,6 +68,8 @@ def _head(summary: Summary) -> Iterator[str]:
     if summary.failures:
         ways = count(len(summary.failures), "way")
         yield f"It fails in {ways}: {escape('; '.join(map(title, summary.failures[:IN_FULL])))}."
+    if told := fix_first(summary):
+        yield f"Fix first: {escape(told)}."
 
 
 def _table(properties: Sequence[Property], verdicts: Sequence[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradcheck.agreement import check_agreement
 from gradcheck.case import Case
+from gradcheck.diagnosis.told import also_diagnosed
 from gradcheck.engines.base import EngineUnusableError, MalformedAnswerError, Unsupported
 from gradcheck.exact import TESTS
 from gradcheck.problem import Problem
@@ -62,14 +63,14 @@ def judged(engine: Guarded, name: str, problem: Problem, case: Case | None) -> O
 
 
 def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
-    """Run the check that a property stands for."""
+    """Run the check that a property stands for, and name the likely mistake of a FAIL."""
     if name == "agreement":
         return check_agreement(engine, problem)
     if name == "consistency":
-        return check_engine(engine, problem)
+        return also_diagnosed(engine, problem, check_engine(engine, problem))
     if case is None:
         raise ValueError(f"{name!r} needs a case token, not a case file")
-    return TESTS[name.removeprefix(EXACT)].check(engine, case)
+    return also_diagnosed(engine, problem, TESTS[name.removeprefix(EXACT)].check(engine, case))
 
 
 def applicable(problem: Problem, case: Case | None, arithmetic: str) -> list[str]:

@@ -2,11 +2,14 @@
 
 The order of simplicity is that of the tables in `gradcheck.strata`, whose simplest option stands
 first. Depth counts most, then units, examples, corner, weight scale, targets, loss, reduction,
-dtype, and last the seed. From a failing case, one field at a time is made simpler, the boldest
-change first (a network 1-1); the first candidate that fails for the same reason takes the case's
-place; the search ends where none does, or after CHECKS of them. A candidate of another structure
-is another draw of numbers, which may happen to be harmless: SEEDS seeds are tried for each network
-and batch, FEW_SEEDS for each corner and scale.
+dtype, and last the seed. First every network of at most three weights is tried as it is, TINY: a
+mistake that needs equal widths, or a batch as large as a width, survives no change of one of them.
+Then, from the failing case, one field at a time is made simpler, the boldest change first (a
+network 1-1); the first candidate that fails for the same reason takes the case's place; the search
+ends where none does, or after CHECKS of them. It then tries the tiny networks again with the
+numbers it has come to, where it is enough that the same step is wrong. A candidate of another
+structure is another draw of numbers, which may happen to be harmless: SEEDS seeds are tried for
+each network and batch, FEW_SEEDS for each corner and scale and for each tiny network.
 
 Hypothesis shrinks what it has drawn itself, choice by choice. Here the failing case comes from a
 log, perhaps of another machine, the fields are few and ordered, and every check may cost a worker
@@ -17,19 +20,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any, TypeAlias, TypeVar
 
 from gradcheck.case import Case, parse
 from gradcheck.corners import CORNERS, LEAST_BATCH, LEAST_OUTPUTS, REQUIRED_TARGETS, TARGETS
 from gradcheck.engines.base import EngineInfo
-from gradcheck.problem import LOSSES, REDUCTIONS
+from gradcheck.problem import LOSSES, REDUCTIONS, Architecture
 from gradcheck.strata import WEIGHT_SCALES
 from gradcheck.sweep import replay_line
 from gradcheck.verdict import Reason
 from gradcheck.verify.plan import DTYPES, EXACT
 from gradcheck.verify.pool import Work
 from gradcheck.verify.property import Finding
-from gradcheck.verify.signature import is_same_failure, kind, signature
+from gradcheck.verify.signature import is_same_failure, is_same_step, kind, signature
 from gradcheck.verify.slot import Record
 from gradcheck.verify.worker import Task
 
@@ -42,6 +46,20 @@ CHECKS = 100
 SEEDS, FEW_SEEDS = 8, 3
 LAST_SEEDS = 10
 """Seeds from 0 that are tried for the smallest network."""
+
+TINY = ((1, 1), (2, 1), (1, 2), (3, 1), (1, 3), (1, 1, 1), (2, 1, 1), (1, 1, 2), (1, 1, 1, 1))
+"""The networks of at most three weights, the simplest first."""
+
+TINY_CHECKS = 60
+"""For the tiny networks at the beginning; four times as many at the end, if none fails by then."""
+
+EXTREMES: tuple[dict[str, Any], ...] = (
+    {},
+    {"corner": "saturated"},
+    {"weight_scale": 10.0},
+    {"weight_scale": 100.0},
+)
+"""What a tiny network may need to saturate a unit."""
 
 PRECISIONS = (*DTYPES, *(name for name in EXACT if name not in DTYPES))
 
@@ -153,29 +171,84 @@ def is_supported(case: Case, info: EngineInfo) -> bool:
     )
 
 
+def tiny(case: Case, info: EngineInfo, *, often: bool = False) -> Iterator[Case]:
+    """Yield the networks of at most three weights that are simpler than a case, and supported.
+
+    Targets that need several outputs are left for binary ones where there is one output.
+
+    Args:
+        case: whose other fields they have.
+        info: what the engine supports.
+        often: try more seeds, and numbers that saturate a unit.
+    """
+    if case.architecture.n_weights <= max(Architecture(sizes).n_weights for sizes in TINY):
+        return
+    seeds = dict.fromkeys((case.seed, *range(SEEDS if often else FEW_SEEDS)))
+    for seed, extreme, sizes in product(seeds, EXTREMES if often else ({},), TINY):
+        targets = case.targets if sizes[-1] >= LEAST_OUTPUTS.get(case.targets, 1) else "binary"
+        widths = [width for width in sizes if 1 < width < case.batch]
+        for batch in dict.fromkeys((case.batch, *widths)):
+            changed = {"sizes": sizes, "targets": targets, "batch": batch, "seed": seed}
+            candidate = replace(case, **changed, **extreme)
+            if simplicity(candidate) < simplicity(case) and is_supported(candidate, info):
+                yield candidate
+
+
 def _search(
     case: Case, finding: Finding, info: EngineInfo, declared: Declared
 ) -> Work[tuple[Case, Finding, int]]:
-    known = {case.token}
-    checks, wanted = 0, finding
-    improved = True
-    while improved:
-        improved = False
-        for candidate in simpler(case, info):
-            if candidate.token in known:
+    search = _Search(case, finding, declared)
+    yield from search.first_of(tiny(case, info), TINY_CHECKS)
+    yield from search.to_the_end(info)
+    many = tiny(search.case, info, often=True)
+    if (yield from search.first_of(many, search.checks + 4 * TINY_CHECKS, is_same_step)):
+        yield from search.to_the_end(info)
+    return search.case, search.finding, search.checks
+
+
+class _Search:
+    """The simplest case so far, and what has been tried."""
+
+    def __init__(self, case: Case, finding: Finding, declared: Declared) -> None:
+        self.case, self.finding, self.checks = case, finding, 0
+        self._wanted, self._declared = finding, declared
+        self._known, self._is_over = {case.token}, False
+
+    def to_the_end(self, info: EngineInfo) -> Work[None]:
+        """Make one field at a time simpler, until none can be or after CHECKS checks."""
+        most = self.checks + CHECKS
+        while (yield from self.first_of(simpler(self.case, info), most)):
+            pass
+
+    def first_of(
+        self,
+        candidates: Iterator[Case],
+        most: int,
+        is_same: Callable[[Finding, Finding], bool] = is_same_failure,
+    ) -> Work[bool]:
+        """Go on with the first candidate that fails for the same reason, if there is one.
+
+        Args:
+            candidates: simpler cases.
+            most: the number of checks, over all searches, at which this one ends.
+            is_same: whether two findings fail for the same reason.
+        """
+        for candidate in candidates:
+            if candidate.token in self._known:
                 continue
-            if checks == CHECKS:
-                return case, finding, checks
-            known.add(candidate.token)
-            checks += 1
-            reply = yield Task(candidate.token, wanted["property"])
+            if self._is_over or self.checks >= most:
+                return False
+            self._known.add(candidate.token)
+            self.checks += 1
+            reply = yield Task(candidate.token, self._wanted["property"])
             if reply.finding is None or reply.event is not None:  # it costs a process: no more
-                return case, finding, checks
-            same = is_same_failure(reply.finding, wanted)
-            if same and not declared(candidate.token, reply.finding):
-                case, finding, improved = candidate, reply.finding, True
-                break
-    return case, finding, checks
+                self._is_over = True
+                return False
+            same = is_same(reply.finding, self._wanted)
+            if same and not self._declared(candidate.token, reply.finding):
+                self.case, self.finding = candidate, reply.finding
+                return True
+        return False
 
 
 def _changes(case: Case) -> Iterator[dict[str, Any]]:

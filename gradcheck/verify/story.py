@@ -77,10 +77,28 @@ def told_of(failure: Failure) -> list[Line]:
     if failure.smallest:
         lines += _case("smallest", failure.smallest)
         lines.append(Line("", f"found in {count(failure.shrink_checks, 'check')}"))
-    lines += [Line("explained by", finding.explanation), Line("likely cause", finding.diagnosis)]
+    lines.append(Line("explained by", finding.explanation))
+    lines += likely_cause(finding.diagnosis)
     lines += [Line("note", note) for note in finding.notes[:1]]
     lines.append(Line("replay", failure.replay, is_code=True))
     return [line for line in lines if line.text]
+
+
+def likely_cause(diagnosis: str) -> list[Line]:
+    """Tell a diagnosis line by line: what is wrong, what is expected, how sure it is, what else."""
+    first, *rest = diagnosis.split("; ")
+    return [Line("likely cause", first), *(Line("", text) for text in rest)]
+
+
+def fix_first(summary: Summary) -> str:
+    """Name the first mistake on the backward path, with the right equation; "" where unknown."""
+    if not summary.failures:
+        return ""
+    witness = first_of(summary.failures[0])
+    mistake, _, rest = witness.finding.diagnosis.partition("; ")
+    equation = rest.partition("; ")[0]
+    network = witness.token.split(":")[1] if witness.token.startswith("gc") else "the case"
+    return f"on {network}, {mistake}; {equation}" if equation.startswith("expected ") else ""
 
 
 def heading(entry: Declared) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from gradcheck.case import parse, strata_of
 from gradcheck.strata import STRATA
 from gradcheck.verify.declared import Declared, read_declared
-from gradcheck.verify.failures import Failure, gather, read_failure
+from gradcheck.verify.failures import Failure, gather, on_the_path, read_failure
 from gradcheck.verify.findings import (
     COUNTED,
     FAIL,
@@ -82,7 +82,8 @@ class Summary:
         problems: how many problems the log holds.
         examples: how many of them are examples, the others being those of the exact tests.
         properties: by property, agreement first.
-        failures: every way in which the engine fails, but for those that were declared.
+        failures: every way in which the engine fails, but for those that were declared; as the
+            backward path meets them.
         known: the failures that were declared, and what became of them.
         events: what happened to the engine.
         missing: the strata (kind, value) without a problem that PASSes or FAILs.
@@ -218,7 +219,7 @@ def _summary(
         problems=sizes[0],
         examples=sizes[1],
         properties=_properties(entries, settings.get("properties") or ()),
-        failures=gather(wrong[0], entries),
+        failures=on_the_path(gather(wrong[0], entries)),
         known=wrong[1],
         events=tuple(events),
         missing=_missing(entries),

@@ -12,6 +12,7 @@ from gradcheck.verify.story import (
     concentrated,
     conclusion,
     covered,
+    fix_first,
     heading,
     passes,
     title,
@@ -115,4 +116,6 @@ def _undecided(summary: Summary) -> Iterator[str]:
 
 def _end(summary: Summary) -> Iterator[str]:
     yield f"cost: {passes(summary)}, {seconds(summary.seconds)}"
+    if told := fix_first(summary):
+        yield f"fix first: {told}"
     yield conclusion(summary)

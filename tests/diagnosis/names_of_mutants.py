@@ -53,7 +53,7 @@ NAMES = {
     "label_smoothing": "delta_l has smoothed targets .* s = 0.1",
     "momentum": "0.9 times the gradient of the call before is added",
     "dropout_scaling": "delta_l has an extra factor 1.25",
-    "dropout_mask": "(delta_l|dC/dW_l|dC/db_l) is 0 in ",
+    "dropout_mask": "(delta_l|dC/dW_l|dC/db_l) is 0( in |$)",  # $: the layer has one unit
     "learning_rate": "delta_l has an extra factor 0.0(1|0999)",
     "normalised": "delta_l is divided by the norm",
     "divided_by_root_mean_square": r"each entry g divided by \|g\| \+ 1e-08",

@@ -1,6 +1,7 @@
 """The HTML page, read by a parser that knows which elements close."""
 
 import re
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -36,9 +37,15 @@ class Reader(HTMLParser):
         self.texts.append(data)
 
 
+@cache
+def page_of(name):
+    return render(synthetic_log.summary(name))
+
+
+@cache
 def read(name):
     reader = Reader()
-    reader.feed(render(synthetic_log.summary(name)))
+    reader.feed(page_of(name))
     return reader
 
 
@@ -72,7 +79,7 @@ def test_it_loads_nothing_and_runs_nothing(name):
     assert tags.isdisjoint({"script", "img", "link", "iframe", "object", "a", "form", "base"})
     attributes = {key for _, attrs in reader.elements for key in attrs}
     assert not any(key.startswith("on") or key in {"src", "href"} for key in attributes)
-    page = render(synthetic_log.summary(name))
+    page = page_of(name)
     style = page[page.index("<style>") : page.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style

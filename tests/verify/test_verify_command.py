@@ -1,5 +1,6 @@
 """The command `verify`, end to end: exit codes, faults that end processes, logs that go on."""
 
+import io
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,10 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     return tmp_path
+
+
+BOTH = ("--jobs", "2")
+"""Options of runs that may use both processors."""
 
 
 def command(engine, *options, examples=6):
@@ -82,7 +88,7 @@ def wait_for_lines(path, count):
 
 
 def test_a_right_engine_is_verified(capfd):
-    code, log = verify("says_much")
+    code, log = verify("says_much", *BOTH)
     assert code == 0
     assert [log[0]["kind"], log[-1]["kind"]] == ["header", "footer"]
     assert log[0]["format"] == "gradcheck-log-1"
@@ -96,20 +102,34 @@ def test_a_right_engine_is_verified(capfd):
     assert "noise on standard output" in said.err
 
 
-def test_a_wrong_engine_is_shrunk_and_replayed(capsys):
-    code, log = verify("doubled", "--junit", "j.xml", "--html", "h.html", "--markdown", "m.md")
+@pytest.fixture(scope="module")
+def doubled(tmp_path_factory):
+    """The folder, the exit code and the output of a run of a wrong engine, in one process."""
+    place = tmp_path_factory.mktemp("doubled")
+    shutil.copy(HERE / "faulty_engines.py", place)
+    pages = ("--junit", "j.xml", "--html", "h.html", "--markdown", "m.md")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
+        patch.chdir(place)
+        patch.setattr(sys, "path", list(sys.path))
+        code = cli.main(command("doubled", *pages))
+    return place, code, said.getvalue()
+
+
+def test_a_wrong_engine_is_shrunk_and_replayed(doubled):
+    place, code, said = doubled
+    log = records(place / "run.log")
     assert code == log[-1]["exit_code"] == 1
     failure = next(r for r in log if r["kind"] == "failure" and r["property"] == "agreement")
     token = "gc1:1-1:cross_entropy:mean:m1:float64:w1:generic:binary:s0"
     assert failure["smallest"]["token"] == token
     assert failure["worst"]["finding"]["worst"]["times"] > 1
-    assert token in capsys.readouterr().out
-    assert all(Path(name).stat().st_size > 500 for name in ("j.xml", "h.html", "m.md"))
+    assert token in said
+    assert all((place / name).stat().st_size > 500 for name in ("j.xml", "h.html", "m.md"))
     assert cli.main(failure["replay"].split()[3:]) == 1
 
 
 def test_an_engine_that_raises_is_examined_everywhere_else():
-    code, log = verify("raises_on_one_example", examples=12)
+    code, log = verify("raises_on_one_example", *BOTH, examples=12)
     assert code == 1
     assert len({case["n"] for case in cases(log) if case["n"] >= 0}) == 12
     failed = [case for case in cases(log) if case["findings"][0]["verdict"] == "FAIL"]
@@ -120,13 +140,13 @@ def test_an_engine_that_raises_is_examined_everywhere_else():
 
 
 def test_an_engine_that_always_raises_fails_in_every_property():
-    code, log = verify("raises", examples=2)
+    code, log = verify("raises", *BOTH, examples=2)
     assert code == 1
     assert verdicts(log) == {"FAIL"}
 
 
 def test_an_engine_that_refuses_everything_verifies_nothing():
-    code, log = verify("refuses", examples=2)
+    code, log = verify("refuses", *BOTH, examples=2)
     assert code == 4
     assert verdicts(log) == {"UNSUPPORTED"}
     assert log[-1]["totals"]["refused"] == len(cases(log))
@@ -134,7 +154,7 @@ def test_an_engine_that_refuses_everything_verifies_nothing():
 
 def test_what_is_refused_is_replaced(capsys):
     code = cli.main(["verify", "py:faulty_engines:refuses_float32", "--examples", "8",
-                     "--jobs", "1", "--log", "run.log"])  # fmt: skip
+                     *BOTH, "--log", "run.log"])  # fmt: skip
     log = cases(records())
     taken = {case["n"] for case in log if case["findings"][0]["verdict"] != "UNSUPPORTED"}
     assert code == 0
@@ -211,7 +231,7 @@ def test_an_engine_that_always_dies_is_unusable_after_three_restarts():
 
 
 def test_an_engine_that_hangs_is_killed_at_its_deadline():
-    code, log = verify("hangs_when_deep", "--timeout", "0.5", examples=8)
+    code, log = verify("hangs_when_deep", "--timeout", "0.5", *BOTH, examples=8)
     events = [record["event"] for record in log if record["kind"] == "engine"]
     assert code == 1
     assert events
@@ -245,11 +265,10 @@ def test_an_engine_that_flushes_subnormal_numbers_is_named_and_unusable(engine, 
 # --- the same bytes -------------------------------------------------------------------------------
 
 
-def test_one_job_and_two_write_the_same_bytes():
-    verify("doubled", "--jobs", "1")
-    Path("run.log").rename("one.log")
+def test_one_job_and_two_write_the_same_bytes(doubled):
+    place, _, _ = doubled
     verify("doubled", "--jobs", "2")
-    assert timeless() == timeless("one.log")
+    assert timeless() == timeless(place / "run.log")
 
 
 @pytest.mark.nightly

@@ -1,12 +1,15 @@
 """Shrinking: to the smallest network that fails for the same reason, always the same one."""
 
 import pytest
+from in_process import driven
 
 from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.registry import find
+from gradcheck.mutants.registry import MUTANTS
 from gradcheck.problem import LOSSES, REDUCTIONS
 from gradcheck.verify.guarded import Guarded
+from gradcheck.verify.plan import Plan, Settings
 from gradcheck.verify.shrink import (
     CHECKS,
     failures,
@@ -14,8 +17,9 @@ from gradcheck.verify.shrink import (
     shrink,
     simpler,
     simplicity,
+    tiny,
 )
-from gradcheck.verify.signature import is_same_failure, kind, signature
+from gradcheck.verify.signature import is_same_failure, is_same_step, kind, signature
 from gradcheck.verify.worker import Task, work
 
 INFO = EngineInfo("any", "1", ("float32", "float64"), LOSSES, REDUCTIONS)
@@ -31,14 +35,7 @@ def failing(engine, token, property_="agreement"):
 def shrunk(name, *tokens, property_="agreement"):
     engine = Guarded(find(f"py:faulty_engines:{name}"))
     found = [failing(engine, token, property_) for token in tokens]
-    piece = shrink(signature(found[0][1]), found, engine.info, "py:any:engine")
-    reply = None
-    try:
-        while True:
-            task = next(piece) if reply is None else piece.send(reply)
-            reply = work(engine, task)
-    except StopIteration as finished:
-        return finished.value
+    return driven(shrink(signature(found[0][1]), found, engine.info, "py:any:engine"), engine)
 
 
 def test_a_wrong_engine_shrinks_to_one_weight_and_one_example():
@@ -85,6 +82,60 @@ def test_a_dead_engine_is_not_asked_again():
     assert finished.value.value["smallest"]["token"] == LARGE
 
 
+TINY_MUTANTS = [name for name, wrong in MUTANTS.items() if wrong.smallest <= 3]
+"""Those that a direct search over tiny networks finds to fail there (tests/mutants)."""
+
+COUPLED = ["bias_of_layer_above", "batch_like_width", "stale_batch"]
+"""What no change of one width, or of the batch alone, leaves wrong; and what calls leave behind."""
+
+
+def first_failures(name, most):
+    """Failures of a mutant on the problems of a default run."""
+    wrong, engine = MUTANTS[name], Guarded(MUTANTS[name].make())
+    examined, plan = wrong.caught_by[0], Plan(Settings(engine="py:any:engine"), engine.info)
+    for n in (n for n in plan.numbers() if n >= 0):
+        token, properties = next(plan.tries(n))
+        if examined in properties and wrong.shows.admits(parse(token).problem()):
+            found = work(engine, Task(token, examined)).finding
+            if found["verdict"] == "FAIL":
+                yield engine, token, found
+                most -= 1
+        if not most:
+            return
+
+
+def weights_of_the_smallest(name, starts):
+    """From how many weights each failure was shrunk to how many."""
+    for engine, token, found in first_failures(name, starts):
+        piece = shrink(signature(found), [(token, found)], engine.info, "py:any:engine")
+        case = parse(driven(piece, engine)["smallest"]["token"])
+        yield parse(token).architecture.n_weights, case.architecture.n_weights
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_a_mutant_that_shows_on_three_weights_is_reported_on_three_at_most(name):
+    [(before, after)] = weights_of_the_smallest(name, 1)
+    assert before > 3
+    assert after <= 3
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", TINY_MUTANTS)
+def test_every_mutant_that_shows_on_three_weights_is_reported_on_three_at_most(name):
+    assert all(after <= 3 for _, after in weights_of_the_smallest(name, 2))
+
+
+def test_tiny_networks_are_simpler_than_a_large_case_and_of_three_weights_at_most():
+    for case in sample_cases(40, 6):
+        for often in (False, True):
+            found = list(tiny(case, INFO, often=often))
+            assert all(c.architecture.n_weights <= 3 for c in found)
+            assert all(simplicity(c) < simplicity(case) for c in found)
+            assert bool(found) == (case.architecture.n_weights > 3)
+    limited = EngineInfo("a", "1", ("float32",), ("quadratic",), ("sum",), limits={"max_depth": 1})
+    assert {len(c.sizes) for c in tiny(parse(LARGE), limited)} == {2}
+
+
 def test_candidates_are_simpler_valid_supported_and_different():
     for case in sample_cases(60, 5):
         candidates = list(simpler(case, INFO))
@@ -115,6 +166,12 @@ def finding(**changes):
         ({"diagnosis": "W2 holds the transpose of its derivative"},
          "agreement/mismatch/W holds the transpose of its derivative"),
         ({"diagnosis": "only W1 wholly wrong"}, "agreement/mismatch"),
+        ({"diagnosis": "layer 2: dC/dW_2 has an extra term 0.00013 W_2; expected ..."},
+         "agreement/mismatch/dC/dW_l has an extra term W_l"),
+        ({"diagnosis": "layer 2: dC/dW_2 has 1 - a_1 for a_1; expected ..."},
+         "agreement/mismatch/dC/dW_l has 1 - a_{l-1} for a_{l-1}"),
+        ({"diagnosis": "layer 4: dC/dW_4 is 0 in rows 0 to 7; expected ..."},
+         "agreement/mismatch/dC/dW_l is 0"),
         ({"reason": "raised", "detail": "value_and_grad raised OSError: no disk (e.py:3)"},
          "agreement/raised/OSError"),
         ({"reason": "raised", "detail": "the engine's process exited with 3"},
@@ -134,6 +191,25 @@ def test_failures_are_the_same_if_reason_and_explanation_are():
     assert not is_same_failure(zero, finding(explanation="clipped loss: clipped at 1e-07"))
     assert not is_same_failure(zero, finding(verdict="PASS"))
     assert not is_same_failure(zero, finding(reason="shape"))
+
+
+def test_patterns_of_one_block_and_factors_of_one_step_are_the_same_mistake():
+    def says(what):
+        return finding(diagnosis=f"layer 2: {what}; expected dC/dW_2 = delta_2^T a_1; sure: of 9")
+
+    def pattern(what):
+        return finding(diagnosis=f"layer 1: {what}; expected x; a pattern, no formula gives it")
+
+    one, two = pattern("dC/dW_1 is wrong in row 1 only"), pattern("dC/dW_1 is 0 in row 0")
+    assert is_same_failure(one, two)
+    assert not is_same_failure(one, pattern("dC/db_1 is 0 in unit 0"))
+    assert is_same_failure(
+        says("delta_2 has an extra factor 1/n_2"), says("delta_2 has an extra factor 1/n_3")
+    )
+    sign, slope = says("delta_2 has the wrong sign"), says("delta_2 lacks the factor sigmoid'(z_2)")
+    assert not is_same_failure(sign, slope)
+    assert is_same_step(sign, slope)
+    assert not is_same_step(sign, says("dC/dW_2 has the wrong sign"))
 
 
 def test_failing_cases_are_grouped_by_signature_in_the_order_of_the_log():

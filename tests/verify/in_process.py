@@ -1,0 +1,37 @@
+"""A stand-in for the worker processes of `verify`, for tests that are about what is said."""
+
+from gradcheck.engines.registry import find
+from gradcheck.verify import run
+from gradcheck.verify.guarded import Guarded
+from gradcheck.verify.worker import plain_info, work
+
+
+class InProcess:
+    """The pool of workers, but the engine lives in this process."""
+
+    def __init__(self, spec, *, jobs=1, timeout=60.0):
+        self.engine = Guarded(find(spec))
+        self.info = plain_info(self.engine.info)
+
+    def drive(self, pieces):
+        for piece in pieces:
+            yield driven(piece, self.engine)
+
+    def close(self):
+        self.engine.close()
+
+
+def driven(piece, engine):
+    """Run a piece of work to its end."""
+    reply = None
+    try:
+        while True:
+            task = next(piece) if reply is None else piece.send(reply)
+            reply = work(engine, task)
+    except StopIteration as finished:
+        return finished.value
+
+
+def without_processes(monkeypatch):
+    """Have `verify` do its work in this process."""
+    monkeypatch.setattr(run, "Pool", InProcess)
