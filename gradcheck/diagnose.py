@@ -25,6 +25,9 @@ KNOWN_RATIOS: Mapping[float, str] = MappingProxyType(
 )
 
 
+RESOLVED = 2e-2
+"""A ratio that is known less well than to this much of itself is none."""
+
 UNKNOWN = "unknown"
 
 FEWEST = 8
@@ -73,6 +76,8 @@ def _ratio(c: Comparison, failed: Mask) -> str:
         return ""
     r = g[best] / D[best]
     doubt = abs(r) * B[best] / abs(D[best])
+    if not doubt <= RESOLVED * max(abs(r), 1.0):
+        return ""
     if not np.all(np.abs(g - r * D) <= abs(r) * B + doubt * np.abs(D)):
         return ""
     return _meaning(r, doubt)

@@ -1,9 +1,12 @@
 """The likely mistake, from the pattern of wrong coordinates; silence where there is none."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from gradcheck.check import check_gradient
+from gradcheck.diagnose import _ratio
 
 GENERATOR = np.random.default_rng(7)
 A = GENERATOR.standard_normal((3, 3))
@@ -63,6 +66,15 @@ def test_patterns_are_named(change, told):
 
 def test_a_right_gradient_has_no_diagnosis():
     assert diagnosis(lambda g: g) == ""
+
+
+def test_a_ratio_that_is_hardly_known_is_none():
+    """Where the bound is larger than the derivative, any number would be a ratio, -1 too."""
+    D, B = np.array([1e-20, 2e-20, -1e-20]), np.full(3, 1e-19)
+    comparison = SimpleNamespace(engine=4e18 * D, oracle=D, allowance=B)
+    assert _ratio(comparison, np.ones(3, bool)) == ""
+    known = SimpleNamespace(engine=-D, oracle=D, allowance=1e-6 * np.abs(D))
+    assert "the sign is wrong" in _ratio(known, np.ones(3, bool))
 
 
 def test_noise_has_no_pattern_and_is_unknown():

@@ -112,23 +112,29 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
 
 
 def _name_curves(axes: Axes, found: list[Curve]) -> None:
-    """Write each name to the right of its curve, moved up where two would overlap."""
+    """Write each name to the right of its curve, moved up where two would overlap.
+
+    A curve that ends earlier than others has no line to its name, which would look like a curve.
+    """
     if not found:
         return
+    largest = max(float(curve["N"][-1]) for curve in found)
     low, high = np.log(axes.get_ylim())
     order = sorted(found, key=lambda curve: float(curve["y"][-1]))
     heights = spread([(np.log(c["y"][-1]) - low) / (high - low) for c in order], LEAST_GAP)
     for curve, height in zip(order, heights, strict=True):
         colour = COLOURS.get(curve["name"], OTHER_PEER)
+        N = float(curve["N"][-1])
+        line = {"arrowstyle": "-", "color": colour, "lw": 0.6, "relpos": (0, 0.5)}
         axes.annotate(
-            curve["name"],
-            (float(curve["N"][-1]), float(curve["y"][-1])),
+            curve["name"] if largest == N else f"{curve['name']}, to {N:,.0f}",
+            (N, float(curve["y"][-1])),
             (1.04, height),
             textcoords="axes fraction",
             color=colour,
             fontsize=9,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "relpos": (0, 0.5)},
+            arrowprops=line if largest == N else None,
             fontweight="bold" if curve["ours"] else "normal",
             annotation_clip=False,
         )
