@@ -18,7 +18,7 @@ def contenders() -> list[Contender]:
             ours=False,
             knows="its own network" if peer.make_native else "any function",
             settings=peer.defaults,
-            version=f"{peer.library.distributions[0]} {peer.version}",
+            version=f"{peer.package.distributions[0]} {peer.version}",
             every_coordinate=peer.every_coordinate,
             slow_to_fail=peer.slow_to_fail,
             prepare=partial(prepare, peer),

@@ -70,7 +70,7 @@ class Peer:
 
     Attributes:
         name: what it is called in tables and in `gradcheck.peers.registry.PEERS`.
-        library: which distribution it is in, and whether that is installed.
+        package: which distribution it is in, and whether that is installed.
         defaults: its settings and the rule it passes by, in one sentence.
         every_coordinate: whether it looks at each coordinate, or at a projection of all.
         make: see `checker`.
@@ -79,7 +79,7 @@ class Peer:
     """
 
     name: str
-    library: Library
+    package: Library
     defaults: str
     every_coordinate: bool
     make: Callable[[Loss, GradientFunction, Vector], Check]
@@ -89,7 +89,7 @@ class Peer:
     @property
     def version(self) -> str:
         """The installed version of its library, "" if there is none."""
-        return self.library.version
+        return self.package.version
 
     def checker(self, loss: Loss, gradient: GradientFunction, x: Vector) -> Check:
         """Prepare the check of a black box; calling the result runs it once, at its defaults.
@@ -106,7 +106,7 @@ class Peer:
             NotInstalledError: its library is not installed.
             TypeError: x is not a vector of float64 or float32.
         """
-        self.library.require()
+        self.package.require()
         if not (isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype.name in DTYPES):
             raise TypeError(f"x={x!r:.80} must be a vector of {' or '.join(DTYPES)}")
         return self.make(loss, gradient, x)
@@ -123,7 +123,7 @@ class Peer:
             NotInstalledError: its library is not installed.
             TypeError: the library has no automatic differentiation of its own.
         """
-        self.library.require()
+        self.package.require()
         if self.make_native is None:
             raise TypeError(f"{self.name} differentiates nothing itself: use checker")
         return self.make_native(problem, tick, wrong)

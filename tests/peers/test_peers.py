@@ -71,7 +71,7 @@ def problem(loss="cross_entropy", reduction="mean"):
 @pytest.mark.parametrize("name", PEERS)
 def test_a_peer_is_tested_where_its_library_is_installed(name):
     if not PEERS[name].version:
-        pytest.skip(f"not tested: {name}, {PEERS[name].library.distributions[0]} is missing")
+        pytest.skip(f"not tested: {name}, {PEERS[name].package.distributions[0]} is missing")
     assert PEERS[name].checker(f, right, X)() is not None
 
 

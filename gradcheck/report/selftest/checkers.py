@@ -145,7 +145,7 @@ def checkers(peers: Mapping[str, Peer] = PEERS) -> tuple[Checker, ...]:
 def missing(peers: Mapping[str, Peer] = PEERS) -> dict[str, str]:
     """Return the peers that are not installed, and how to get them."""
     return {
-        name: f"pip install 'gradcheck[{peer.library.extra}]'"
+        name: f"pip install 'gradcheck[{peer.package.extra}]'"
         for name, peer in peers.items()
         if not peer.version
     }
