@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.cost import counted_loss
-from gradcheck.oracles.finite_difference import difference_quotients
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import estimate_noise
 from gradcheck.oracles.stencils import FORWARD
@@ -70,9 +69,7 @@ class Passes:
 
 
 @lru_cache(maxsize=1)
-def sample(
-    sizes: tuple[int, ...], seed: int, differences: Differences = difference_quotients
-) -> Passes:
+def sample(sizes: tuple[int, ...], seed: int, differences: Differences) -> Passes:
     """Differentiate one example's loss at places drawn at random, in `BLOCKS` blocks."""
     network = Network(sizes, 1, seed)
     places = Stream(seed, "places").permutation(network.N)[: BLOCKS * BLOCK]
@@ -80,9 +77,7 @@ def sample(
 
 
 @lru_cache(maxsize=1)
-def every_weight(
-    sizes: tuple[int, ...], seed: int, differences: Differences = difference_quotients
-) -> Passes:
+def every_weight(sizes: tuple[int, ...], seed: int, differences: Differences) -> Passes:
     """Differentiate one example's loss in every weight and bias."""
     network = Network(sizes, 1, seed)
     everything = np.arange(network.N)

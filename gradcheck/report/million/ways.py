@@ -26,7 +26,7 @@ from gradcheck.check import check_gradient
 from gradcheck.cost import CountedFunction, counted_loss, counted_value_and_grad
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.oracles.certified import Certified, certified_gradient
-from gradcheck.oracles.finite_difference import Estimate, Status
+from gradcheck.oracles.finite_difference import Estimate, Status, difference_quotients
 from gradcheck.oracles.layered_difference import layered_differences
 from gradcheck.oracles.lines import FloatArray
 from gradcheck.problem import Gradient as Layers
@@ -67,7 +67,8 @@ def plain(
     """
     subject = Subject(sizes, 1, seed, gradient)
     backprop = plain_passes.Backprop(sizes, seed, gradient)
-    run = plain_passes.every_weight(sizes, seed) if whole else plain_passes.sample(sizes, seed)
+    passes = plain_passes.every_weight if whole else plain_passes.sample
+    run = passes(sizes, seed, difference_quotients)
     D = np.full(subject.network.N, np.nan)
     D[run.coordinates] = run.D
     right, wrong = (_held(subject, g, D, backprop.bound) for g in (subject.right, subject.wrong))

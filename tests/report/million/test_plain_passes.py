@@ -12,7 +12,7 @@ SIZES = (6, 5, 1)
 
 
 def test_every_weight_takes_one_pass_and_all_of_them_one_more():
-    run = every_weight(SIZES, 1)
+    run = every_weight(SIZES, 1, difference_quotients)
     assert run.counted == 42
     np.testing.assert_array_equal(run.coordinates, np.arange(41))
     assert Backprop(SIZES, 1).worst(run) <= 1
@@ -21,7 +21,7 @@ def test_every_weight_takes_one_pass_and_all_of_them_one_more():
 def test_a_sample_is_drawn_without_repetition_and_in_blocks(monkeypatch):
     monkeypatch.setattr(plain_passes, "BLOCKS", 4)
     monkeypatch.setattr(plain_passes, "BLOCK", 5)
-    run = sample(SIZES, 2)
+    run = sample(SIZES, 2, difference_quotients)
     sample.cache_clear()
     assert len(set(run.coordinates)) == len(run.D) == 20
     assert run.counted == 21
@@ -29,7 +29,7 @@ def test_a_sample_is_drawn_without_repetition_and_in_blocks(monkeypatch):
 
 
 def test_a_network_smaller_than_the_sample_is_taken_whole():
-    run = sample((2, 3, 1), 3)
+    run = sample((2, 3, 1), 3, difference_quotients)
     assert sorted(run.coordinates) == list(range(13))
     assert len(run.seconds) == 13
 
@@ -61,4 +61,4 @@ def test_a_wrong_entry_is_beyond_its_bound():
         gradient["W1"][2, 3] += 1e-4
         return gradient
 
-    assert Backprop(SIZES, 1, wrong).worst(every_weight(SIZES, 1)) > 1
+    assert Backprop(SIZES, 1, wrong).worst(every_weight(SIZES, 1, difference_quotients)) > 1

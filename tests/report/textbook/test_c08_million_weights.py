@@ -5,7 +5,7 @@ import pytest
 
 from gradcheck.oracles.finite_difference import difference_quotients
 from gradcheck.report.forward_cost import Network
-from gradcheck.report.million import plain_passes
+from gradcheck.report.million import plain_passes, ways
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import c08_million_weights as c08
 from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
@@ -39,6 +39,14 @@ def small(monkeypatch):
     monkeypatch.setattr(plain_passes, "BLOCKS", 5)
     monkeypatch.setattr(plain_passes, "BLOCK", 8)
     monkeypatch.setattr(plain_passes, "LONG_BLOCK", 100)
+
+
+def test_it_takes_the_passes_that_the_section_on_a_million_weights_has_run(small):
+    way = ways.plain(c08.SIZES, 1, whole=True)
+    c08.measure(Settings(seed=1, run_the_million=True))
+    found = plain_passes.every_weight.cache_info()
+    assert (found.misses, found.hits) == (1, 1)
+    assert way.results["holds"]
 
 
 def test_the_claim_is_refined(monkeypatch):
