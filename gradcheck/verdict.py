@@ -46,7 +46,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from math import log, sqrt
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,7 @@ class Reason(Enum):
     INPUT_CHANGED = "input_changed"
     ALIASED = "aliased"
     RAISED = "raised"
+    LOSS = "loss"
     NOISE = "noise"
     NONDIFFERENTIABLE = "nondifferentiable"
     VACUOUS = "vacuous"
@@ -500,6 +501,24 @@ def contested(comparison: Comparison, opinions: list[Estimate]) -> IntArray:
     return failed[~accused]
 
 
+class Suspect(NamedTuple):
+    """A mistake that would give the numbers of one problem.
+
+    Attributes:
+        place: the step that is wrong, as `gradcheck.diagnosis.formula` names it.
+        layer: its layer; 0 for the whole answer.
+        key: names the mistake, without layers and numbers.
+        says: what is wrong, with layers and numbers.
+        expected: the right equation.
+    """
+
+    place: str
+    layer: int
+    key: str
+    says: str
+    expected: str
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a check found, what it rests on, and what it cost.
@@ -514,8 +533,10 @@ class Outcome:
         counts: coordinates by kind: failed, informative, small, vacuous, kink, noisy,
             not_evaluated.
         forward_passes, backward_passes: what it cost.
+        model: the narrowest rounding model that explains the gradient, in agreement; else "".
         explanation: what else would compute this value, in agreement that fails; else "".
         diagnosis: the likely mistake, or "".
+        suspects: every mistake that would give these numbers, the likeliest first.
         notes: what was seen besides.
         repeat: the line that repeats the check.
         comparison: every coordinate, or None where none could be compared.
@@ -532,8 +553,10 @@ class Outcome:
     counts: Mapping[str, int] = field(default_factory=dict)
     forward_passes: int = 0
     backward_passes: int = 0
+    model: str = ""
     explanation: str = ""
     diagnosis: str = ""
+    suspects: tuple[Suspect, ...] = ()
     notes: tuple[str, ...] = ()
     repeat: str = ""
     comparison: Comparison | None = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradcheck.verdict import Suspect
 from gradcheck.verify.words import line
 
 Record = Mapping[str, Any]
@@ -50,8 +51,10 @@ class Finding:
         reason, detail: why not PASS, as a name and as a sentence.
         counts: coordinates by kind.
         worst: the worst coordinate, where any was compared.
+        model: the narrowest rounding model that explains the gradient, or "".
         explanation: the class of algorithms that would explain a FAIL, or "".
         diagnosis: the likely mistake, or "".
+        suspects: every mistake that would give these numbers, the likeliest first.
         notes: what was seen besides.
         resolution: on PASS, the smallest relative error that would have been seen.
         forward_passes, backward_passes: what it cost.
@@ -71,6 +74,8 @@ class Finding:
     forward_passes: int
     backward_passes: int
     known: str = ""
+    model: str = ""
+    suspects: tuple[Suspect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ def read_finding(record: Record) -> Finding:
         forward_passes=int(record.get("forward_passes") or 0),
         backward_passes=int(record.get("backward_passes") or 0),
         known=known,
+        model=line(record.get("model") or ""),
+        suspects=tuple(_suspect(each) for each in record.get("suspects") or ()),
     )
 
 
@@ -119,6 +126,11 @@ def real(value: Any) -> float:
     (-inf, 0.5, nan)
     """
     return float("nan") if value is None else float(value)
+
+
+def _suspect(record: Sequence[Any]) -> Suspect:
+    place, layer, key, says, expected = record
+    return Suspect(line(place), int(layer), line(key), line(says), line(expected))
 
 
 def _coordinate(record: Record) -> Coordinate:
