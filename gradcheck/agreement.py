@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.diagnosis.told import diagnosed
+from gradcheck.engines.base import NO_LOSS
 from gradcheck.examine import Layout, UnderTest, default_resolution, examine
 from gradcheck.ladder import Explanation, explain, explain_overflow
 from gradcheck.oracles.certified import certified_gradient
@@ -74,7 +75,7 @@ def check_agreement(
     bounds = _bounds(problem, arithmetic)
     rounding = bounds.gradient
     exact = certified_gradient(problem) if exact is None else exact
-    losses: list[float] = []
+    losses: list[float | None] = []
     test = _under_test(engine, problem, losses, ~np.isfinite(rounding))
     asked = resolution if resolution is not None else default_resolution(test.names)
 
@@ -134,7 +135,10 @@ def _bounds(problem: Problem, arithmetic: str) -> Bounds:
 
 
 def _under_test(
-    engine: Engine, problem: Problem, losses: list[float], may_overflow: npt.NDArray[np.bool_]
+    engine: Engine,
+    problem: Problem,
+    losses: list[float | None],
+    may_overflow: npt.NDArray[np.bool_],
 ) -> UnderTest:
     """Make a derivative of the engine at a private copy of the parameters; collect its losses."""
 
@@ -163,8 +167,10 @@ def _explanation(engine: Engine, problem: Problem, outcome: Outcome) -> Explanat
     return Explanation("", "", 0)
 
 
-def _about_the_loss(loss: float, exact: Certified, problem: Problem, bounds: Bounds) -> str:
-    """Say that the engine's loss is not the one that was meant, if it is not."""
+def _about_the_loss(loss: float | None, exact: Certified, problem: Problem, bounds: Bounds) -> str:
+    """Say that the engine has no loss, or another one than was meant."""
+    if loss is None:
+        return NO_LOSS
     allowed = bounds.loss + exact.loss_bound
     if abs(loss - exact.loss) <= allowed or not np.isfinite(allowed):
         return ""

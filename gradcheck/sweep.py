@@ -18,7 +18,7 @@ import numpy as np
 
 from gradcheck.case import parse
 from gradcheck.check import check_gradient
-from gradcheck.engines.base import Engine, Unsupported
+from gradcheck.engines.base import Engine, Unsupported, require_loss
 from gradcheck.engines.registry import find
 from gradcheck.oracles.batches import BLOCK_BYTES, batched, numbers
 from gradcheck.oracles.certified import certified_gradient
@@ -79,7 +79,7 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
         options: the keyword arguments of `gradcheck.check_gradient`.
 
     Raises:
-        Unsupported: the engine does not take this problem.
+        Unsupported: the engine does not take this problem, or returns no loss.
 
     >>> from gradcheck.case import parse
     >>> case = parse("gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0")
@@ -88,7 +88,7 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     """
 
     def loss(parameters: Any) -> float:
-        return engine.loss(problem.with_parameters(parameters))
+        return require_loss(engine.loss(problem.with_parameters(parameters)))
 
     def gradient(parameters: Any) -> Any:
         _, layers = engine.value_and_grad(problem.with_parameters(parameters))
@@ -133,7 +133,7 @@ def _other_losses(engine: Any, problem: Problem, arithmetic: str) -> tuple[int, 
     stacked = {name: np.stack([point[name] for point in points]) for name in x}
     problems = [problem.with_parameters(point) for point in points]
     together = numbers(engine.losses(problem, stacked), len(points), np.longdouble)
-    alone = [engine.loss(there) for there in problems]
+    alone = [require_loss(engine.loss(there)) for there in problems]
     for scale, there, many, one in zip(scales, problems, together, alone, strict=True):
         allowed = 2 * _rounding_of(there, arithmetic, one)
         with np.errstate(all="ignore"):
@@ -165,7 +165,7 @@ def declared_bound(engine: Engine, problem: Problem) -> float | None:
 def is_the_loss_meant(engine: Engine, problem: Problem, bound: float) -> bool:
     """Whether the engine's loss is the problem's, so that the bound of its noise is too."""
     exact = certified_gradient(problem)
-    return abs(engine.loss(problem) - exact.loss) <= bound + exact.loss_bound
+    return abs(require_loss(engine.loss(problem)) - exact.loss) <= bound + exact.loss_bound
 
 
 def replay_line(token: str, engine: str) -> str:

@@ -86,7 +86,7 @@ class WrongEngine:
         self.info: EngineInfo = subject.engine.info
         self.loss = self._engine.loss
 
-    def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
+    def value_and_grad(self, problem: Problem) -> tuple[float | None, Gradient]:
         """Compute the loss and a gradient with one wrong entry."""
         value, layers = self._engine.value_and_grad(problem)
         arrays: list[Array] = [array for pair in layers for array in pair]

@@ -14,7 +14,10 @@ import numpy as np
 
 from gradcheck.problem import LOSSES, REDUCTIONS, Gradient, Problem, gradient_as_dict
 
-ValueAndGrad: TypeAlias = Callable[[Problem], tuple[float, Gradient]]
+ValueAndGrad: TypeAlias = Callable[[Problem], tuple[float | None, Gradient]]
+
+NO_LOSS = "the engine returns no loss"
+"""Why nothing can be said about consistency with an engine's own loss where there is none."""
 
 LIMITS = ("corners", "targets", "max_depth", "max_width", "max_outputs", "max_batch",
           "max_parameters")  # fmt: skip
@@ -33,7 +36,7 @@ class Unsupported(Exception):  # noqa: N818  # an answer, not an error: neither 
 
 
 class MalformedAnswerError(TypeError):
-    """An engine's answer is not a pair of one real number and a list of pairs (dW, db)."""
+    """An engine's answer is not a pair: a real number or None, and a list of pairs (dW, db)."""
 
 
 class EngineRaisedError(RuntimeError):
@@ -120,13 +123,14 @@ class Engine(Protocol):
         """Compute the engine's own loss: one forward pass, no backward pass.
 
         Raises:
-            Unsupported: the engine does not claim to handle the problem.
+            Unsupported: the engine does not claim to handle the problem, or returns no loss.
         """
 
-    def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
+    def value_and_grad(self, problem: Problem) -> tuple[float | None, Gradient]:
         """Compute the loss and the pairs (dC/dW_l, dC/db_l), shaped like W_l and b_l.
 
-        The arrays are the caller's: a later call leaves them alone.
+        The arrays are the caller's: a later call leaves them alone. An engine that has no loss to
+        call returns None for it: its gradient is compared with the exact one alone.
 
         Raises:
             Unsupported: the engine does not claim to handle the problem.
@@ -148,17 +152,21 @@ class CallableEngine:
         self._function = value_and_grad
 
     def loss(self, problem: Problem) -> float:
-        """Compute the value and drop the gradient."""
-        return self.value_and_grad(problem)[0]
+        """Compute the value and drop the gradient.
 
-    def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
+        Raises:
+            Unsupported: the function returns None for it.
+        """
+        return require_loss(self.value_and_grad(problem)[0])
+
+    def value_and_grad(self, problem: Problem) -> tuple[float | None, Gradient]:
         """Call the function and hold its answer to the contract's form.
 
         Shapes, dtypes and numbers are left as they are: to judge them is the check's part.
 
         Raises:
-            MalformedAnswerError: the answer is no pair, its value no real number, or its gradient
-                no list of L pairs.
+            MalformedAnswerError: the answer is no pair, its value neither a real number nor None,
+                or its gradient no list of L pairs.
         """
         answer: Any = self._function(problem)
         if not isinstance(answer, tuple | list) or len(answer) != 2:
@@ -171,7 +179,7 @@ class CallableEngine:
         except (TypeError, ValueError) as error:
             raise MalformedAnswerError(f"engine {self.info.name}: {error}") from error
         pairs = [(np.asarray(dW), np.asarray(db)) for dW, db in gradient]
-        return self._real(value), pairs
+        return None if value is None else self._real(value), pairs
 
     def close(self) -> None:
         """Do nothing: a function holds nothing."""
@@ -187,8 +195,19 @@ class CallableEngine:
         )
 
 
+def require_loss(value: float | None) -> float:
+    """Return a loss that is there.
+
+    Raises:
+        Unsupported: it is None.
+    """
+    if value is None:
+        raise Unsupported(NO_LOSS)
+    return value
+
+
 def engine_from_callable(value_and_grad: ValueAndGrad, name: str) -> Engine:
-    """Make an engine of a function `problem -> (loss, [(dW, db), ...])`.
+    """Make an engine of a function `problem -> (loss, [(dW, db), ...])`; the loss may be None.
 
     A function that does less than everything says so by attributes of its own, which are called
     as in `EngineInfo`: dtypes, losses, reductions, arithmetic, limits.

@@ -24,6 +24,7 @@ from gradcheck.engines.base import (
     EngineUnusableError,
     MalformedAnswerError,
     Unsupported,
+    require_loss,
 )
 from gradcheck.engines.child import Child, ChildLostError, ReplyTooLongError, Tail
 from gradcheck.engines.installed import require_supported
@@ -109,11 +110,12 @@ class ProcessEngine:
     def loss(self, problem: Problem) -> float:
         """Ask for the engine's own loss.
 
-        Raises: what `value_and_grad` raises.
+        Raises: what `value_and_grad` raises, and
+            Unsupported: the engine returns no loss.
         """
-        return self._ask("loss", problem, protocol.read_loss)
+        return require_loss(self._ask("loss", problem, protocol.read_loss))
 
-    def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
+    def value_and_grad(self, problem: Problem) -> tuple[float | None, Gradient]:
         """Ask for the loss and the gradient.
 
         Raises:
@@ -126,7 +128,7 @@ class ProcessEngine:
             EngineUnusableError: it cannot be started, is refused, or was lost too often.
         """
 
-        def read(reply: dict[str, Any]) -> tuple[float, Gradient]:
+        def read(reply: dict[str, Any]) -> tuple[float | None, Gradient]:
             return protocol.read_loss(reply), protocol.read_gradient(reply, problem)
 
         return self._ask("value_and_grad", problem, read)

@@ -15,8 +15,8 @@
     > {"id":4,"cmd":"stop"}
 
 Numbers are decimals that read back to the same float64; those that are not finite are the strings
-"NaN", "Infinity", "-Infinity", also read as nan and inf, in any case. Fields that are not known
-are ignored.
+"NaN", "Infinity", "-Infinity", also read as nan and inf, in any case. A loss may be null: the
+engine returns none. Fields that are not known are ignored.
 """
 
 from __future__ import annotations
@@ -180,13 +180,14 @@ def require_ok(reply: dict[str, Any]) -> None:
     )
 
 
-def read_loss(reply: dict[str, Any]) -> float:
-    """Read the loss, finite or not.
+def read_loss(reply: dict[str, Any]) -> float | None:
+    """Read the loss, finite or not; null is None: the engine returns no loss.
 
     Raises:
         EngineProtocolError: it is missing, or no number.
     """
-    return _number("loss", _field(reply, "loss"))
+    value = _field(reply, "loss")
+    return None if value is None else _number("loss", value)
 
 
 def read_gradient(reply: dict[str, Any], problem: Problem) -> Gradient:

@@ -16,6 +16,7 @@ from gradcheck.engines.base import (
     EngineUnusableError,
     MalformedAnswerError,
     Unsupported,
+    require_loss,
 )
 from gradcheck.problem import Gradient, Problem, gradient_as_dict
 
@@ -55,10 +56,15 @@ class Guarded:
         return self.engine.info
 
     def loss(self, problem: Problem) -> float:
-        """Compute the engine's own loss."""
-        return _real(self._call("loss", problem))
+        """Compute the engine's own loss.
 
-    def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
+        Raises:
+            Unsupported: it has none.
+        """
+        value = self._call("loss", problem)
+        return _real(require_loss(value))
+
+    def value_and_grad(self, problem: Problem) -> tuple[float | None, Gradient]:
         """Compute the loss and the gradient, of the form that the contract asks for."""
         answer = self._call("value_and_grad", problem)
         if not isinstance(answer, tuple | list) or len(answer) != 2:
@@ -70,7 +76,8 @@ class Guarded:
             gradient_as_dict(gradient, problem.architecture)
         except (TypeError, ValueError) as error:
             raise MalformedAnswerError(str(error)) from error
-        return _real(value), [(np.asarray(dW), np.asarray(db)) for dW, db in gradient]
+        pairs = [(np.asarray(dW), np.asarray(db)) for dW, db in gradient]
+        return None if value is None else _real(value), pairs
 
     def close(self) -> None:
         """Close the engine."""

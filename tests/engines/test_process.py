@@ -65,6 +65,7 @@ def fault(id, message):
     if FAULT == "none": right(id, message)
     elif FAULT == "nonfinite":
         send(id=id, ok=True, loss="nan", gradient=[{"W": [["NaN", "inf"]], "b": ["-Infinity"]}])
+    elif FAULT == "no loss": send(id=id, ok=True, loss=None, gradient=GRADIENT)
     elif FAULT == "shape": send(id=id, ok=True, loss=0.5, gradient=[{"W": [[1.0]], "b": []}])
     elif FAULT == "dtype": send(id=id, ok=True, loss=0.5, gradient=[{"W": [["1", "2"]], "b": [3]}])
     elif FAULT == "layers": send(id=id, ok=True, loss=0.5, gradient=[])
@@ -223,6 +224,12 @@ def test_nan_and_infinity_arrive(faulty):
     assert np.isnan(value)
     assert np.array_equal(dW, [[np.nan, np.inf]], equal_nan=True)
     assert db.tolist() == [-np.inf]
+
+
+def test_an_engine_may_have_no_loss(faulty):
+    assert faulty("no loss").value_and_grad(PROBLEM)[0] is None
+    with pytest.raises(Unsupported, match="the engine returns no loss"):
+        faulty("no loss", at="loss").loss(PROBLEM)
 
 
 def test_a_wrong_shape_arrives(faulty):

@@ -174,7 +174,16 @@ def test_infinity_is_a_legal_loss(name):
     assert protocol.read_loss({"loss": f"-{name.removeprefix('+')}"}) == -math.inf
 
 
-@pytest.mark.parametrize("loss", ["0.5", "", None, True, [0.5], {}])
+def test_an_engine_may_have_no_loss():
+    assert protocol.read_loss({"loss": None}) is None
+
+
+def test_a_loss_that_is_left_out_is_not_one_that_is_null():
+    with pytest.raises(EngineProtocolError, match="its reply has no loss"):
+        protocol.read_loss({"ok": True})
+
+
+@pytest.mark.parametrize("loss", ["0.5", "", True, [0.5], {}])
 def test_a_loss_is_one_number(loss):
     with pytest.raises(EngineProtocolError, match="loss, which must be a number"):
         protocol.read_loss({"loss": loss})

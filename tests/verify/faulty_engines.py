@@ -20,6 +20,14 @@ def right(problem):
     return reference.value_and_grad(problem)
 
 
+def without_a_loss(problem):
+    return None, reference.value_and_grad(problem)[1]
+
+
+def wrong_without_a_loss(problem):
+    return None, doubled(problem)[1]
+
+
 def doubled(problem):
     """W1 twice as steep as it should be."""
     value, [(W, b), *rest] = reference.value_and_grad(problem)

@@ -152,6 +152,15 @@ def test_an_engine_that_refuses_everything_verifies_nothing():
     assert log[-1]["totals"]["refused"] == len(cases(log))
 
 
+def test_an_engine_without_a_loss_is_verified_by_agreement(capsys):
+    code, log = verify("without_a_loss")
+    assert code == 0
+    told = capsys.readouterr().out
+    assert "the engine returns no loss" in told
+    consistency = [f for c in cases(log) for f in c["findings"] if f["property"] == "consistency"]
+    assert {f["verdict"] for f in consistency} == {"UNSUPPORTED"}
+
+
 def test_what_is_refused_is_replaced(capsys):
     code = cli.main(["verify", "py:faulty_engines:refuses_float32", "--examples", "8",
                      *BOTH, "--log", "run.log"])  # fmt: skip

@@ -70,6 +70,15 @@ def test_a_refusal_is_neither():
     assert (finding["verdict"], finding["detail"]) == ("UNSUPPORTED", "only on Sundays")
 
 
+def test_agreement_alone_is_judged_where_there_is_no_loss():
+    agreement, consistency = (found("without_a_loss", p) for p in ("agreement", "consistency"))
+    assert agreement["verdict"] == "PASS"
+    assert agreement["notes"] == ["the engine returns no loss"]
+    assert consistency["verdict"] == "UNSUPPORTED"
+    assert consistency["detail"] == "the engine returns no loss"
+    assert found("wrong_without_a_loss")["verdict"] == "FAIL"
+
+
 def test_a_mistake_of_the_checker_accuses_nobody(monkeypatch):
     def broken(*_):
         raise KeyError("oh")

@@ -153,13 +153,13 @@ class _Server:
         return {"protocol": PROTOCOL, "engine": self.info}
 
     def _loss(self, message: Message) -> Message:
-        return {"loss": _plain(self.loss(_problem(message)))}
+        return {"loss": _loss(self.loss(_problem(message)))}
 
     def _value_and_grad(self, message: Message) -> Message:
         value, pairs = self.value_and_grad(_problem(message))
         gradient = [{"W": _plain(dW), "b": _plain(db)} for dW, db in pairs]
         counts = {"forward": 1, "backward": 1}
-        return {"loss": _plain(value), "gradient": gradient, "counts": counts}
+        return {"loss": _loss(value), "gradient": gradient, "counts": counts}
 
     def _stop(self, _: Message) -> Message:
         self.stopped = True
@@ -204,6 +204,11 @@ def _numbers(value: Any) -> Any:
         if size is not None:
             return -size if value.startswith("-") else size
     raise _ProtocolError(f"{value!r} is no number")
+
+
+def _loss(value: Any) -> Any:
+    """Write a loss; None says that there is none."""
+    return None if value is None else _plain(value)
 
 
 def _plain(value: Any) -> Any:

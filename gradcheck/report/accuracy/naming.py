@@ -45,7 +45,7 @@ class Undeclared:
         """Compute the engine's own loss."""
         return self._engine.loss(problem)
 
-    def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
+    def value_and_grad(self, problem: Problem) -> tuple[float | None, Gradient]:
         """Compute the loss and the gradient."""
         return self._engine.value_and_grad(problem)
 

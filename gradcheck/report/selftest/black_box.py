@@ -99,7 +99,7 @@ class Planted:
         found: Vector = engine.losses(problem, stacked)
         return found
 
-    def value_and_grad(self, problem: Problem) -> tuple[float, Gradient]:
+    def value_and_grad(self, problem: Problem) -> tuple[float | None, Gradient]:
         """Compute the right loss and the wrong gradient."""
         value, layers = self.engine.value_and_grad(problem)
         left = self.coordinate
