@@ -32,6 +32,7 @@ ORDER = [
     ["gradcheck.check", "gradcheck.jacobian", "gradcheck.hessian"],
     ["gradcheck.engines"],
     ["gradcheck.ladder"],
+    ["gradcheck.response"],
     ["gradcheck.diagnosis"],
     ["gradcheck.agreement"],
     ["gradcheck.exact"],
