@@ -112,15 +112,15 @@ def _counted(key: str, says: str, counts: Counts) -> Formula:
         weights = counts(s)
         return None if weights is None else s.error(layer) * weights[:, None]
 
-    return Formula(key, OUTPUT, f"delta_{{l}} {says}", value)
+    return Formula(key, OUTPUT, f"delta_{{l}} {says}", value, of_batch=True)
 
 
-def _targets(key: str, says: str, targets: Counts) -> Formula:
+def _targets(key: str, says: str, targets: Counts, *, of_batch: bool = False) -> Formula:
     def value(s: Symbols, layer: int) -> Array | None:
         other = targets(s)
         return None if other is None else (s.a[layer] - other) * s.top
 
-    return Formula(key, OUTPUT, f"delta_{{l}} has {says}", value)
+    return Formula(key, OUTPUT, f"delta_{{l}} has {says}", value, of_batch=of_batch)
 
 
 def rolled(by: int) -> Counts:
@@ -132,17 +132,30 @@ TARGETS: tuple[tuple[str, str, Counts], ...] = (
     ("targets of the example before", "the targets of the example before", rolled(1)),
     ("targets of the example after", "the targets of the example after", rolled(-1)),
     ("targets reversed", "the targets in the reverse order", lambda s: s.Y[::-1]),
+    ("targets read by columns", "the targets read in the wrong order, column by column",
+     lambda s: s.Y.T.reshape(s.Y.shape) if min(s.Y.shape) > 1 else None),
     ("mean target", "the mean of all targets for Y, as (m, 1) broadcast against (m,) has it",
      lambda s: np.full_like(s.Y, s.Y.mean())),
     ("mean target of each output", "the mean over the batch for Y",
      lambda s: np.broadcast_to(s.Y.mean(axis=0), s.Y.shape)),
+)  # fmt: skip
+"""Targets of other examples."""
+
+LABELS: tuple[tuple[str, str, Counts], ...] = (
     ("targets flipped", "1 - Y for Y", lambda s: 1 - s.Y),
     ("targets rounded", "targets rounded to 0 and 1", lambda s: np.round(s.Y)),
+    ("targets cut off", "targets cut off to whole numbers", lambda s: np.floor(s.Y)),
+    ("targets above 0", "Y > 0 for Y", lambda s: (s.Y > 0).astype(float)),
+    ("largest target", "1 for the largest target of an example and 0 for the others",
+     lambda s: (s.Y.max(axis=1, keepdims=True) == s.Y).astype(float) if s.n(s.L) > 1 else None),
     ("targets -1 and 1", "2 Y - 1 for Y", lambda s: 2 * s.Y - 1),
     ("targets missing", "no targets: it lacks the term -Y", lambda s: np.zeros_like(s.Y)),
+    ("targets added", "-Y for Y: a_{l} + Y", lambda s: -s.Y),
 )  # fmt: skip
+"""Other targets of the same example."""
 
 FORMULAS = (
     *(_counted(*row) for row in COUNTS),
-    *(_targets(*row) for row in TARGETS),
+    *(_targets(*row, of_batch=True) for row in TARGETS),
+    *(_targets(*row) for row in LABELS),
 )

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from gradcheck.problem import Array
 
 
-def of(key: str, says: str, value: Value, *, is_term: bool = False) -> Formula:
+def of(
+    key: str, says: str, value: Value, *, is_term: bool = False, of_batch: bool = False
+) -> Formula:
     """Make a formula of dC/db_l."""
-    return Formula(key, BIAS, f"dC/db_{{l}} {says}", value, is_term)
+    return Formula(key, BIAS, f"dC/db_{{l}} {says}", value, is_term, of_batch)
 
 
 def of_layer(shift: int) -> Value:
@@ -53,6 +55,19 @@ def over_units_where_square(s: Symbols, layer: int) -> Array | None:
     return delta.sum(axis=1) if delta.shape[0] == delta.shape[1] > 1 else None
 
 
+def first_unit(s: Symbols, layer: int) -> Array | None:
+    """The sum of unit 0, in every unit."""
+    right = s.bias_gradient(layer)
+    return np.full_like(right, right[0]) if len(right) > 1 else None
+
+
+def without_product(s: Symbols, layer: int) -> Array | None:
+    """delta_{l+1} * sigmoid'(z_l), where the layers are equally wide."""
+    above = s.delta.get(layer + 1)
+    fits = above is not None and above.shape == s.delta[layer].shape
+    return (above * s.s(layer)).sum(axis=0) if fits and above is not None else None
+
+
 def in_float16(s: Symbols, layer: int) -> Array | None:
     """The sum kept in float16."""
     delta = s.delta[layer].astype(s.problem.dtype)
@@ -67,17 +82,19 @@ def counted(key: str, says: str, counts: Counts) -> Formula:
         c = counts(s)
         return None if c is None else (s.delta[layer] * c[:, None]).sum(axis=0)
 
-    return of(key, says, value)
+    return of(key, says, value, of_batch=True)
 
 
 FORMULAS = (
     *(counted(*row) for row in PARTS),
-    of("last example only", "is delta_{l} of the last example", lambda s, k: s.delta[k][-1]),
-    of("first example only", "is delta_{l} of the first example", lambda s, k: s.delta[k][0]),
+    of("last example only", "is delta_{l} of the last example",
+       lambda s, k: s.delta[k][-1], of_batch=True),
+    of("first example only", "is delta_{l} of the first example",
+       lambda s, k: s.delta[k][0], of_batch=True),
     of("m times the first example", "is m times delta_{l} of the first example",
-       lambda s, k: s.m * s.delta[k][0]),
+       lambda s, k: s.m * s.delta[k][0], of_batch=True),
     of("m times the last example", "is m times delta_{l} of the last example",
-       lambda s, k: s.m * s.delta[k][-1]),
+       lambda s, k: s.m * s.delta[k][-1], of_batch=True),
     of("error of the layer above", "is the sum of delta_{up}", of_layer(1)),
     of("error of the layer below", "is the sum of delta_{low}", of_layer(-1)),
     of("summed over units", "is summed over units, not over examples", over_units),
@@ -90,5 +107,13 @@ FORMULAS = (
     of("sizes", "is the sum of |delta_{l}|", lambda s, k: np.abs(s.delta[k]).sum(axis=0)),
     of("sum in float16", "is summed in float16", in_float16),
     of("+ c b", "has an extra term {c} b_{l}", lambda s, k: s.b[k], is_term=True),
+    of("+ c sign b", "has an extra term {c} sign(b_{l})", lambda s, k: np.sign(s.b[k]),
+       is_term=True),
+    of("sign only", "is its own sign", lambda s, k: np.sign(s.bias_gradient(k))),
+    of("first unit for all", "has the entry of unit 0 in every unit", first_unit),
+    of("residual summed", "is the sum of a_{l} - Y", lambda s, k: s.residual.sum(axis=0)
+       if k == s.L and s.is_quadratic else None),
+    of("product with W", "lacks the product with W_{up}: it is the sum of delta_{up}, times "
+       "sigmoid'(z_{l})", without_product),
     of("b itself", "is b_{l} itself", lambda s, k: s.b[k]),
 )  # fmt: skip

@@ -350,6 +350,8 @@ def distinct(finding: Finding) -> Finding:
         first = kept.setdefault(c.key, c)
         if first.says != c.says and not first.says.endswith(OR_SO):
             kept[c.key] = replace(first, says=first.says + OR_SO)
+    says = {c.says: key for key, c in reversed(kept.items())}
+    kept = {key: c for key, c in kept.items() if says[c.says] == key}
     known = [c for c in kept.values() if c.key != FACTOR or c.formula is not None]
     has_meaning = any(c.formula is None for c in known)
     return replace(finding, candidates=tuple(known if has_meaning else kept.values()))

@@ -1,4 +1,10 @@
-"""What a constant factor usually comes from: -1, 2, 1/2, m, 1/m, widths, the gradient's norm."""
+"""What a constant factor usually comes from: -1, 2, 1/2, m, 1/m, widths, the gradient's norm.
+
+Symbols: m examples, n_l units of layer l, n_0 features; M = m for `mean`, 1 for `sum`.
+
+One number may have several meanings on one problem (m = n_L, n_0 = 2): all of them are candidates
+there, the likeliest first, and other problems tell which of them stays.
+"""
 
 from __future__ import annotations
 
@@ -45,10 +51,12 @@ def known_factors(s: Symbols, layer: int, place: str) -> Iterator[Known]:
     yield Known("factor 2", "has an extra factor 2", 2.0)
     yield Known("factor 1/2", "has an extra factor 1/2", 0.5)
     yield from _widths(s, layer, place)
+    yield from _features(s, layer, place)
     yield Known("factor 1/log 2", "has an extra factor 1 / log 2", 1 / float(np.log(2)))
     if is_mean and place == OUTPUT:
         yield Known("divided by m - 1", "is divided by m - 1 in place of m", m / (m - 1))
         yield Known("divided by m + 1", "is divided by m + 1 in place of m", m / (m + 1))
+    yield from _compound(s, layer)
     if place == OUTPUT:
         norm = float(np.sqrt(sum(np.sum(g**2) for g in _right(s))))
         if norm > 0:
@@ -68,6 +76,40 @@ def _widths(s: Symbols, layer: int, place: str) -> Iterator[Known]:
     if place == HIDDEN and s.n(layer + 1) > 1:
         up = layer + 1
         yield Known("factor 1/n above", f"has an extra factor 1/n_{up}", 1 / s.n(up))
+
+
+def _features(s: Symbols, layer: int, place: str) -> Iterator[Known]:
+    """Yield n_0, the layer's fan-in n_{l-1} and, below the output, n_L: also in place of m."""
+    low = layer - 1
+    widths = [("n_0", "n_0, the number of features", 0)]
+    if s.L > 1:
+        widths.append(("n below", f"n_{low}" if low else widths[0][1], low))
+    if layer < s.L:
+        widths.append(("n of the output", f"n_{s.L}", s.L))
+    for key, told, k in widths:
+        n = float(s.n(k))
+        if n > 1:
+            yield Known(f"factor 1/{key}", f"is divided by {told}", 1 / n)
+            yield Known(f"factor {key}", f"is multiplied by {told}", n)
+        if place != HIDDEN and s.M > 1 and n != s.m:
+            yield Known(f"divided by {key}", f"is divided by {told}, in place of m", s.m / n)
+
+
+def _compound(s: Symbols, layer: int) -> Iterator[Known]:
+    """Yield products and roots of m and of widths."""
+    m, top, low = float(s.m), s.n(s.L), layer - 1
+    rows = [
+        ("2 m", "2 m", 2 * m, s.m > 1),
+        ("m n_L", f"m n_{s.L}", m * top, s.m > 1 and top > 1),
+        ("sqrt m", "sqrt(m)", m**0.5, s.m > 1),
+        ("sqrt n", f"sqrt(n_{layer})", s.n(layer) ** 0.5, s.n(layer) > 1),
+        ("sqrt n below", f"sqrt(n_{low})", s.n(low) ** 0.5, s.n(low) > 1),
+    ]
+    for key, told, value, has_meaning in rows:
+        if has_meaning:
+            over = f"({told})" if " " in told else told
+            yield Known(f"factor 1/{key}", f"has an extra factor 1/{over}", 1 / value)
+            yield Known(f"factor {key}", f"has an extra factor {told}", value)
 
 
 def _right(s: Symbols) -> Iterator[np.typing.NDArray[np.float64]]:

@@ -34,6 +34,8 @@ class Formula:
         value: what the step gives in layer l; None where the formula has no meaning, or no other
             one than the right formula.
         is_term: the step gives the right value plus c times `value`, c any number.
+        of_batch: it says something about the batch, which has no meaning where all examples are
+            equal or one example is: there it is looked for only if other problems have shown it.
     """
 
     key: str
@@ -41,6 +43,7 @@ class Formula:
     says: str
     value: Value
     is_term: bool = False
+    of_batch: bool = False
 
     def told(self, layer: int, c: float = 0.0) -> str:
         """Return what is wrong in a layer."""

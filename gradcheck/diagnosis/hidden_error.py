@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradcheck.diagnosis import at_zero, slopes
 from gradcheck.diagnosis.formula import HIDDEN, Formula
 from gradcheck.diagnosis.output_error import THRESHOLDS, flushed, rounded
 from gradcheck.diagnosis.symbols import sigmoid, slope
@@ -53,16 +54,6 @@ def with_weights(key: str, says: str, other: Slope) -> Formula:
         return None if W is None else (s.delta[layer + 1] @ W) * s.s(layer)
 
     return of(key, says, value)
-
-
-def of_layer(shift: int) -> Slope:
-    """Sigmoid' of another hidden or output layer, where it is as wide."""
-
-    def other(s: Symbols, layer: int) -> Array | None:
-        z = s.z.get(layer + shift)
-        return None if z is None or z.shape != s.z[layer].shape else slope(z)
-
-    return other
 
 
 def transposed(s: Symbols, layer: int) -> Array | None:
@@ -155,38 +146,25 @@ def step(s: Symbols, layer: int) -> Array | None:
     return None if dW is None else -(s.delta[layer + 1] @ dW) * s.s(layer)
 
 
+def step_by_signs(s: Symbols, layer: int) -> Array | None:
+    """The same by the signs of dC/dW_{l+1}, as the first step of Adam and of Rprop is."""
+    dW = s.dW.get(layer + 1)
+    return None if dW is None else -(s.delta[layer + 1] @ np.sign(dW)) * s.s(layer)
+
+
+def squared(s: Symbols, layer: int) -> Array:
+    """delta_{l+1} W_{l+1}^2, entry by entry."""
+    return (s.delta[layer + 1] @ s.W[layer + 1] ** 2) * s.s(layer)
+
+
 SLOPES = (
     with_slope("slope missing", "lacks the factor sigmoid'(z_{l})", lambda s, k: 1 + 0 * s.z[k]),
     with_slope("slope twice", "has the factor sigmoid'(z_{l}) twice", lambda s, k: s.s(k) ** 2),
-    with_slope("slope of a", "has sigmoid'(a_{l}) for sigmoid'(z_{l})", lambda s, k: slope(s.a[k])),
-    with_slope("a for slope", "has a_{l} for sigmoid'(z_{l})", lambda s, k: s.a[k]),
-    with_slope("1 - a for slope", "has 1 - a_{l} for sigmoid'(z_{l})",
-               lambda s, k: sigmoid(-s.z[k])),
-    with_slope("a squared for slope", "has a_{l}^2 for sigmoid'(z_{l})", lambda s, k: s.a[k] ** 2),
-    with_slope("z for slope", "has z_{l} for sigmoid'(z_{l})", lambda s, k: s.z[k]),
-    with_slope("z (1 - z) for slope", "has z_{l} (1 - z_{l}) for sigmoid'(z_{l})",
-               lambda s, k: s.z[k] * (1 - s.z[k])),
-    with_slope("slope of the layer above", "has sigmoid'(z_{up}) for sigmoid'(z_{l})", of_layer(1)),
-    with_slope("slope of the layer below", "has sigmoid'(z_{low}) for sigmoid'(z_{l})",
-               of_layer(-1)),
     of("slope before the product",
        "is (delta_{up} * sigmoid'(z_{up})) W_{up}, with the slope of the layer above",
        lambda s, k: (s.delta[k + 1] * s.s(k + 1)) @ s.W[k + 1]),
-    with_slope("slope of tanh", "has tanh'(z_{l}) for sigmoid'(z_{l}), as 1 - a_{l}^2",
-               lambda s, k: 1 - s.a[k] ** 2),
-    with_slope("tanh' of z", "has 1 - tanh(z_{l})^2 for sigmoid'(z_{l})",
-               lambda s, k: 1 - np.tanh(s.z[k]) ** 2),
-    with_slope("slope of relu", "has relu'(z_{l}) for sigmoid'(z_{l})",
-               lambda s, k: (s.z[k] > 0).astype(float)),
-    with_slope("slope of the hard sigmoid", "has the slope of clip(z/5 + 1/2, 0, 1) for "
-               "sigmoid'(z_{l})", lambda s, k: np.where(np.abs(s.z[k]) < 2.5, 0.2, 0.0)),
-    with_slope("slope of the hard sigmoid", "has the slope of clip(z/6 + 1/2, 0, 1) for "
-               "sigmoid'(z_{l})", lambda s, k: np.where(np.abs(s.z[k]) < 3, 1 / 6, 0.0)),
-    with_slope("slope 1/4", "has 1/4 for sigmoid'(z_{l})", lambda s, k: 0.25 + 0 * s.z[k]),
-    with_slope("a (1 + a) for slope", "has a_{l} (1 + a_{l}) for sigmoid'(z_{l})",
-               lambda s, k: s.a[k] * (1 + s.a[k])),
-    with_slope("slope without bias", "has sigmoid'(z_{l} - b_{l}) for sigmoid'(z_{l})",
-               lambda s, k: slope(s.a[k - 1] @ s.W[k].T)),
+    *(with_slope(key, f"has {told} for sigmoid'(z_{{l}})", value)
+      for key, told, value in slopes.SLOPES),
 )  # fmt: skip
 
 PRODUCTS = (
@@ -202,6 +180,9 @@ PRODUCTS = (
     of("summed over units", "is summed over its units", summed_over_units),
     of("output error everywhere", "has delta_L for delta_{up}", from_the_top),
     of("weights updated", "has W_{up} - c dC/dW_{up} for W_{up}, c = {c}", step, is_term=True),
+    of("weights updated by signs", "has W_{up} - c sign(dC/dW_{up}) for W_{up}, c = {c}",
+       step_by_signs, is_term=True),
+    of("weights squared", "has W_{up}^2 for W_{up}", squared),
 )  # fmt: skip
 
 SMALL = (
@@ -225,4 +206,4 @@ SMALL = (
     of("in float16", "is rounded to float16", rounded(np.float16)),
 )  # fmt: skip
 
-FORMULAS = (*SLOPES, *PRODUCTS, *SMALL)
+FORMULAS = (*SLOPES, *PRODUCTS, *SMALL, *at_zero.HIDDEN_FORMULAS)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.diagnosis import batch
+from gradcheck.diagnosis import at_zero, batch, residuals, slopes
 from gradcheck.diagnosis.formula import OUTPUT, Formula
-from gradcheck.diagnosis.symbols import sigmoid, slope
+from gradcheck.diagnosis.symbols import sigmoid
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.formula import Value
+    from gradcheck.diagnosis.slopes import Factor
     from gradcheck.diagnosis.symbols import Symbols
     from gradcheck.problem import Array
 
@@ -25,9 +26,11 @@ THRESHOLDS = tuple(10.0**-k for k in range(2, 13))
 """Below which small errors are flushed to 0."""
 
 
-def of(key: str, says: str, value: Value, *, is_term: bool = False) -> Formula:
+def of(
+    key: str, says: str, value: Value, *, is_term: bool = False, of_batch: bool = False
+) -> Formula:
     """Make a formula of delta_L."""
-    return Formula(key, OUTPUT, f"delta_{{l}} {says}", value, is_term)
+    return Formula(key, OUTPUT, f"delta_{{l}} {says}", value, is_term, of_batch)
 
 
 def cross_entropy(value: Value) -> Value:
@@ -38,6 +41,16 @@ def cross_entropy(value: Value) -> Value:
 def quadratic(value: Value) -> Value:
     """Restrict a formula to the quadratic loss."""
     return lambda s, layer: value(s, layer) if s.is_quadratic else None
+
+
+def multiplied(factor: Factor) -> Value:
+    """(a_L - Y) / M times a factor."""
+
+    def value(s: Symbols, layer: int) -> Array | None:
+        f = factor(s, layer)
+        return None if f is None else s.residual * f / s.M
+
+    return value
 
 
 def softmax(z: Array) -> Array:
@@ -110,13 +123,6 @@ PLAIN = (
        quadratic(lambda s, k: s.error(k) * s.s(k))),
     of("slope divided", "lacks the factor sigmoid'(z_{l}), it is dC/da_{l}",
        cross_entropy(lambda s, k: s.error(k) / s.s(k))),
-    of("slope of a", "has sigmoid'(a_{l}) for sigmoid'(z_{l})",
-       quadratic(lambda s, k: s.residual * slope(s.a[k]) / s.M)),
-    of("slope of tanh", "has tanh'(z_{l}) for sigmoid'(z_{l})",
-       quadratic(lambda s, k: s.residual * (1 - s.a[k] ** 2) / s.M)),
-    of("a for slope", "has a_{l} for sigmoid'(z_{l})",
-       quadratic(lambda s, k: s.residual * s.a[k] / s.M)),
-    of("slope 1/4", "has 1/4 for sigmoid'(z_{l})", quadratic(lambda s, _: s.residual / 4 / s.M)),
     of("sign lost", "is |a_{l} - Y|, its sign lost", lambda s, _: np.abs(s.residual) * s.top),
     of("sign only", "is the sign of a_{l} - Y", lambda s, _: np.sign(s.residual) * s.top),
     of("squared", "has (a_{l} - Y)^2 for a_{l} - Y", lambda s, _: s.residual**2 * s.top),
@@ -132,7 +138,7 @@ PLAIN = (
     of("first output only", "is 0 but for output 0", lambda s, k: unit_only(s, k, 0)),
     of("last output only", "is 0 but for the last output", lambda s, k: unit_only(s, k, -1)),
     of("centred", "has a_{l} - Y centred over the batch",
-       lambda s, _: (s.residual - s.residual.mean(axis=0)) * s.top),
+       lambda s, _: (s.residual - s.residual.mean(axis=0)) * s.top, of_batch=True),
     of("0 where rounded", "is 0 where a_{l} rounds to 0 or 1",
        lambda s, k: np.where(is_rounded(s, k), 0.0, s.error(k))),
     of("in float32", "is rounded to float32", rounded(np.float32)),
@@ -150,6 +156,15 @@ TERMS = (
     of("constant added", "has {c} / M added", lambda s, _: s.top + 0 * s.Y, is_term=True),
 )  # fmt: skip
 
+SLOPES = (
+    *(of(key, f"has {told} for sigmoid'(z_{{l}})", quadratic(multiplied(value)))
+      for key, told, value in slopes.SLOPES),
+    *(of(f"extra {key}", f"has an extra factor {told.rstrip(',')}",
+         cross_entropy(multiplied(value)))
+      for key, told, value in slopes.SLOPES if key != "slope 1/4"),
+)  # fmt: skip
+"""The quadratic loss has sigmoid'(z_L) as a factor, the cross-entropy none."""
+
 SMALL = (
     *(of("clipped", f"has a_{{l}} clipped to [{e:g}, 1 - {e:g}]", clipped(e)) for e in EPSILONS),
     *(of("0 where clipped", f"is 0 where a_{{l}} is beyond {e:g} and 1 - {e:g}",
@@ -160,4 +175,12 @@ SMALL = (
     *(of("flushed", f"is 0 where it is below {t:g}", flushed(t)) for t in THRESHOLDS),
 )  # fmt: skip
 
-FORMULAS = (*PLAIN, *batch.FORMULAS, *TERMS, *SMALL)
+FORMULAS = (
+    *PLAIN,
+    *SLOPES,
+    *residuals.FORMULAS,
+    *batch.FORMULAS,
+    *TERMS,
+    *SMALL,
+    *at_zero.OUTPUT_FORMULAS,
+)

@@ -67,6 +67,12 @@ class Guide:
     hints: frozenset[tuple[str, str]] = frozenset()
     banned: frozenset[tuple[str, str]] = frozenset()
 
+    def formulas(self, place: str, s: Symbols) -> Iterator[Formula]:
+        """Yield those of a place; of the batch only where it has several examples, or if hinted."""
+        for formula in self.known[place]:
+            if not (formula.of_batch and s.is_one_example) or (place, formula.key) in self.hints:
+                yield formula
+
     def allowed(self, place: str, candidates: list[Candidate]) -> list[Candidate]:
         """Leave out what is banned."""
         return [c for c in candidates if (place, c.key) not in self.banned]
@@ -192,7 +198,7 @@ def _wrong_ways(s: Symbols, layer: int, seen: Seen, guide: Guide) -> list[Way]:
     """Return the wrong delta_l that give dC/dW_l or dC/db_l, those of one value together."""
     place = OUTPUT if layer == s.L else HIDDEN
     found: list[tuple[Array, list[Candidate], tuple[bool, bool]]] = []
-    for formula in guide.known[place]:
+    for formula in guide.formulas(place, s):
         made = _delta_of(formula, s, layer, seen)
         if made is None:
             continue
@@ -313,7 +319,7 @@ def _product(
     D, T = (pair[which] for pair in _both(s, layer))
     room = seen.room(layer, T)
     names = _products_by_factor(g, D, room, s, layer, place, guide)
-    for formula in guide.known[place]:
+    for formula in guide.formulas(place, s):
         value = formula.value(s, layer)
         if value is None:
             continue

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
     from gradcheck.problem import Array
 
-RICH = (6, 6, 6, 3)
-"""Equal neighbours, unequal ones, and several outputs."""
+RICH = (7, 7, 7, 3)
+"""Equal neighbours, unequal ones, and several outputs: primes, that factors be told apart."""
 
 BATCH, OTHER_BATCH = 5, 4
 """Other numbers than all widths, fewer examples than a unit has weights; the second one where the

@@ -97,6 +97,11 @@ class Symbols:
         """Whether the loss is the quadratic one."""
         return self.problem.architecture.loss == "quadratic"
 
+    @cached_property
+    def is_one_example(self) -> bool:
+        """Whether all examples are equal, or there is one only."""
+        return self.m == 1 or bool(np.all(self.X[0] == self.X) and np.all(self.Y[0] == self.Y))
+
     def n(self, layer: int) -> int:
         """The width n_l."""
         return self.a[layer].shape[1]

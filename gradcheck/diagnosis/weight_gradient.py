@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradcheck.diagnosis.at_zero import WEIGHT_FORMULAS
 from gradcheck.diagnosis.batch import PARTS
 from gradcheck.diagnosis.formula import WEIGHT, Formula
+from gradcheck.diagnosis.symbols import sigmoid, slope
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.batch import Counts
@@ -19,12 +21,14 @@ if TYPE_CHECKING:
     from gradcheck.problem import Array
 
 
-def of(key: str, says: str, value: Value, *, is_term: bool = False) -> Formula:
+def of(
+    key: str, says: str, value: Value, *, is_term: bool = False, of_batch: bool = False
+) -> Formula:
     """Make a formula of dC/dW_l."""
-    return Formula(key, WEIGHT, f"dC/dW_{{l}} {says}", value, is_term)
+    return Formula(key, WEIGHT, f"dC/dW_{{l}} {says}", value, is_term, of_batch)
 
 
-def with_input(key: str, says: str, other: Value) -> Formula:
+def with_input(key: str, says: str, other: Value, *, of_batch: bool = False) -> Formula:
     """Make a formula with something else in the place of a_{l-1}."""
 
     def value(s: Symbols, layer: int) -> Array | None:
@@ -32,7 +36,7 @@ def with_input(key: str, says: str, other: Value) -> Formula:
         fits = a is not None and a.shape == s.a[layer - 1].shape
         return s.delta[layer].T @ a if fits else None
 
-    return of(key, says, value)
+    return of(key, says, value, of_batch=of_batch)
 
 
 def with_error(key: str, says: str, other: Value) -> Formula:
@@ -77,6 +81,16 @@ def without_slope(s: Symbols, layer: int) -> Array | None:
     return s.passed_down(layer) if layer < s.L else None
 
 
+def of_other_layer(shift: int) -> Value:
+    """a_{l+shift}, where there is one; a_0 = X has a name of its own."""
+    return lambda s, layer: s.a.get(layer + shift) if layer + shift > 0 else None
+
+
+def z_of_other_layer(shift: int) -> Value:
+    """z_{l+shift}, where there is one."""
+    return lambda s, layer: s.z.get(layer + shift)
+
+
 def in_float32(s: Symbols, layer: int) -> Array | None:
     """a_{l-1} rounded to float32."""
     return s.a[layer - 1].astype(np.float32).astype(float) if s.problem.dtype == float else None
@@ -89,7 +103,7 @@ def counted(key: str, says: str, counts: Counts) -> Formula:
         c = counts(s)
         return None if c is None else (s.delta[layer] * c[:, None]).T @ s.a[layer - 1]
 
-    return of(key, says, value)
+    return of(key, says, value, of_batch=True)
 
 
 FORMULAS = (
@@ -107,23 +121,47 @@ FORMULAS = (
     with_input("z of its own layer", "has z_{l} for a_{low}", lambda s, k: s.z[k]),
     with_input("1 - a for a", "has 1 - a_{low} for a_{low}", lambda s, k: 1 - s.a[k - 1]),
     with_input("slope for a", "has sigmoid'(z_{low}) for a_{low}", hidden(lambda s, k: s.s(k - 1))),
+    with_input("sigmoid of a for a", "has sigmoid(a_{low}) for a_{low}",
+               lambda s, k: sigmoid(s.a[k - 1])),
+    with_input("slope of a for a", "has sigmoid'(a_{low}) for a_{low}",
+               lambda s, k: slope(s.a[k - 1])),
+    with_input("a squared for a", "has a_{low}^2 for a_{low}", lambda s, k: s.a[k - 1] ** 2),
+    with_input("tanh for a", "has tanh(z_{low}) for a_{low}",
+               hidden(lambda s, k: np.tanh(s.z[k - 1]))),
+    with_input("relu for a", "has max(z_{low}, 0) for a_{low}",
+               hidden(lambda s, k: np.maximum(s.z[k - 1], 0))),
+    with_input("decision for a", "has the decision a_{low} > 1/2 for a_{low}",
+               hidden(lambda s, k: (s.z[k - 1] > 0).astype(float))),
+    with_input("a without bias", "has sigmoid(z_{low} - b_{low}) for a_{low}",
+               hidden(lambda s, k: sigmoid(s.a[k - 2] @ s.W[k - 1].T))),
+    with_input("2 a - 1 for a", "has 2 a_{low} - 1 for a_{low}", lambda s, k: 2 * s.a[k - 1] - 1),
+    *(with_input("a of another layer", f"has a of another layer, {told}, for a_{{low}}",
+                 of_other_layer(shift))
+      for shift, told in ((-2, "the one below"), (1, "the one above l"), (-3, "two below"))),
+    *(with_input("z of another layer", f"has z of another layer, {told}, for a_{{low}}",
+                 z_of_other_layer(shift))
+      for shift, told in ((-2, "the one below"), (1, "the one above l"))),
     with_input("centred", "has a_{low} less its mean for a_{low}",
-               lambda s, k: s.a[k - 1] - s.a[k - 1].mean(axis=0)),
+               lambda s, k: s.a[k - 1] - s.a[k - 1].mean(axis=0), of_batch=True),
     with_input("example before", "pairs delta_{l} with a_{low} of the example before",
-               lambda s, k: np.roll(s.a[k - 1], 1, axis=0)),
+               lambda s, k: np.roll(s.a[k - 1], 1, axis=0), of_batch=True),
     with_input("example after", "pairs delta_{l} with a_{low} of the example after",
-               lambda s, k: np.roll(s.a[k - 1], -1, axis=0)),
+               lambda s, k: np.roll(s.a[k - 1], -1, axis=0), of_batch=True),
     with_input("a in float32", "has a_{low} rounded to float32", in_float32),
     with_error("error of the layer above", "has delta_{up} for delta_{l}",
                lambda s, k: s.delta.get(k + 1)),
     with_error("slope missing", "lacks the factor sigmoid'(z_{l}) of delta_{l}", without_slope),
     of("product of sums", "is the product of sums over the batch, not the sum of products",
-       lambda s, k: np.outer(s.delta[k].sum(axis=0), s.a[k - 1].mean(axis=0))),
+       lambda s, k: np.outer(s.delta[k].sum(axis=0), s.a[k - 1].mean(axis=0)), of_batch=True),
     of("product of sums", "is the product of both sums over the batch",
-       lambda s, k: np.outer(s.delta[k].sum(axis=0), s.a[k - 1].sum(axis=0))),
+       lambda s, k: np.outer(s.delta[k].sum(axis=0), s.a[k - 1].sum(axis=0)), of_batch=True),
     of("+ c W", "has an extra term {c} W_{l}", lambda s, k: s.W[k], is_term=True),
     of("+ c sign W", "has an extra term {c} sign(W_{l})", lambda s, k: np.sign(s.W[k]),
        is_term=True),
     of("W itself", "is W_{l} itself", lambda s, k: s.W[k]),
     of("W stepped", "is W_{l} - 0.1 dC/dW_{l}", lambda s, k: s.W[k] - 0.1 * s.weight_gradient(k)),
+    of("sign only", "is its own sign", lambda s, k: np.sign(s.weight_gradient(k))),
+    of("sizes", "is the sum of |delta_{l}| |a_{low}|",
+       lambda s, k: np.abs(s.delta[k]).T @ np.abs(s.a[k - 1])),
+    *WEIGHT_FORMULAS,
 )  # fmt: skip
