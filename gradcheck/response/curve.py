@@ -34,7 +34,7 @@ from gradcheck.rounding.loss import COSTS
 from gradcheck.rounding.sigmoid import sigma, sigma_prime, softplus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,11 +76,11 @@ class Curve:
     @cached_property
     def exact(self) -> FloatArray:
         """What is right."""
-        return exact_of(self.quantity, self.loss, self.y, self.dtype, self.z)
+        return _kept(exact_of, (self.quantity, self.loss, self.y, self.dtype), self.z)
 
     def bound(self, model: str) -> FloatArray:
         """Return what |value - exact| does not exceed in a rounding model."""
-        return bound_of(self.quantity, self.loss, self.y, self.dtype, self.z, model)
+        return _kept(bound_of, (self.quantity, self.loss, self.y, self.dtype, model), self.z)
 
     def is_beyond(self, model: str) -> npt.NDArray[np.bool_]:
         """Return where the engine gives what no engine of the model gives."""
@@ -120,6 +120,24 @@ class Curve:
 # ------------------------------------------------------------------------------------ what is right
 
 
+_tables: dict[tuple[Any, ...], dict[float, float]] = {}
+"""What is known by z already: most engines are asked about the same grid."""
+
+MOST_KEPT = 20_000
+
+
+def _kept(function: Callable[..., FloatArray], about: tuple[Any, ...], z: FloatArray) -> FloatArray:
+    """Call a function about those z only that it has not been called about."""
+    table = _tables.setdefault((function.__name__, *about), {})
+    if len(table) > MOST_KEPT:
+        table.clear()
+    asked = z.tolist()
+    new = [x for x in asked if x not in table]
+    if new:
+        table.update(zip(new, function(*about, np.array(new)).tolist(), strict=True))
+    return np.array([table[x] for x in asked])
+
+
 def exact_of(quantity: str, loss: str, y: float, dtype: str, z: FloatArray) -> FloatArray:
     """Return what is right at every z."""
     if quantity in (DELTA, WEIGHT):
@@ -134,7 +152,7 @@ def exact_of(quantity: str, loss: str, y: float, dtype: str, z: FloatArray) -> F
 
 
 def bound_of(
-    quantity: str, loss: str, y: float, dtype: str, z: FloatArray, model: str
+    quantity: str, loss: str, y: float, dtype: str, model: str, z: FloatArray
 ) -> FloatArray:
     """Return what rounding in a model does not exceed at every z."""
     problem = layer(loss, y, dtype, z)

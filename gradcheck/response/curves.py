@@ -25,12 +25,13 @@ from gradcheck.response.curve import (
     FloatArray,
 )
 from gradcheck.response.grid import between, grid
+from gradcheck.response.samples import flat_runs
 from gradcheck.response.sweep import REFUSED, Answer, EngineGoneError, Network, ask
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
 
-MODELS = ("cancellation_free", "p_minus_y", "flushed")
+MODELS = ("cancellation_free", "flushed")
 """Whose bounds a curve is seen to leave at the right place."""
 
 DTYPES = ("float64", "float32")
@@ -128,7 +129,8 @@ class _Sweep:
     def _between(self) -> list[float]:
         """Return where to ask next: the middle of every bracket that is too wide."""
         found = set()
-        for curve in self._curves():
+        measured = self._curves()
+        for curve in (c for n, c in enumerate(measured) if not _is_same(c, measured[n - 1])):
             for low, high in brackets(curve):
                 middle = between(low, high, curve.dtype)
                 if middle is not None:
@@ -140,6 +142,12 @@ class _Sweep:
             return []
         asked = [self.answers[z] for z in sorted(self.answers)]
         return list(_of_answers(asked, self.network))
+
+
+def _is_same(one: Curve, other: Curve) -> bool:
+    """Whether dC/dW is the delta that it is, times 1."""
+    pair = (one.quantity, other.quantity) == (WEIGHT, DELTA)
+    return pair and np.array_equal(one.value, other.value, equal_nan=True)
 
 
 def _of_answers(asked: list[Answer], network: Network) -> Iterator[Curve]:
@@ -191,4 +199,5 @@ def _kinds(curve: Curve) -> Iterator[npt.NDArray[Any]]:
         yield (value == 0) & (exact != 0)
         yield np.where(np.isnan(value), 2, np.isinf(value))
         yield ~(np.abs(value - exact) < LAST_DIGIT * np.abs(exact)) & (exact != 0)
-    yield np.array([hash(told) if told else 0 for told in curve.told])
+    yield flat_runs(curve)
+    yield np.array(curve.told, object)
