@@ -33,6 +33,7 @@ ORDER = [
     ["gradcheck.engines"],
     ["gradcheck.ladder"],
     ["gradcheck.response"],
+    ["gradcheck.forward"],
     ["gradcheck.diagnosis"],
     ["gradcheck.agreement"],
     ["gradcheck.exact"],
