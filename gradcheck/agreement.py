@@ -1,9 +1,10 @@
 """Agreement: is an engine's gradient that of the loss which was meant?
 
 The witness is the exact gradient of the problem (`gradcheck.oracles.certified`), at the bits that
-the engine received; the allowance is what rounding can do in an engine of the declared class
-(`gradcheck.rounding`). The engine's own loss is not asked: the gradient of a clipped loss is
-consistent with that loss, and does not agree.
+the engine received; the allowance is what rounding can do in an engine of the model that it
+declares (`gradcheck.rounding`). An engine that declares none is held to the narrowest model that
+explains its answers (`gradcheck.measured`), up to what is required of it. The engine's own loss is
+not asked: the gradient of a clipped loss is consistent with that loss, and does not agree.
 """
 
 from __future__ import annotations
@@ -19,20 +20,25 @@ from gradcheck.diagnosis.told import diagnosed
 from gradcheck.engines.base import NO_LOSS
 from gradcheck.examine import Layout, UnderTest, default_resolution, examine
 from gradcheck.ladder import Explanation, explain, explain_overflow
+from gradcheck.measured import allowed_models, narrowest_model
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.oracles.lines import Lines
 from gradcheck.problem import dtype_name, gradient_as_dict
 from gradcheck.rounding import ARITHMETICS, gradient_bound, gradient_deviation, loss_bound
-from gradcheck.verdict import Comparison, Outcome, Reason, Verdict, agree
+from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict, agree
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gradcheck.engines.base import Engine
     from gradcheck.examine import FloatArray
     from gradcheck.oracles.certified import Certified
+    from gradcheck.oracles.finite_difference import Estimate
     from gradcheck.problem import Problem
+    from gradcheck.structure import Structure
 
 STRICTEST = next(iter(ARITHMETICS))
-"""The class that an engine is held to unless it declares another."""
+"""The narrowest model, to which an engine is held as long as it explains its answers."""
 
 
 def check_agreement(
@@ -40,26 +46,31 @@ def check_agreement(
     problem: Problem,
     *,
     resolution: float | None = None,
+    require: str | None = None,
     exact: Certified | None = None,
     explained: bool = True,
 ) -> Outcome:
     """Compare an engine's gradient of a problem with the exact one.
 
-    A value beyond the rounding bound FAILs: no engine of the declared class returns it. The
-    outcome's `explanation` then names the narrowest other class that does, if one does.
+    A value beyond the rounding bound FAILs: no engine of the model that is allowed returns it. The
+    outcome's `explanation` then names the narrowest other class that does, if one does; else its
+    `model` is the narrowest that explains the gradient.
 
     Args:
         engine: computes loss and gradient.
         problem: of dtype float16, float32 or float64.
         resolution: the relative error that must not go unseen; default 1e-6 for float64, 0.1 for
             float32, 0.5 for float16.
+        require: the widest rounding model that is allowed: "strict", "standard" or a name in
+            `gradcheck.rounding.ARITHMETICS`; default: the one that the engine declares, else
+            "standard". A declared model binds the engine even where more is allowed.
         exact: the exact gradient of the problem, if it is known already.
         explained: whether a FAIL is explained: by another class, and by the likely mistake. The
             engine is asked about other problems for that.
 
     Raises:
         TypeError: another dtype.
-        ValueError: a resolution that is not between 0 and 1, or an unknown declared arithmetic.
+        ValueError: a resolution that is not between 0 and 1, or an unknown model.
         Unsupported: the engine does not take this problem.
 
     >>> from gradcheck.case import parse
@@ -71,36 +82,82 @@ def check_agreement(
     """
     if resolution is not None and not 0 < resolution < 1:
         raise ValueError(f"resolution={resolution!r} must be between 0 and 1")
-    arithmetic = engine.info.arithmetic or STRICTEST
-    bounds = _bounds(problem, arithmetic)
-    rounding = bounds.gradient
+    models = allowed_models(engine.info.arithmetic, require)
     exact = certified_gradient(problem) if exact is None else exact
     losses: list[float | None] = []
-    test = _under_test(engine, problem, losses, ~np.isfinite(rounding))
+    test = _under_test(engine, problem, losses, ~np.isfinite(_bounds(problem, models[0]).gradient))
     asked = resolution if resolution is not None else default_resolution(test.names)
-
-    reference = exact.estimate()
-
-    def witness(g: FloatArray) -> Comparison:
-        return agree(test.names, g, reference, rounding, bounds.deviation, resolution=asked)
-
-    outcome = examine(test, witness, resolution=asked, budget=None)
-    if told := _about_the_loss(losses[0], exact, problem, bounds):
+    held = _Held(engine, problem, models, exact.estimate(), test.names, asked)
+    outcome = examine(test, held.compared, resolution=asked, budget=None)
+    passes = outcome.backward_passes + held.backward_passes
+    outcome = replace(outcome, backward_passes=passes, model=held.model_of(outcome))
+    if told := _about_the_loss(losses[0], exact, problem, _bounds(problem, held.model)):
         outcome = replace(outcome, notes=(*outcome.notes, told))
     if not explained:
         return outcome
-    found = _explanation(engine, problem, outcome)
-    outcome = replace(
-        outcome,
-        explanation=found.text,
-        backward_passes=outcome.backward_passes + found.backward_passes,
-    )
+    found = _explanation(engine, problem, outcome, models)
+    passes = outcome.backward_passes + found.backward_passes
+    outcome = replace(outcome, explanation=found.text, backward_passes=passes)
     return diagnosed(engine, problem, outcome, label=found.label)
+
+
+@dataclass
+class _Held:
+    """What a gradient is held to: the narrowest model that explains it, else the first one.
+
+    Attributes:
+        engine, problem: what is compared, and where.
+        models: those that are allowed, the narrowest first.
+        reference: the exact gradient.
+        names: of the coordinates.
+        resolution: the power requirement.
+        model: the one of the latest comparison.
+        backward_passes: how often the engine was asked besides.
+    """
+
+    engine: Engine
+    problem: Problem
+    models: tuple[str, ...]
+    reference: Estimate
+    names: Structure
+    resolution: float
+    model: str = ""
+    backward_passes: int = 0
+
+    def __post_init__(self) -> None:
+        self.model = self.models[0]
+
+    def compared(self, g: FloatArray) -> Comparison:
+        """Compare with the exact gradient, within the narrowest model that explains it."""
+        comparison = self._within(g, self.models[0])
+        if not np.isin(comparison.kind, (Kind.FAILED, Kind.ANOMALOUS)).any():
+            return comparison
+        found = narrowest_model(self.engine, self.problem, g, self.models[1:])
+        self.backward_passes += found.backward_passes
+        if not found.name:
+            return comparison
+        self.model = found.name
+        return self._within(g, found.name)
+
+    def model_of(self, outcome: Outcome) -> str:
+        """Return the model that explains an outcome, "" of one that fails."""
+        return "" if outcome.verdict is Verdict.FAIL else self.model
+
+    def _within(self, g: FloatArray, model: str) -> Comparison:
+        bounds = _bounds(self.problem, model)
+        return agree(
+            self.names,
+            g,
+            self.reference,
+            bounds.gradient,
+            bounds.deviation,
+            resolution=self.resolution,
+        )
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What rounding can do to one problem in one class, each computed when first asked for."""
+    """What rounding can do to one problem in one model, each computed when first asked for."""
 
     problem: Problem
     arithmetic: str
@@ -122,7 +179,7 @@ class Bounds:
 
 
 _recent: dict[str, Bounds] = {}
-"""By class, the bounds of the problem asked about last: several engines are put to one problem."""
+"""By model, the bounds of the problem asked about last: several engines are put to one problem."""
 
 
 def _bounds(problem: Problem, arithmetic: str) -> Bounds:
@@ -158,10 +215,12 @@ def _never_evaluated(_parameters: Any) -> float:
     return 0.0
 
 
-def _explanation(engine: Engine, problem: Problem, outcome: Outcome) -> Explanation:
-    """Climb the ladder with a wrong gradient."""
+def _explanation(
+    engine: Engine, problem: Problem, outcome: Outcome, refused: Sequence[str]
+) -> Explanation:
+    """Climb the ladder with a wrong gradient; the models that were allowed are refused."""
     if outcome.verdict is Verdict.FAIL and outcome.comparison is not None:
-        return explain(engine, problem, outcome.comparison.engine)
+        return explain(engine, problem, outcome.comparison.engine, refused=refused)
     if outcome.reason is Reason.NONFINITE:
         return explain_overflow(engine, problem)
     return Explanation("", "", 0)

@@ -18,8 +18,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+import numpy as np
 
 from gradcheck.case_file import read_case, write_case
 from gradcheck.corners import (
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Case",
+    "has_preactivations_within",
+    "largest_preactivation",
     "load",
     "missing_strata",
     "parse",
@@ -219,16 +224,51 @@ def sample_cases(count: int, seed: int, **limits: Unpack[LimitsDict]) -> Iterato
         count: how many.
         seed: of the draw.
         **limits: as in `gradcheck.strata.Limits`: dtypes, losses, reductions, corners, targets,
-            max_depth, max_width, max_outputs, max_batch, max_parameters.
+            max_depth, max_width, max_outputs, max_batch, max_parameters, max_weight_scale,
+            max_preactivation.
 
     Raises:
-        ValueError: limits that leave nothing to draw, or a negative count.
+        ValueError: limits that leave nothing to draw, or a negative count; while drawing, |z|
+            beyond `max_preactivation` in all of REDRAWN cases.
     """
     _require_whole("count", count, 0, None)
     _require_whole("seed", seed, 0, 2**64 - 1)
     allowed = Limits(**limits)
     dealer = _Dealer(seed)
-    return (Case(**draw_case(dealer.choose, allowed)) for _ in range(count))
+    return (_drawn(dealer, allowed) for _ in range(count))
+
+
+REDRAWN = 1000
+"""Cases that are drawn, at most, until one has no |z| beyond the limit."""
+
+
+def _drawn(dealer: _Dealer, limits: Limits) -> Case:
+    for _ in range(REDRAWN):
+        case = Case(**draw_case(dealer.choose, limits))
+        if has_preactivations_within(case, limits.max_preactivation):
+            return case
+    raise ValueError(
+        f"max_preactivation={limits.max_preactivation:g}: none of {REDRAWN} cases is within it"
+    )
+
+
+def has_preactivations_within(case: Case, most: float) -> bool:
+    """Whether no |z| of a case's network exceeds a bound."""
+    return most == inf or largest_preactivation(case.problem()) <= most
+
+
+def largest_preactivation(problem: Problem) -> float:
+    """Return the largest |z| over all units and examples, in float64.
+
+    >>> largest_preactivation(Case(sizes=(1, 1), corner="zero_preactivations").problem())
+    0.0
+    """
+    a, largest = problem.inputs.astype(np.float64), 0.0
+    for W, b in zip(problem.weights, problem.biases, strict=True):
+        z = a @ W.astype(np.float64).T + b
+        largest = max(largest, float(np.abs(z).max()))
+        a = (1 + np.tanh(z / 2)) / 2
+    return largest
 
 
 def strata_of(case: Case) -> dict[str, str]:

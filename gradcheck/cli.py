@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gradcheck.threads import one_thread_a_process
 
@@ -91,6 +91,12 @@ def _add_verify(commands: Commands) -> None:
                         help="every N-th network only, from the I-th on")  # fmt: skip
     verify.add_argument("--timeout", type=_seconds, default=60.0, metavar="S",
                         help="seconds for one property of one network (default: 60)")  # fmt: skip
+    verify.add_argument("--require", metavar="MODEL", type=_model, help="the widest "
+                        "rounding that is allowed: strict, standard, or a model's name (default: "
+                        "what the engine declares, else standard)")  # fmt: skip
+    verify.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", type=_limit,
+                        help="draw no further than that: max_depth=2, max_weight_scale=10, "
+                        "max_preactivation=30, corners=generic,saturated, ...")  # fmt: skip
     verify.add_argument("--log", type=Path, metavar="FILE", help="results as JSON lines")
     verify.add_argument("--known", type=Path, metavar="FILE", help="known failures, as TOML")
     verify.add_argument("--resume", action="store_true", help="go on with an incomplete log")
@@ -103,6 +109,8 @@ def _add_replay(commands: Commands) -> None:
     replay = commands.add_parser("replay", help="check one case again")
     replay.add_argument("case", help="a token (gc1:...) or a case file")
     replay.add_argument("engine", help=ENGINE_HELP)
+    replay.add_argument("--require", metavar="MODEL", type=_model,
+                        help="the widest rounding that is allowed, as of verify")  # fmt: skip
     replay.set_defaults(run=_replay)
 
 
@@ -166,6 +174,33 @@ def _seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} must be a number of seconds above 0")
     return value
+
+
+def _model(text: str) -> str:
+    from gradcheck.rounding import models_up_to  # noqa: PLC0415 - loaded when needed
+
+    try:
+        models_up_to(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _limit(text: str) -> tuple[str, Any]:
+    from gradcheck.engines.base import LIMITS  # noqa: PLC0415 - loaded when needed
+    from gradcheck.strata import Limits  # noqa: PLC0415
+
+    name, equals, value = text.partition("=")
+    if not equals or name not in LIMITS:
+        known = ", ".join(LIMITS)
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE with NAME one of {known}")
+    try:
+        usual = getattr(Limits, name)
+        limit: Any = tuple(value.split(",")) if isinstance(usual, tuple) else type(usual)(value)
+        Limits(**{name: limit})
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    return name, limit
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -306,7 +341,7 @@ def _replay(options: argparse.Namespace) -> int:
         _complain(str(error))
         return USAGE
     try:
-        replayed = replay(options.case, problem, case, options.engine)
+        replayed = replay(options.case, problem, case, options.engine, options.require or "")
     except (EngineNotFoundError, EngineUnusableError) as error:
         _complain(str(error))
         return ENGINE
@@ -333,7 +368,9 @@ def _verify(options: argparse.Namespace) -> int:
     from gradcheck.verify.text import render  # noqa: PLC0415
 
     names = ("engine", "examples", "seed", "dtype", "shard", "timeout")
-    settings = Settings(**{name: getattr(options, name) for name in names})
+    given = {name: getattr(options, name) for name in names}
+    given["require"] = options.require or ""
+    settings = Settings(**given, limits=tuple(options.limit))
     paths = Paths(options.junit, options.html, options.markdown)
     try:
         if options.known is not None:
@@ -344,7 +381,7 @@ def _verify(options: argparse.Namespace) -> int:
         done = verify(settings, jobs=options.jobs, log=options.log, resume=options.resume)
     except NothingToVerifyError as error:
         _complain(str(error))
-        return USAGE if options.dtype else NOTHING
+        return USAGE if options.dtype or options.limit else NOTHING
     except (UnwritableError, LogError, KnownError) as error:
         _complain(str(error))
         return USAGE

@@ -185,7 +185,8 @@ def verification(request: pytest.FixtureRequest) -> Iterator[Verification]:
     if here not in sys.path:
         sys.path.insert(0, here)  # where py: engines are looked for
     try:
-        pool: Pool[list[Record]] = Pool(settings.engine, timeout=settings.timeout)
+        require = settings.require or None
+        pool: Pool[list[Record]] = Pool(settings.engine, timeout=settings.timeout, require=require)
     except EngineGoneError as error:
         pytest.fail(str(error), pytrace=False)
     try:

@@ -114,15 +114,19 @@ class Rung:
     epsilon: str = ""
 
 
-def explain(engine: Engine, problem: Problem, gradient: FloatArray) -> Explanation:
+def explain(
+    engine: Engine, problem: Problem, gradient: FloatArray, *, refused: Sequence[str] = ()
+) -> Explanation:
     """Climb the ladder with a gradient that FAILed.
 
     Args:
         engine: what computed it; it is asked about the companions too.
         problem: where.
         gradient: the engine's, as one vector.
+        refused: classes that were looked at already, and do not explain the engine.
     """
-    climb = [rung for rung in rungs(problem) if rung.explains(problem, gradient)]
+    every = (rung for rung in rungs(problem) if rung.label not in refused)
+    climb = [rung for rung in every if rung.explains(problem, gradient)]
     answers = list(answered(engine, companions(problem)))
     held = [rung for rung in climb if all(rung.explains(*answer[1:]) for answer in answers)]
     if held:

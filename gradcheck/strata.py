@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Any, Protocol, TypedDict, TypeVar
 
 from gradcheck.corners import CORNERS, LEAST_BATCH, LEAST_OUTPUTS, REQUIRED_TARGETS, TARGETS
@@ -19,6 +20,9 @@ from gradcheck.problem import DTYPES, LOSSES, REDUCTIONS, require_name
 T = TypeVar("T")
 
 WEIGHT_SCALES = (1.0, 0.3, 3.0, 0.1, 10.0, 30.0, 100.0, 300.0)
+LEAST_PREACTIVATION = 1.0
+"""The least bound of |z| that cases can be drawn within: weights of scale 0.1 seldom exceed it."""
+
 DEPTHS = (1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, 8)
 # Every table of widths begins like the narrow one: a width keeps its place in the table when
 # shrinking takes its class away.
@@ -77,6 +81,8 @@ class LimitsDict(TypedDict, total=False):
     max_outputs: int
     max_batch: int
     max_parameters: int
+    max_weight_scale: float
+    max_preactivation: float
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ class Limits:
     """What may be drawn, for instance what an engine supports.
 
     A corner that the other limits rule out is not drawn (a stationary point needs targets of 1/2,
-    duplicated examples a batch of 2, one-hot targets two outputs).
+    duplicated examples a batch of 2, one-hot targets two outputs). `max_preactivation` bounds |z|
+    in every unit; cases beyond it are drawn anew (`gradcheck.case.sample_cases`).
 
     Raises:
         TypeError: a limit of the wrong type.
@@ -101,6 +108,8 @@ class Limits:
     max_outputs: int = 40
     max_batch: int = 64
     max_parameters: int = 5000
+    max_weight_scale: float = max(WEIGHT_SCALES)
+    max_preactivation: float = inf
 
     def __post_init__(self) -> None:
         known = {
@@ -115,12 +124,19 @@ class Limits:
         for name in ("max_depth", "max_width", "max_outputs", "max_batch"):
             _at_least(name, getattr(self, name), 1)
         _at_least("max_parameters", self.max_parameters, 2)
+        _real_at_least("max_weight_scale", self.max_weight_scale, min(WEIGHT_SCALES))
+        _real_at_least("max_preactivation", self.max_preactivation, LEAST_PREACTIVATION)
         if not self.feasible_corners:
             raise ValueError(
                 f"nothing can be drawn: corners={self.corners} with targets={self.targets}, "
                 f"max_batch={self.max_batch}, max_width={self.max_width}, "
                 f"max_outputs={self.max_outputs}, max_parameters={self.max_parameters}"
             )
+
+    @property
+    def weight_scales(self) -> tuple[float, ...]:
+        """The weight scales that can be drawn."""
+        return tuple(scale for scale in WEIGHT_SCALES if scale <= self.max_weight_scale)
 
     @property
     def feasible_corners(self) -> tuple[str, ...]:
@@ -156,7 +172,7 @@ def draw_case(choose: Choose, limits: Limits) -> dict[str, Any]:
         "reduction": choose("reduction", limits.reductions),
         "batch": draw_batch(choose, LEAST_BATCH.get(corner, 1), limits.max_batch),
         "dtype": choose("dtype", limits.dtypes),
-        "weight_scale": choose("weight_scale", WEIGHT_SCALES),
+        "weight_scale": choose("weight_scale", limits.weight_scales),
         "corner": corner,
         "targets": targets,
         "seed": choose("seed", SEEDS),
@@ -268,3 +284,10 @@ def _at_least(argument: str, value: Any, least: int) -> None:
         raise TypeError(f"{argument}={value!r}; it must be a whole number from {least}")
     if value < least:
         raise ValueError(f"{argument}={value}; it must be at least {least}")
+
+
+def _real_at_least(argument: str, value: Any, least: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{argument}={value!r}; it must be a number from {least:g}")
+    if not value >= least:
+        raise ValueError(f"{argument}={value}; it must be at least {least:g}")

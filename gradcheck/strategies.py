@@ -11,12 +11,13 @@ are refused when the strategy is made.
 from __future__ import annotations
 
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import hypothesis
 from hypothesis import strategies as st
 
-from gradcheck.case import Case
+from gradcheck.case import Case, has_preactivations_within
 from gradcheck.problem import Architecture, Problem
 from gradcheck.strata import Choose, Limits, LimitsDict, draw_case, draw_sizes
 
@@ -57,7 +58,8 @@ def cases(**limits: Unpack[LimitsDict]) -> st.SearchStrategy[Case]:
     def one(draw: st.DrawFn) -> Case:
         return Case(**draw_case(_choose(draw), allowed))
 
-    return one()
+    most = allowed.max_preactivation
+    return one() if most == inf else one().filter(lambda c: has_preactivations_within(c, most))
 
 
 def problems(**limits: Unpack[LimitsDict]) -> st.SearchStrategy[Problem]:

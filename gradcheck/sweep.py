@@ -20,11 +20,12 @@ from gradcheck.case import parse
 from gradcheck.check import check_gradient
 from gradcheck.engines.base import Engine, Unsupported, require_loss
 from gradcheck.engines.registry import find
+from gradcheck.measured import loss_model, may_be_infinite
 from gradcheck.oracles.batches import BLOCK_BYTES, batched, numbers
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Problem, dtype_name, gradient_as_dict
 from gradcheck.rounding import loss_bound
-from gradcheck.verdict import Kind, Outcome
+from gradcheck.verdict import Kind, Outcome, Reason, Verdict
 
 T = TypeVar("T")
 
@@ -34,8 +35,8 @@ CHUNK = 4
 COMPARED = 8
 """Points at which the many losses of an engine are compared with its single ones."""
 
-UNDECLARED = "absolute_sigmoid"
-"""The arithmetic granted to the loss of an engine that declares none: full precision, any form."""
+UNEXPLAINED = "flushed"
+"""The model granted to a loss that none explains: p - y, and 0 for subnormal numbers."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
 
     A textbook loss, -y log p - (1 - y) log(1 - p), is far noisier than u |C| where p rounds to 1:
     it is a staircase there, whose steps differences may miss, and 0 where p is 1. What its
-    rounding can do is known in advance (`gradcheck.rounding.loss_bound`), for the arithmetic that
-    the engine declares, else for a sigmoid of absolute accuracy: nobody is accused on less.
+    rounding can do is known in advance (`gradcheck.rounding.loss_bound`), for the model that the
+    engine declares, else for the narrowest that explains its loss (`gradcheck.measured`); a loss
+    that none explains is granted p - y and flushed numbers. A loss that is not finite because p or
+    1 - p rounds to 0 has no differences: INCONCLUSIVE.
 
     An engine that offers `losses(problem, stacked)` is asked for many losses at once, if they are
     those of `loss(problem)` at some points. If not, a note says so, and `loss` is asked alone.
@@ -97,9 +100,12 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     def rounding(parameters: Any) -> float:
         return loss_bound(problem.with_parameters(parameters), arithmetic)
 
-    arithmetic = engine.info.arithmetic or UNDECLARED
+    if (value := engine.loss(problem)) is not None and not np.isfinite(value):
+        return _not_finite(value, problem)
+    arithmetic = engine.info.arithmetic or loss_model(engine, problem) or UNEXPLAINED
     offered = getattr(engine, "losses", None)
     compared, told = (0, "") if offered is None else _other_losses(engine, problem, arithmetic)
+    compared += 1  # the loss above
     many = None if told else offered
     f = loss if many is None else batched(lambda stacked: many(problem, stacked))
     if dtype_name(problem.dtype) != "longdouble":  # which no rounding bound is known for
@@ -114,6 +120,16 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     outcome = check_gradient(f, gradient, problem.parameters, **options)
     notes = (*outcome.notes, told) if told else outcome.notes
     return replace(outcome, forward_passes=outcome.forward_passes + compared, notes=notes)
+
+
+def _not_finite(value: float, problem: Problem) -> Outcome:
+    """Say why a loss that is not finite has no differences; wrong where rounding cannot do it."""
+    if may_be_infinite(problem):
+        told = f"the loss is {value} where an output rounds to 0 or 1: it has no differences"
+        return Outcome(Verdict.INCONCLUSIVE, Reason.NONFINITE, told, forward_passes=1)
+    exact = certified_gradient(problem).loss
+    told = f"the loss is {value}, the one that is meant {exact:.6g}; no output rounds to 0 or 1"
+    return Outcome(Verdict.FAIL, Reason.LOSS, told, forward_passes=1)
 
 
 def _other_losses(engine: Any, problem: Problem, arithmetic: str) -> tuple[int, str]:

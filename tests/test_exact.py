@@ -368,7 +368,7 @@ def test_division_by_m_minus_1_shows_in_the_duplicated_batch(dtype):
 
 def drifting(problem, calls=[0]):  # noqa: B006 - one counter for all calls is meant
     calls[0] += 1
-    return times(1 + (calls[0] % 3) * 2.0**-50)(problem)
+    return times(1 + (calls[0] % 3) * 2.0**-30)(problem)
 
 
 def test_an_engine_that_differs_from_itself_is_inconclusive_if_it_says_so():

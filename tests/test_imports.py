@@ -32,6 +32,7 @@ ORDER = [
     ["gradcheck.check", "gradcheck.jacobian", "gradcheck.hessian"],
     ["gradcheck.engines"],
     ["gradcheck.ladder"],
+    ["gradcheck.measured"],
     ["gradcheck.response"],
     ["gradcheck.forward"],
     ["gradcheck.diagnosis"],

@@ -20,7 +20,7 @@ NO_LOSS = "the engine returns no loss"
 """Why nothing can be said about consistency with an engine's own loss where there is none."""
 
 LIMITS = ("corners", "targets", "max_depth", "max_width", "max_outputs", "max_batch",
-          "max_parameters")  # fmt: skip
+          "max_parameters", "max_weight_scale", "max_preactivation")  # fmt: skip
 
 
 class Unsupported(Exception):  # noqa: N818  # an answer, not an error: neither pass nor fail
@@ -71,11 +71,13 @@ class EngineInfo:
         deterministic: the same problem gives the same bits.
         issues_url: where a wrong gradient is reported.
         language: what it is written in, or called from.
-        arithmetic: the class in `gradcheck.rounding.ARITHMETICS` that it declares to be of, which
-            also bounds the noise of its loss; "" declares none, and the strictest is asked of its
-            gradient.
+        arithmetic: the rounding model in `gradcheck.rounding.ARITHMETICS` that it declares, which
+            also bounds the noise of its loss; "" declares none, and the narrowest that explains
+            its answers is found.
         limits: what the lists cannot say, as keyword arguments of `gradcheck.strata.Limits`:
-            corners, targets, max_depth, max_width, max_outputs, max_batch, max_parameters.
+            corners, targets, max_depth, max_width, max_outputs, max_batch, max_parameters,
+            max_weight_scale, max_preactivation (a bound of |z| in every unit).
+        remarks: what was seen of it when it was started.
 
     Raises:
         TypeError: limits that are no mapping.
@@ -92,6 +94,7 @@ class EngineInfo:
     language: str = "Python"
     arithmetic: str = ""
     limits: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:

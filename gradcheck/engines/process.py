@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
 from gradcheck.engines import protocol
@@ -206,13 +207,13 @@ class ProcessEngine:
         try:
             said = self._greet(child, "start", protocol=protocol.VERSION)
             info = protocol.read_info(said)
-            protocol.require_echo(self._greet(child, "echo", values=protocol.ECHO))
+            remarks = protocol.require_echo(self._greet(child, "echo", values=protocol.ECHO))
         except EngineDiedError:
             return
         except (EngineProtocolError, EngineRaisedError, Unsupported) as refused:
             child.end()
             raise EngineUnusableError(f"{self!r} is refused: {refused}") from refused
-        self._child, self._info = child, info
+        self._child, self._info = child, replace(info, remarks=remarks)
 
     def _greet(self, child: Child, command: str, **fields: Any) -> dict[str, Any]:
         limit = self.max_reply or protocol.largest_reply()

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -215,21 +216,34 @@ def read_gradient(reply: dict[str, Any], problem: Problem) -> Gradient:
     return _in_dtype(gradient, problem.dtype)
 
 
-def require_echo(reply: dict[str, Any]) -> None:
-    """Compare the echo with what was sent, bit for bit.
+FLUSHED = (
+    "its echo of 5e-324 is 0: it takes numbers below the normal range for 0, which the rounding "
+    "model `flushed` allows and no narrower one does"
+)
+
+
+def require_echo(reply: dict[str, Any]) -> tuple[str, ...]:
+    """Compare the echo with what was sent, bit for bit; a subnormal number may come back as 0.
+
+    Returns:
+        What is remarkable of it.
 
     Raises:
         EngineProtocolError: it differs.
     """
+    remarks: tuple[str, ...] = ()
     values = _vector("values", _field(reply, "values"))
     if len(values) != len(ECHO):
         raise EngineProtocolError(f"its echo has {len(values)} of {len(ECHO)} numbers")
     for sent, given in zip(ECHO, values, strict=True):
-        if sent.hex() != given.hex():
+        if given == 0 and 0 < abs(sent) < sys.float_info.min:
+            remarks = (FLUSHED,)
+        elif sent.hex() != given.hex():
             raise EngineProtocolError(
                 f"its echo of {sent!r} is {given!r}; every number must come back bit for bit as "
                 "float64, whatever the engine computes in"
             )
+    return remarks
 
 
 def read_info(reply: dict[str, Any]) -> EngineInfo:

@@ -28,16 +28,18 @@ Sources: Higham (2002), Accuracy and Stability of Numerical Algorithms, 2nd ed.,
 subnormal numbers to 0, products of Strassen's kind, functions less accurate than stated.
 """
 
-from gradcheck.rounding.arithmetic import ARITHMETICS, Arithmetic
+from gradcheck.rounding.arithmetic import ARITHMETICS, REQUIREMENTS, Arithmetic, models_up_to
 from gradcheck.rounding.gradient import gradient_bound, gradient_deviation
 from gradcheck.rounding.loss import loss_bound
 from gradcheck.rounding.rounded_products import emulated_gradient
 
 __all__ = [
     "ARITHMETICS",
+    "REQUIREMENTS",
     "Arithmetic",
     "emulated_gradient",
     "gradient_bound",
     "gradient_deviation",
     "loss_bound",
+    "models_up_to",
 ]

@@ -92,3 +92,30 @@ ARITHMETICS: dict[str, Arithmetic] = {
         ),
     )
 }
+
+REQUIREMENTS = {"strict": "cancellation_free", "standard": "absolute_sigmoid"}
+"""What may be asked of an engine besides a model's name: the widest model that is allowed.
+
+The standard of the field is what textbooks and large frameworks do: p - y, a (1 - a), numbers
+below the normal range taken for 0, and a sigmoid made of tanh or of log(1 + e^z).
+"""
+
+
+def models_up_to(require: str) -> tuple[str, ...]:
+    """Return the models that a requirement allows, the narrowest first.
+
+    Args:
+        require: "strict", "standard", or the name of the widest model.
+
+    Raises:
+        ValueError: an unknown name.
+
+    >>> models_up_to("flushed")
+    ('cancellation_free', 'p_minus_y', 'flushed')
+    """
+    names = list(ARITHMETICS)
+    widest = REQUIREMENTS.get(require, require)
+    if widest not in names:
+        known = ", ".join((*REQUIREMENTS, *names))
+        raise ValueError(f"require={require!r}; it must be one of {known}")
+    return tuple(names[: names.index(widest) + 1])

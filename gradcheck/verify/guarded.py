@@ -43,11 +43,13 @@ class Guarded:
 
     Attributes:
         engine: the engine itself.
+        require: the widest rounding model that is allowed; None for what it declares.
         deaths: what was said whenever its own process died.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, require: str | None = None) -> None:
         self.engine = engine
+        self.require = require
         self.deaths: list[str] = []
 
     @property

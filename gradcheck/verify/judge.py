@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gradcheck.verdict import Reason
 from gradcheck.verify.expected import unexpected
 from gradcheck.verify.slot import Record, is_refused
 from gradcheck.verify.worker import FLUSHES, UNUSABLE
@@ -30,9 +31,9 @@ class Judgement:
 def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
     """Judge a run by its log.
 
-    An engine that cannot be used any more outweighs what it did wrong before; what is INCONCLUSIVE
-    alone condemns nobody, and acquits nobody either. A failure that was declared does not condemn;
-    a declaration that does not hold does.
+    An engine that cannot be used any more outweighs what it did wrong before, and so does one that
+    raises on every problem; what is INCONCLUSIVE alone condemns nobody, and acquits nobody either.
+    A failure that was declared does not condemn; a declaration that does not hold does.
 
     Args:
         records: header, cases, what happened to the engine, and what became of known failures.
@@ -43,6 +44,8 @@ def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
     examined = counted["problems"] - counted["refused"]
     if end is not None:
         return Judgement(ENGINE, f"the engine is unusable: {end['detail']}")
+    if raised := _raised_everywhere(records):
+        return Judgement(ENGINE, f"the engine raises on every one of {examined} problems: {raised}")
     told = f"no wrong gradient on {examined} problems"
     if failures:
         ways = "one way" if len(failures) == 1 else f"{len(failures)} ways"
@@ -55,6 +58,15 @@ def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
     if not any(counted[kind].get("PASS") for kind in ("agreement", "consistency", "exact")):
         return Judgement(NOTHING, f"nothing was verified: none of {examined} problems passed")
     return Judgement(VERIFIED, told)
+
+
+def _raised_everywhere(records: Sequence[Record]) -> str:
+    """Return what an engine raised first if it answers nothing else, not once; else ""."""
+    cases = (record for record in records if record["kind"] == "case")
+    findings = [finding for case in cases for finding in case["findings"]]
+    told = [finding for finding in findings if finding["verdict"] != "UNSUPPORTED"]
+    raised = all(finding["reason"] == Reason.RAISED.value for finding in told)
+    return str(told[0]["detail"]) if told and raised else ""
 
 
 def ended(records: Sequence[Record]) -> Record | None:

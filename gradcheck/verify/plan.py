@@ -13,8 +13,8 @@ arithmetic progression). Agreement is examined on all of them.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from gradcheck.case import Case, sample_cases
@@ -61,6 +61,10 @@ class Settings:
         dtype: the only one to examine, or "" for all that the engine has.
         shard: I and S of --shard I/S.
         timeout: seconds for one property on one case.
+        require: the widest rounding model that is allowed; "" for the one that the engine
+            declares, else "standard".
+        limits: what may be drawn, within what the engine supports: names and values of
+            `gradcheck.engines.base.LIMITS`.
         known: the failures that are declared.
         known_file: where they were read.
     """
@@ -71,6 +75,8 @@ class Settings:
     dtype: str = ""
     shard: tuple[int, int] = (1, 1)
     timeout: float = 60.0
+    require: str = ""
+    limits: tuple[tuple[str, Any], ...] = ()
     known: tuple[Known, ...] = ()
     known_file: str = ""
 
@@ -79,8 +85,11 @@ class Settings:
         """The command line, less what does not change the results."""
         mine = {"examples": self.examples, "seed": self.seed, "dtype": self.dtype}
         mine |= {"shard": "/".join(map(str, self.shard)), "timeout": f"{self.timeout:g}"}
+        mine["require"] = self.require
         usual = {"examples": EXAMPLES, "seed": 0, "dtype": "", "shard": "1/1", "timeout": "60"}
+        usual["require"] = ""
         given = [f"--{name} {value}" for name, value in mine.items() if value != usual[name]]
+        given += [f"--limit {name}={_written(value)}" for name, value in self.limits]
         given += [f"--known {shlex.quote(self.known_file)}"] * bool(self.known_file)
         engine = f"'{self.engine}'" if " " in self.engine else self.engine
         return " ".join(["python -m gradcheck verify", engine, *given])
@@ -93,6 +102,9 @@ class Plan:
         settings: what was asked for.
         info: what the engine says of itself.
 
+    Attributes:
+        info: the same, within the limits that were asked for.
+
     Raises:
         NothingToVerifyError: the engine supports nothing of what was asked for.
         ValueError: the engine's limits make no sense.
@@ -101,6 +113,7 @@ class Plan:
 
     def __init__(self, settings: Settings, info: EngineInfo) -> None:
         self.settings = settings
+        self.info = info = limited(info, settings.limits)
         self.dtypes = examined_dtypes(info, settings.dtype)
         self._limits = limits_of(info, self.dtypes)
         self._drawn: dict[tuple[str, int], tuple[list[Case], Iterator[Case]]] = {}
@@ -169,6 +182,29 @@ def examined_dtypes(info: EngineInfo, asked: str) -> tuple[str, ...]:
     return found
 
 
+def limited(info: EngineInfo, asked: Iterable[tuple[str, Any]]) -> EngineInfo:
+    """Return what an engine says of itself, within further limits.
+
+    Args:
+        info: says its own limits.
+        asked: names and values; of two bounds the smaller counts, of two lists what both name.
+
+    Raises:
+        NothingToVerifyError: the engine supports nothing of what was asked for.
+    """
+    limits: dict[str, Any] = dict(info.limits)
+    for name, value in asked:
+        own = limits.get(name, value)
+        if isinstance(value, int | float):
+            limits[name] = min(value, own)
+            continue
+        limits[name] = [one for one in value if one in own]
+        if not limits[name]:
+            told = ", ".join(own)
+            raise NothingToVerifyError(f"{info.name} has the {name} {told}: none is asked for")
+    return replace(info, limits=limits)
+
+
 def limits_of(info: EngineInfo, dtypes: tuple[str, ...]) -> LimitsDict:
     """Return the limits of the draw that an engine's own account of itself sets.
 
@@ -203,7 +239,11 @@ def _bounded(name: str, value: Any) -> Any:
     """Take one name for a list of one, and no bound for more than the usual one."""
     if name in ("corners", "targets"):
         return [value] if isinstance(value, str) else value
-    return min(value, getattr(Limits, name)) if isinstance(value, int) else value
+    return min(value, getattr(Limits, name)) if isinstance(value, int | float) else value
+
+
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else ",".join(value)
 
 
 def _exact_cases(settings: Settings, info: EngineInfo) -> tuple[list[Try], list[str]]:

@@ -24,7 +24,7 @@ from typing import Generic, TypeAlias, TypeVar
 from gradcheck.engines.base import EngineInfo
 from gradcheck.verdict import Outcome, Reason, Verdict
 from gradcheck.verify.property import finding_of
-from gradcheck.verify.worker import DIED, FLUSHES, TIMEOUT, Ready, Reply, Task, serve
+from gradcheck.verify.worker import DIED, FLUSHES, TIMEOUT, Hired, Ready, Reply, Task, serve
 
 T = TypeVar("T")
 
@@ -65,15 +65,15 @@ class EngineGoneError(RuntimeError):
 class Worker:
     """One process, and what it is doing."""
 
-    def __init__(self, spec: str, timeout: float) -> None:
+    def __init__(self, hired: Hired) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(
-            target=serve, args=(theirs, spec, timeout), daemon=False
+            target=serve, args=(theirs, hired), daemon=False
         )
         self.process.start()
         theirs.close()
-        self.seconds = timeout
+        self.seconds = hired.timeout
         self.task: Task | None = None
         self.deadline = time.monotonic() + LOADING
 
@@ -169,16 +169,19 @@ class Pool(Generic[T]):
         spec: names the engine.
         jobs: how many workers.
         timeout: seconds for a task.
+        require: the widest rounding model that is allowed; None for what the engine declares.
 
     Raises:
         EngineGoneError: the engine cannot be loaded.
     """
 
-    def __init__(self, spec: str, *, jobs: int = 1, timeout: float = 60.0) -> None:
-        self._spec, self._timeout = spec, timeout
+    def __init__(
+        self, spec: str, *, jobs: int = 1, timeout: float = 60.0, require: str | None = None
+    ) -> None:
+        self._hired = Hired(spec, timeout, require)
         self._workers: list[Worker] = []
         try:
-            self._workers += [Worker(spec, timeout) for _ in range(jobs)]
+            self._workers += [Worker(self._hired) for _ in range(jobs)]
             said = [worker.ready() for worker in self._workers]
         except BaseException:
             self.close()
@@ -202,7 +205,7 @@ class Pool(Generic[T]):
         Raises:
             EngineGoneError: the engine cannot be loaded again.
         """
-        fresh = Worker(self._spec, self._timeout)
+        fresh = Worker(self._hired)
         self._workers[self._workers.index(worker)] = fresh
         fresh.ready()
         return fresh

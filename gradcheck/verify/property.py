@@ -65,12 +65,13 @@ def judged(engine: Guarded, name: str, problem: Problem, case: Case | None) -> O
 def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
     """Run the check that a property stands for, and name the likely mistake of a FAIL."""
     if name == "agreement":
-        return check_agreement(engine, problem)
+        return check_agreement(engine, problem, require=engine.require)
     if name == "consistency":
         return also_diagnosed(engine, problem, check_engine(engine, problem))
     if case is None:
         raise ValueError(f"{name!r} needs a case token, not a case file")
-    return also_diagnosed(engine, problem, TESTS[name.removeprefix(EXACT)].check(engine, case))
+    test = TESTS[name.removeprefix(EXACT)]
+    return also_diagnosed(engine, problem, test.check(engine, case, engine.require))
 
 
 def applicable(problem: Problem, case: Case | None, arithmetic: str) -> list[str]:

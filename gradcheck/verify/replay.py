@@ -39,7 +39,9 @@ def read(case: str) -> tuple[Problem, Case | None]:
     return problem, parse(case) if case.startswith("gc") else None
 
 
-def replay(name: str, problem: Problem, case: Case | None, spec: str) -> Replayed:
+def replay(
+    name: str, problem: Problem, case: Case | None, spec: str, require: str = ""
+) -> Replayed:
     """Examine all properties of a problem.
 
     Args:
@@ -47,13 +49,14 @@ def replay(name: str, problem: Problem, case: Case | None, spec: str) -> Replaye
         problem: the problem.
         case: its case, where it has a token.
         spec: names the engine.
+        require: the widest rounding model that is allowed; "" for what the engine declares.
 
     Raises:
         EngineNotFoundError: the engine cannot be loaded.
         EngineUnusableError: it cannot be used.
     """
     verdicts, blocks = [], []
-    with closing(Guarded(find(spec))) as engine:
+    with closing(Guarded(find(spec), require or None)) as engine:
         for property_ in applicable(problem, case, engine.info.arithmetic):
             try:
                 outcome = judged(engine, property_, problem, case)

@@ -69,7 +69,9 @@ def verify(
     earlier = open_log(log, resume=resume)
     today = today or dt.datetime.now().astimezone().date()
     try:
-        pool: Pool[list[Record]] = Pool(settings.engine, jobs=jobs, timeout=settings.timeout)
+        pool: Pool[list[Record]] = Pool(
+            settings.engine, jobs=jobs, timeout=settings.timeout, require=settings.require or None
+        )
     except EngineGoneError as error:
         if error.info is None or error.event is None or earlier is not None:
             raise
@@ -142,6 +144,10 @@ def header_of(plan: Plan, info: EngineInfo) -> Record:
         "shard": list(settings.shard),
         "properties": plan.properties,
     }
+    if settings.require:
+        asked["require"] = settings.require
+    if settings.limits:
+        asked["limits"] = dict(settings.limits)
     if plan.untested:
         asked["not tested exactly"] = plan.untested
     known = [entry.to_json() for entry in settings.known]
@@ -161,6 +167,7 @@ def header_of(plan: Plan, info: EngineInfo) -> Record:
             "issues_url": info.issues_url,
             "arithmetic": info.arithmetic,
             "limits": dict(info.limits),
+            **({"remarks": list(info.remarks)} if info.remarks else {}),
         },
         "settings": asked,
         **({"known": known} if settings.known_file else {}),
@@ -186,7 +193,7 @@ class _Run:
 
     def __init__(self, plan: Plan, pool: Pool[list[Record]], log: Log, today: dt.date) -> None:
         self.plan, self.pool, self.log = plan, pool, log
-        self.info = pool.info
+        self.info = plan.info
         settings = plan.settings
         self.expected = Expected(settings.known, settings.engine, self.info.name, today)
         self.left = plan.numbers()

@@ -21,9 +21,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
+from math import inf
 from typing import Any, TypeAlias, TypeVar
 
-from gradcheck.case import Case, parse
+from gradcheck.case import Case, has_preactivations_within, parse
 from gradcheck.corners import CORNERS, LEAST_BATCH, LEAST_OUTPUTS, REQUIRED_TARGETS, TARGETS
 from gradcheck.engines.base import EngineInfo
 from gradcheck.problem import LOSSES, REDUCTIONS, Architecture
@@ -160,6 +161,7 @@ def is_supported(case: Case, info: EngineInfo) -> bool:
         "max_outputs": case.sizes[-1],
         "max_batch": case.batch,
         "max_parameters": case.architecture.n_parameters,
+        "max_weight_scale": case.weight_scale,
     }
     return (
         case.dtype in info.dtypes
@@ -168,6 +170,7 @@ def is_supported(case: Case, info: EngineInfo) -> bool:
         and case.corner in limits.get("corners", [case.corner])
         and case.targets in limits.get("targets", [case.targets])
         and all(value <= limits.get(name, value) for name, value in most.items())
+        and has_preactivations_within(case, limits.get("max_preactivation", inf))
     )
 
 

@@ -29,7 +29,7 @@ from gradcheck.verify.subnormal import flushes_to_zero
 FLUSHES = "flushes subnormal numbers"
 DIED, TIMEOUT, UNUSABLE = "died", "timeout", "unusable"
 
-ABILITIES = ("dtypes", "losses", "reductions")
+ABILITIES = ("dtypes", "losses", "reductions", "remarks")
 WORDS = ("name", "version", "language", "issues_url", "arithmetic")
 
 
@@ -83,23 +83,37 @@ class Reply:
         return self.finding is None
 
 
-def serve(connection: Connection, spec: str, timeout: float) -> None:
+@dataclass(frozen=True)
+class Hired:
+    """What a worker is to examine, and how.
+
+    Attributes:
+        spec: names the engine.
+        timeout: seconds, for an engine that keeps its deadlines itself.
+        require: the widest rounding model that is allowed; None for what the engine declares.
+    """
+
+    spec: str
+    timeout: float = 60.0
+    require: str | None = None
+
+
+def serve(connection: Connection, hired: Hired) -> None:
     """Be a worker.
 
     Args:
         connection: to the parent.
-        spec: names the engine.
-        timeout: seconds, for an engine that keeps its deadlines itself.
+        hired: the engine, and how it is examined.
     """
     with contextlib.suppress(StoppedError):
         _leave_the_group()
         _end_with_the_parent()
-        _serve(connection, spec, timeout)
+        _serve(connection, hired)
 
 
-def _serve(connection: Connection, spec: str, timeout: float) -> None:
+def _serve(connection: Connection, hired: Hired) -> None:
     flushed = flushes_to_zero()
-    ready, engine = _load(spec, timeout)
+    ready, engine = _load(hired)
     flushes = flushes_to_zero() and not flushed
     connection.send(Ready(ready.info, ready.trouble, flushes, ready.own_deadline))
     if engine is None or flushes:
@@ -138,18 +152,18 @@ def work(engine: Guarded, task: Task, *, flushed: bool = False) -> Reply:
     return Reply(finding, event, time.perf_counter() - start)
 
 
-def _load(spec: str, timeout: float) -> tuple[Ready, Guarded | None]:
+def _load(hired: Hired) -> tuple[Ready, Guarded | None]:
     try:
-        found = find(spec)
-        engine = Guarded(found)
+        found = find(hired.spec)
+        engine = Guarded(found, hired.require)
         keeps = getattr(found, "timeout", None)
         if isinstance(keeps, float):
-            found.timeout = timeout  # type: ignore[attr-defined]  # of engines in processes
+            found.timeout = hired.timeout  # type: ignore[attr-defined]  # of engines in processes
         return Ready(plain_info(engine.info), own_deadline=keeps is not None), engine
     except (EngineNotFoundError, EngineUnusableError) as error:
         return Ready(None, str(error)), None
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it cannot be used
-        return Ready(None, f"engine {spec!r}: {told_of(error)}"), None
+        return Ready(None, f"engine {hired.spec!r}: {told_of(error)}"), None
 
 
 def plain_info(info: Any) -> EngineInfo:
@@ -159,7 +173,7 @@ def plain_info(info: Any) -> EngineInfo:
         AttributeError, TypeError, ValueError: it is none.
     """
     said: dict[str, Any] = {name: str(getattr(info, name)) for name in WORDS if hasattr(info, name)}
-    said |= {name: tuple(map(str, getattr(info, name))) for name in ABILITIES}
+    said |= {name: tuple(map(str, getattr(info, name, ()))) for name in ABILITIES}
     limits = getattr(info, "limits", {})
     if not isinstance(limits, Mapping):
         raise TypeError(f"limits={limits!r} must be a mapping")

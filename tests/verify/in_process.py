@@ -9,8 +9,8 @@ from gradcheck.verify.worker import plain_info, work
 class InProcess:
     """The pool of workers, but the engine lives in this process."""
 
-    def __init__(self, spec, *, jobs=1, timeout=60.0):
-        self.engine = Guarded(find(spec))
+    def __init__(self, spec, *, jobs=1, timeout=60.0, require=None):
+        self.engine = Guarded(find(spec), require)
         self.info = plain_info(self.engine.info)
 
     def drive(self, pieces):

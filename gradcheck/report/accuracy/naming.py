@@ -110,7 +110,7 @@ def name_class(_engine_name: str, job: str, _engine: Engine) -> Named:
     name, _, token = job.partition(" ")
     engine: Engine = Undeclared(WIDER[name]()) if name in WIDER else MISTAKES[name]()
     problem = parse(token).problem()
-    outcome = check_agreement(engine, problem, explained=False)
+    outcome = check_agreement(engine, problem, require="strict", explained=False)
     failed = outcome.verdict is Verdict.FAIL and outcome.reason is Reason.MISMATCH
     if not failed or outcome.comparison is None:
         return Named(name, token, failed=False, distinguishable=False, label="")

@@ -1,0 +1,198 @@
+"""The model found for an engine is the narrowest that explains its answers, and excuses no bug."""
+
+import numpy as np
+import pytest
+import textbook_engines
+
+from gradcheck.agreement import check_agreement
+from gradcheck.case import Case, parse, sample_cases
+from gradcheck.engines.base import engine_from_callable
+from gradcheck.engines.registry import find
+from gradcheck.engines.variants import CORRECT
+from gradcheck.measured import (
+    allowed_models,
+    errs_as_predicted,
+    half_saturated,
+    half_saturated_layers,
+    loss_model,
+    may_be_infinite,
+)
+from gradcheck.problem import Architecture, Problem
+from gradcheck.rounding import ARITHMETICS, models_up_to
+from gradcheck.verdict import Reason, Verdict
+
+MODELS = list(ARITHMETICS)
+
+
+def engine(name):
+    return engine_from_callable(getattr(textbook_engines, name), name)
+
+
+def one_unit(z, y, dtype=np.float64, loss="cross_entropy"):
+    W, one = np.array([[z]], dtype), np.ones((1, 1), dtype)
+    architecture = Architecture((1, 1), loss)
+    return Problem(architecture, (W,), (np.zeros(1, dtype),), one, y * one)
+
+
+def models_found(name, count=60, **limits):
+    """The models of an engine's outcomes over random cases, none of which may FAIL."""
+    under_test, found = engine(name), set()
+    for case in sample_cases(count, 3, max_parameters=200, **limits):
+        outcome = check_agreement(under_test, case.problem(), explained=False)
+        assert outcome.verdict is not Verdict.FAIL, (case.token, outcome)
+        found.add(outcome.model)
+    return found
+
+
+# --- which model ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "widest"),
+    [
+        ("textbook", "p_minus_y"),
+        ("textbook_log", "p_minus_y"),
+        ("any_order", "p_minus_y"),
+        ("tanh", "absolute_sigmoid"),
+    ],
+)
+def test_a_right_engine_is_explained_by_the_narrowest_model_that_holds_it(name, widest):
+    found = models_found(name)
+    assert found <= set(models_up_to(widest))
+    assert widest in found
+    assert "cancellation_free" in found  # where nothing is saturated
+
+
+def test_an_engine_without_cancellation_needs_no_wider_model():
+    reference = find("reference")
+    undeclared = engine_from_callable(reference.value_and_grad, "undeclared")
+    for case in sample_cases(60, 4, max_parameters=200):
+        outcome = check_agreement(undeclared, case.problem(), explained=False)
+        assert outcome.verdict is not Verdict.FAIL
+        assert outcome.model == "cancellation_free"
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_no_right_variant_is_accused_though_it_declares_nothing(name):
+    variant = CORRECT[name]()
+    undeclared = engine_from_callable(variant.value_and_grad, name)
+    dtypes = [dtype for dtype in variant.info.dtypes if dtype != "float16"]
+    for case in sample_cases(12, 5, max_parameters=100, dtypes=dtypes, losses=variant.info.losses):
+        outcome = check_agreement(undeclared, case.problem(), explained=False)
+        assert outcome.verdict is not Verdict.FAIL, case.token
+
+
+# --- what no model excuses ------------------------------------------------------------------------
+
+
+def test_the_digits_that_p_minus_y_loses_are_excused_only_if_it_loses_them():
+    at = one_unit(40.0, 1)
+    assert check_agreement(engine("textbook"), at).verdict is not Verdict.FAIL
+    assert check_agreement(engine("residual_0_beyond_37"), at).verdict is Verdict.FAIL
+
+
+def test_a_cut_off_is_no_sigmoid_of_absolute_accuracy():
+    at = one_unit(-41.0, 0)
+    assert check_agreement(engine("tanh"), at).verdict is not Verdict.FAIL
+    assert check_agreement(engine("sigmoid_0_below_minus_40"), at).verdict is Verdict.FAIL
+
+
+def test_a_value_that_overflows_to_zero_is_not_excused_by_its_smallness():
+    reference = find("reference")
+
+    def overflows(problem):
+        value, [*rest, (W, b)] = reference.value_and_grad(problem)
+        return value, [*rest, tuple(np.where(np.abs(x) < 1e-150, 0, x) for x in (W, b))]
+
+    at = one_unit(-425.0, 0)  # e^-425 = 2.7e-185
+    outcome = check_agreement(engine_from_callable(overflows, "overflows"), at)
+    assert outcome.verdict is Verdict.FAIL
+    assert outcome.model == ""
+
+
+def test_a_mistake_is_not_excused_by_any_model():
+    for case in sample_cases(40, 6, max_parameters=100, corners=["saturated"]):
+        outcome = check_agreement(engine("cut_at_15"), case.problem(), explained=False)
+        if outcome.verdict is Verdict.FAIL:
+            return
+    pytest.fail("the cut-off was not seen")
+
+
+def test_an_engine_that_takes_no_single_unit_is_asked_about_its_own_sizes():
+    under_test = engine("only_its_own_sizes")
+    problem = Case(sizes=(3, 4, 2), weight_scale=30.0, seed=1).problem()
+    outcome = check_agreement(under_test, problem)
+    assert (outcome.verdict is not Verdict.FAIL, outcome.model) == (True, "p_minus_y")
+    assert errs_as_predicted(under_test, problem, "p_minus_y")[0]
+    assert not errs_as_predicted(under_test, problem, "absolute_sigmoid")[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("probes", [half_saturated, half_saturated_layers])
+def test_probes_are_half_saturated(probes, dtype):
+    problem = Case(sizes=(3, 4, 2), dtype=dtype).problem()
+    u = np.finfo(dtype).eps / 2
+    for _, probe in probes(problem, (1, -1)):
+        z = np.concatenate([np.asarray(b, float) for b in probe.biases])
+        z = np.append(z, np.asarray(probe.weights[0], float).sum())
+        assert u**0.85 < np.exp(-np.abs(z).max()) < u**0.4
+        assert probe.dtype == dtype
+
+
+# --- what is required -----------------------------------------------------------------------------
+
+
+def test_a_requirement_moves_the_line():
+    at = one_unit(20.0, 1)
+    assert check_agreement(engine("textbook"), at).model == "p_minus_y"
+    strict = check_agreement(engine("textbook"), at, require="strict")
+    assert (strict.verdict, strict.reason) == (Verdict.FAIL, Reason.MISMATCH)
+    assert strict.explanation.startswith("p_minus_y: ")
+    tanh = one_unit(-30.0, 0)
+    assert check_agreement(engine("tanh"), tanh).verdict is not Verdict.FAIL
+    assert check_agreement(engine("tanh"), tanh, require="flushed").verdict is Verdict.FAIL
+
+
+def test_a_declared_model_binds_whatever_else_is_allowed():
+    assert allowed_models("cancellation_free", None) == ("cancellation_free",)
+    assert allowed_models("cancellation_free", "standard") == ("cancellation_free",)
+    assert allowed_models("bfloat16", "strict") == ("cancellation_free",)
+    assert allowed_models("bfloat16", None) == ("bfloat16",)
+    assert allowed_models("", None) == models_up_to("standard") == tuple(MODELS[:5])
+
+
+def test_what_is_no_model_is_refused_by_name():
+    with pytest.raises(ValueError, match="require='strictest'; it must be one of strict, standard"):
+        models_up_to("strictest")
+    with pytest.raises(ValueError, match="arithmetic='exact'"):
+        allowed_models("exact", None)
+
+
+# --- the loss -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("textbook", "p_minus_y"),
+        ("textbook_log", "p_minus_y"),
+        ("floored", ""),
+    ],
+)
+def test_the_loss_has_the_narrowest_model_that_explains_it(name, model):
+    found = loss_model(engine(name), one_unit(1.0, 0))
+    assert MODELS.index(found or "bfloat16") <= MODELS.index(model or "bfloat16")
+    assert (found == "") == (model == "")
+
+
+def test_the_loss_of_the_reference_is_free_of_cancellation():
+    assert loss_model(find("reference"), one_unit(1.0, 0)) == "cancellation_free"
+
+
+def test_a_loss_may_be_infinite_only_where_an_output_rounds_to_0_or_1():
+    assert may_be_infinite(one_unit(40.0, 0))
+    assert may_be_infinite(one_unit(-40.0, 1))
+    assert not may_be_infinite(one_unit(20.0, 0))
+    assert not may_be_infinite(one_unit(40.0, 0, loss="quadratic"))
+    token = "gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0"
+    assert not may_be_infinite(parse(token).problem())
