@@ -100,7 +100,8 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     def rounding(parameters: Any) -> float:
         return loss_bound(problem.with_parameters(parameters), arithmetic)
 
-    if (value := engine.loss(problem)) is not None and not np.isfinite(value):
+    here = problem.with_parameters({name: a.copy() for name, a in problem.parameters.items()})
+    if (value := engine.loss(here)) is not None and not np.isfinite(value):
         return _not_finite(value, problem)
     arithmetic = engine.info.arithmetic or loss_model(engine, problem) or UNEXPLAINED
     offered = getattr(engine, "losses", None)

@@ -55,6 +55,26 @@ def loss_bound(problem: Problem, arithmetic: str = "cancellation_free") -> float
     return float(np.where(np.isfinite(total.d), total.d, np.inf).item())
 
 
+def may_lose_a_log(problem: Problem, arithmetic: str) -> bool:
+    """Say whether an output p, or 1 - p, may be computed as 0, whose logarithm is infinite.
+
+    Then -y log p - (1 - y) log(1 - p) may be infinite, or 0 times that, whatever the target. With
+    the bound d of |p^ - p| that is so unless p > 4 d, as in `log_error`.
+
+    Args:
+        problem: of dtype float16, float32 or float64.
+        arithmetic: a name in ARITHMETICS.
+
+    Raises:
+        TypeError, ValueError: as of `loss_bound`.
+    """
+    if problem.architecture.loss != "cross_entropy":
+        return False
+    with np.errstate(all="ignore"):  # a bound may be infinite
+        last = forward(problem, Worst.of(problem, arithmetic))[-1]
+    return not bool(np.all(np.minimum(last.a.x, last.b) > 4 * last.a.d))
+
+
 def cross_entropy(last: Layer, problem: Problem, rounding: Rounding) -> Bounded:
     """Return the cross-entropy entry by entry."""
     total, relative = rounding.total, rounding.relative

@@ -139,10 +139,17 @@ def test_an_engine_that_raises_is_examined_everywhere_else():
     assert "PASS" in verdicts(log)
 
 
-def test_an_engine_that_always_raises_fails_in_every_property():
+def test_an_engine_that_raises_on_every_problem_is_unusable(capsys):
     code, log = verify("raises", *BOTH, examples=2)
-    assert code == 1
+    assert code == 3
     assert verdicts(log) == {"FAIL"}
+    assert "the engine raises on every one of 30 problems: " in log[-1]["verdict"]
+
+
+def test_an_engine_that_raises_on_some_problems_is_wrong():
+    code, log = verify("raises_on_one_example", *BOTH, examples=6)
+    assert code == 1
+    assert "raised" in {finding["reason"] for case in cases(log) for finding in case["findings"]}
 
 
 def test_an_engine_that_refuses_everything_verifies_nothing():

@@ -80,7 +80,7 @@ def test_agreement_alone_is_judged_where_there_is_no_loss():
 
 
 def test_a_mistake_of_the_checker_accuses_nobody(monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise KeyError("oh")
 
     monkeypatch.setattr("gradcheck.verify.property.check_agreement", broken)
