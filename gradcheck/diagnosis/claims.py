@@ -18,6 +18,7 @@ from gradcheck.diagnosis.finding import FORMULA, UNKNOWN, Candidate, Finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.diagnosis.peel import whole_answer
 from gradcheck.diagnosis.seen import blocks_of, terms_of
+from gradcheck.diagnosis.thresholds import again, narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,10 @@ def confirmed(findings: Findings, others: Sequence[Seen]) -> Findings:
         others: what the engine answers to problems of the same structure.
     """
     first, *rest = findings
+    if first.candidates:
+        first = _with_limits(first, others)
+        if not first.candidates:
+            return ()
     for k in range(max(1, len(first.candidates))):
         told = _that_holds((replace(first, candidates=first.candidates[k:]), *rest), others)
         if told and any(_is_wrong(first.layer, seen) for seen in others):
@@ -148,7 +153,7 @@ def _above(first: Finding, s: Symbols, layer: int, seen: Seen) -> Array | None:
     if first.kind != FORMULA:
         return None
     if first.place == HIDDEN and layer < s.L:
-        delta = value_of(first.candidates[0], first.place, s, layer)
+        delta = value_of(_there(first.candidates[0], s, layer, seen), first.place, s, layer)
         return delta if _both_follow(s, layer, delta, seen) else None
     if first.place in (WEIGHT, BIAS):
         which, known = (W, B)[first.place == BIAS], s.knowing(layer, right)
@@ -161,10 +166,28 @@ def _error(claimed: Finding, s: Symbols, layer: int, seen: Seen) -> Array | None
     """Return delta_l as it is claimed to be, if one block at least is what it gives."""
     if claimed.kind == UNKNOWN:
         return None
-    delta = value_of(claimed.candidates[0], claimed.place, s, layer)
+    delta = value_of(_there(claimed.candidates[0], s, layer, seen), claimed.place, s, layer)
     known = s.knowing(layer, delta)
     fits = _follows(known, layer, W, seen) or _follows(known, layer, B, seen)
     return delta if fits else None
+
+
+def _there(candidate: Candidate, s: Symbols, layer: int, seen: Seen) -> Candidate:
+    """Return a candidate with the limit that fits another problem, of the interval it has."""
+    if candidate.formula is None or candidate.formula.span is None:
+        return candidate
+    return replace(candidate, formula=again(candidate.formula, s, layer, seen))
+
+
+def _with_limits(first: Finding, others: Sequence[Seen]) -> Finding:
+    """Narrow the limits of candidates by other problems; leave out what has none left."""
+    kept = []
+    for c in first.candidates:
+        if c.formula is None or c.formula.span is None:
+            kept.append(c)
+        elif (formula := narrowed(c.formula, first.layer, others)) is not None:
+            kept.append(replace(c, formula=formula, says=formula.told(first.layer)))
+    return replace(first, candidates=tuple(kept))
 
 
 def _block_holds(claimed: Finding, s: Symbols, layer: int, which: int, seen: Seen) -> bool:

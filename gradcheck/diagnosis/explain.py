@@ -22,7 +22,7 @@ from gradcheck.diagnosis.finding import FORMULA, PATTERN, UNKNOWN, Candidate, Fi
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT, expected
 from gradcheck.diagnosis.formulas import LIBRARY, Library, only, size
 from gradcheck.diagnosis.peel import Guide, Path, peel
-from gradcheck.diagnosis.probes import MOST, alike, frame_of, others, rich, seen_on
+from gradcheck.diagnosis.probes import MOST, alike, frame_of, further, others, rich, seen_on
 from gradcheck.diagnosis.seen import Seen, arithmetic_of, blocks_of, terms_of
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def diagnose(
     if not findings:
         return replace(NOTHING, backward_passes=witness.asked)
     elsewhere = others(engine, problem, arithmetic)
+    if not any(other.is_wrong for other in elsewhere):
+        elsewhere = [*elsewhere, *further(engine, problem, arithmetic)]
     findings = _borne_out(findings, seen, elsewhere, witness.hints(), library)
     told = tuple(map(distinct, alike_first(findings)))
     asked = witness.asked + len(elsewhere)

@@ -37,7 +37,13 @@ class Candidate:
 
     def agrees(self, other: Candidate) -> bool:
         """Whether both are the same mistake, seen on two problems."""
-        if self.key != other.key or self.formula is not other.formula:
+        if self.key != other.key:
+            return False
+        one, two = self.formula, other.formula
+        if one is not None and two is not None and one.span and two.span:
+            overlap = max(one.span[0], two.span[0]) <= min(one.span[1], two.span[1])
+            return one.family is two.family and overlap
+        if one is not two:
             return False
         fitted = self.key == FACTOR or (self.formula is not None and self.formula.is_term)
         return not fitted or abs(self.c - other.c) <= self.doubt + other.doubt + 1e-5 * abs(self.c)

@@ -36,6 +36,8 @@ class Formula:
         is_term: the step gives the right value plus c times `value`, c any number.
         of_batch: it says something about the batch, which has no meaning where all examples are
             equal or one example is: there it is looked for only if other problems have shown it.
+        family: what it is one of, if a limit in it has to be fitted (thresholds.py).
+        span: the interval of the limit, once it is fitted.
     """
 
     key: str
@@ -44,6 +46,8 @@ class Formula:
     value: Value
     is_term: bool = False
     of_batch: bool = False
+    family: object = None
+    span: tuple[float, float] | None = None
 
     def told(self, layer: int, c: float = 0.0) -> str:
         """Return what is wrong in a layer."""

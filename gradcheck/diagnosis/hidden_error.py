@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.diagnosis import at_zero, slopes
+from gradcheck.diagnosis import at_zero, families, slopes
 from gradcheck.diagnosis.formula import HIDDEN, Formula
-from gradcheck.diagnosis.output_error import THRESHOLDS, flushed, rounded
+from gradcheck.diagnosis.output_error import rounded
 from gradcheck.diagnosis.symbols import sigmoid, slope
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
     Slope = Callable[[Symbols, int], Array | None]
 
-CEILINGS = (10.0, 15.0, 20.0, 30.0, 36.0, 40.0, 50.0)
-"""Beyond which |z| is taken for saturated."""
-
-FLOORS = (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
 STEPS = (0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 MESHES = (16, 32, 64, 100, 128, 256, 1000, 1024)
 
@@ -83,29 +79,9 @@ def one_sided(h: float) -> Slope:
     return lambda s, k: (sigmoid(s.z[k] + h) - sigmoid(s.z[k])) / h
 
 
-def floored(floor: float) -> Slope:
-    """max(sigmoid'(z), floor)."""
-    return lambda s, k: np.maximum(s.s(k), floor)
-
-
 def from_table(mesh: int) -> Slope:
     """Sigmoid' at the nearest multiple of 1 / mesh."""
     return lambda s, k: slope(np.round(s.z[k] * mesh) / mesh)
-
-
-def clipped_at(limit: float) -> Slope:
-    """Sigmoid' of z clipped to [-limit, limit]."""
-    return lambda s, k: slope(np.clip(s.z[k], -limit, limit))
-
-
-def zero_beyond(limit: float) -> Slope:
-    """0 where |z| is beyond the limit."""
-    return lambda s, k: np.where(np.abs(s.z[k]) > limit, 0.0, s.s(k))
-
-
-def one_beyond(limit: float) -> Slope:
-    """1 where z is beyond the limit."""
-    return lambda s, k: np.where(s.z[k] > limit, 1.0, s.s(k))
 
 
 def summed_over_units(s: Symbols, layer: int) -> Array | None:
@@ -186,24 +162,14 @@ PRODUCTS = (
 )  # fmt: skip
 
 SMALL = (
-    *(with_slope("slope floored", f"has max(sigmoid'(z_{{l}}), {t:g}) for sigmoid'(z_{{l}})",
-                 floored(t)) for t in FLOORS),
     *(with_slope("slope by differences", f"has (sigmoid(z_{{l}} + h) - sigmoid(z_{{l}} - h)) / 2h, "
                  f"h = {h:g}, for sigmoid'(z_{{l}})", by_differences(h)) for h in STEPS),
     *(with_slope("slope by differences", f"has (sigmoid(z_{{l}} + h) - sigmoid(z_{{l}})) / h, "
                  f"h = {h:g}, for sigmoid'(z_{{l}})", one_sided(h)) for h in STEPS),
     *(with_slope("slope from a table", f"has sigmoid' at the nearest multiple of 1/{k} for "
                  "sigmoid'(z_{l})", from_table(k)) for k in MESHES),
-    *(with_slope("slope of z clipped",
-                 f"has z_{{l}} clipped to [-{t:g}, {t:g}] in sigmoid'(z_{{l}})", clipped_at(t))
-      for t in CEILINGS),
-    *(with_slope("slope 0 where saturated", f"is 0 where |z_{{l}}| > {t:g}", zero_beyond(t))
-      for t in CEILINGS),
-    *(with_slope("slope 1 where saturated", f"has 1 for sigmoid'(z_{{l}}) where z_{{l}} > {t:g}",
-                 one_beyond(t)) for t in CEILINGS),
-    *(of("flushed", f"is 0 where it is below {t:g}", flushed(t)) for t in THRESHOLDS),
     of("in float32", "is rounded to float32", rounded(np.float32)),
     of("in float16", "is rounded to float16", rounded(np.float16)),
 )  # fmt: skip
 
-FORMULAS = (*SLOPES, *PRODUCTS, *SMALL, *at_zero.HIDDEN_FORMULAS)
+FORMULAS = (*SLOPES, *PRODUCTS, *SMALL, *at_zero.HIDDEN_FORMULAS, *families.FORMULAS[HIDDEN])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.diagnosis import at_zero, batch, residuals, slopes
+from gradcheck.diagnosis import at_zero, batch, families, residuals, slopes
 from gradcheck.diagnosis.formula import OUTPUT, Formula
 from gradcheck.diagnosis.symbols import sigmoid
 
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from gradcheck.diagnosis.slopes import Factor
     from gradcheck.diagnosis.symbols import Symbols
     from gradcheck.problem import Array
-
-EPSILONS = (1e-15, 1e-12, 1e-10, 1e-8, 1e-7, 1e-6)
-"""What is added to denominators, and where probabilities are clipped."""
-
-THRESHOLDS = tuple(10.0**-k for k in range(2, 13))
-"""Below which small errors are flushed to 0."""
 
 
 def of(
@@ -70,37 +64,6 @@ def is_rounded(s: Symbols, layer: int) -> Array:
     """Whether a_L is 0 or 1 in the problem's dtype."""
     a = sigmoid(np.abs(s.z[layer])).astype(s.problem.dtype)
     return a == 1
-
-
-def clipped(epsilon: float) -> Value:
-    """delta_L with a_L clipped to [eps, 1 - eps]."""
-
-    def value(s: Symbols, layer: int) -> Array:
-        limit = -np.log(epsilon)
-        z = np.clip(s.z[layer], -limit, limit)
-        return ((1 - s.Y) * sigmoid(z) - s.Y * sigmoid(-z)) * s.top
-
-    return value
-
-
-def dead_where_clipped(epsilon: float) -> Value:
-    """delta_L that is 0 where a_L is beyond eps and 1 - eps."""
-    return lambda s, layer: np.where(np.abs(s.z[layer]) > -np.log(epsilon), 0.0, s.error(layer))
-
-
-def epsilon_below(epsilon: float) -> Value:
-    """delta_L = (a - Y) s / (s + eps) / M, s = sigmoid'(z_L)."""
-    return cross_entropy(lambda s, layer: s.error(layer) * s.s(layer) / (s.s(layer) + epsilon))
-
-
-def flushed(threshold: float) -> Value:
-    """Return delta with entries below the threshold made 0."""
-
-    def value(s: Symbols, layer: int) -> Array:
-        right = s.error(layer)
-        return np.where(np.abs(right) < threshold, 0.0, right)
-
-    return value
 
 
 def rounded(dtype: type[np.floating]) -> Value:
@@ -165,22 +128,12 @@ SLOPES = (
 )  # fmt: skip
 """The quadratic loss has sigmoid'(z_L) as a factor, the cross-entropy none."""
 
-SMALL = (
-    *(of("clipped", f"has a_{{l}} clipped to [{e:g}, 1 - {e:g}]", clipped(e)) for e in EPSILONS),
-    *(of("0 where clipped", f"is 0 where a_{{l}} is beyond {e:g} and 1 - {e:g}",
-         dead_where_clipped(e)) for e in EPSILONS),
-    *(of("epsilon in the denominator",
-         f"has a_{{l}} (1 - a_{{l}}) + {e:g} in its denominator a_{{l}} (1 - a_{{l}})",
-         epsilon_below(e)) for e in EPSILONS),
-    *(of("flushed", f"is 0 where it is below {t:g}", flushed(t)) for t in THRESHOLDS),
-)  # fmt: skip
-
 FORMULAS = (
     *PLAIN,
     *SLOPES,
     *residuals.FORMULAS,
     *batch.FORMULAS,
     *TERMS,
-    *SMALL,
     *at_zero.OUTPUT_FORMULAS,
+    *families.FORMULAS[OUTPUT],
 )

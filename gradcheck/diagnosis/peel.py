@@ -24,6 +24,7 @@ from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT, Fo
 from gradcheck.diagnosis.formulas import Library, only
 from gradcheck.diagnosis.scale import changed
 from gradcheck.diagnosis.seen import blocks_of, terms_of
+from gradcheck.diagnosis.thresholds import fitted as with_limit
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.seen import Pair, Seen
@@ -51,6 +52,9 @@ HINTED = 0.7
 """What a mistake costs that another problem has shown, in place of 1."""
 
 W, B = 0, 1
+
+MOST_NUMBERS = 1_000_000
+"""Numbers in one array of the values of several formulas."""
 
 
 @dataclass(frozen=True)
@@ -194,18 +198,62 @@ def _fit(s: Symbols, layer: int, delta: Array, seen: Seen) -> tuple[bool, bool]:
 # --- wrong errors ---------------------------------------------------------------------------------
 
 
+Found = list[tuple["Array", list[Candidate], tuple[bool, bool]]]
+"""Values of delta_l, what gives each, and which blocks it explains."""
+
+
 def _wrong_ways(s: Symbols, layer: int, seen: Seen, guide: Guide) -> list[Way]:
     """Return the wrong delta_l that give dC/dW_l or dC/db_l, those of one value together."""
     place = OUTPUT if layer == s.L else HIDDEN
-    found: list[tuple[Array, list[Candidate], tuple[bool, bool]]] = []
-    for formula in guide.formulas(place, s):
-        made = _delta_of(formula, s, layer, seen)
-        if made is None:
-            continue
-        delta, candidate = made
-        fits = _fit(s, layer, delta, seen)
-        if any(fits):
-            _add(found, delta, [candidate], fits)
+    every = list(guide.formulas(place, s))
+    found: Found = []
+    _add_formulas(found, (f for f in every if f.family is None), s, layer, seen)
+    _add_factors(found, s, layer, seen, place)
+    right_fits = any(_fit(s, layer, s.error(layer), seen))
+    if not right_fits and not _is_explained(found, guide, place):
+        _add_formulas(found, (f for f in every if f.family is not None), s, layer, seen)
+    found.sort(key=lambda one: -sum(one[2]))
+    kept = [(delta, guide.allowed(place, names), fits) for delta, names, fits in found]
+    return [Way(delta, Finding(place, layer, FORMULA, tuple(names)), fits)
+            for delta, names, fits in kept if names][:MOST_WAYS]  # fmt: skip
+
+
+def _is_explained(found: Found, guide: Guide, place: str) -> bool:
+    """Whether something with a meaning explains both blocks: no limit has to be fitted then."""
+    return any(
+        c.key != FACTOR
+        for _, names, fits in found
+        if all(fits)
+        for c in guide.allowed(place, names)
+    )
+
+
+def _add_formulas(
+    found: Found, formulas: Iterator[Formula], s: Symbols, layer: int, seen: Seen
+) -> None:
+    made = [one for f in formulas if (one := _delta_of(f, s, layer, seen)) is not None]
+    if not made:
+        return
+    many = max(1, MOST_NUMBERS // max(1, sum(block.size for block in seen.g[layer])))
+    for start in range(0, len(made), many):
+        part = made[start : start + many]
+        fits = _fits(s, layer, np.stack([delta for delta, _ in part]), seen)
+        for (delta, candidate), (in_W, in_b) in zip(part, fits.tolist(), strict=True):
+            if in_W or in_b:
+                _add(found, delta, [candidate], (in_W, in_b))
+
+
+def _fits(s: Symbols, layer: int, deltas: Array, seen: Seen) -> Array:
+    """Whether delta^T a_{l-1} and sum_i delta fit, for several delta: (many, 2)."""
+    A = np.hstack([s.a[layer - 1], np.ones((s.m, 1))])
+    turned = np.swapaxes(deltas, 1, 2)
+    value, terms = turned @ A, np.abs(turned) @ np.abs(A)
+    room = seen.room(layer, np.maximum(terms, np.abs(value)))
+    ok = np.abs(np.hstack(seen.g[layer]) - value) <= room
+    return np.stack([ok[:, :, :-1].all(axis=(1, 2)), ok[:, :, -1].all(axis=1)], axis=1)
+
+
+def _add_factors(found: Found, s: Symbols, layer: int, seen: Seen, place: str) -> None:
     right = s.error(layer)
     for which in ((W, B), (W,), (B,)):
         r = _factor(right, s, layer, seen, which)
@@ -216,14 +264,10 @@ def _wrong_ways(s: Symbols, layer: int, seen: Seen, guide: Guide) -> list[Way]:
         fits = _fit(s, layer, r[0] * right, seen)
         if names and all(fits[k] for k in which):
             _add(found, r[0] * right, names, fits, first=True)
-    found.sort(key=lambda one: -sum(one[2]))
-    kept = [(delta, guide.allowed(place, names), fits) for delta, names, fits in found]
-    return [Way(delta, Finding(place, layer, FORMULA, tuple(names)), fits)
-            for delta, names, fits in kept if names][:MOST_WAYS]  # fmt: skip
 
 
 def _add(
-    found: list[tuple[Array, list[Candidate], tuple[bool, bool]]],
+    found: Found,
     delta: Array,
     names: list[Candidate],
     fits: tuple[bool, bool],
@@ -242,6 +286,11 @@ def _add(
 def _delta_of(
     formula: Formula, s: Symbols, layer: int, seen: Seen
 ) -> tuple[Array, Candidate] | None:
+    if formula.family is not None:
+        found = with_limit(formula, s, layer, seen)
+        if found is None:
+            return None
+        formula = found
     value = formula.value(s, layer)
     if value is None:
         return None

@@ -29,6 +29,9 @@ MOST = 64
 SEEDS = (20_011, 20_021, 20_023)
 ORDERS = (20_029, 20_047)
 
+STEEPER = (10.0, 20.0, 40.0, 100.0)
+"""Weight scales of problems that are asked where no other one of the same sizes is wrong."""
+
 STEEP = 3.0
 """Weight scale of a second problem of the same sizes: slopes differ more from 1/4 there."""
 
@@ -94,6 +97,28 @@ def others(engine: Engine, problem: Problem, arithmetic: str) -> list[Seen]:
         seen += [seen_once(engine, p, arithmetic) for p in mixed]
         if any(s is not None and s.is_wrong for s in seen):
             break
+    return [s for s in seen if s is not None]
+
+
+def further(engine: Engine, problem: Problem, arithmetic: str) -> list[Seen]:
+    """Ask about problems of the same structure with |z| of many sizes, as limits have to show."""
+    network, info = problem.architecture, engine.info
+    is_hard = bool(np.all((problem.targets == 0) | (problem.targets == 1)))
+    targets = dict(info.limits).get("targets")
+    drawn = [
+        _case(
+            network.sizes,
+            network.loss,
+            network.reduction,
+            problem.batch,
+            _precision(info.dtypes, problem),
+            "binary" if is_hard and targets is None else _targets(targets),
+            seed,
+            scale,
+        )
+        for seed, scale in enumerate(STEEPER, start=SEEDS[2] + 1)
+    ]
+    seen = [seen_on(engine, p, arithmetic) for p in drawn if p is not None]
     return [s for s in seen if s is not None]
 
 

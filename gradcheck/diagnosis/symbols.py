@@ -52,6 +52,7 @@ class Symbols:
         delta: errors of the layers that are explained so far, from the top.
         dW: the weight gradients of these layers, as the engine has them.
         before: the symbols of the call before, where formulas may use them.
+        slopes: sigmoid'(z_l) of the layers where they have been asked for.
     """
 
     problem: Problem
@@ -64,6 +65,7 @@ class Symbols:
     delta: Layers = field(default_factory=dict)
     dW: Layers = field(default_factory=dict)  # noqa: N815  (the symbol)
     before: Symbols | None = None
+    slopes: Layers = field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
@@ -120,7 +122,9 @@ class Symbols:
 
     def s(self, layer: int) -> Array:
         """sigmoid'(z_l)."""
-        return slope(self.z[layer])
+        if layer not in self.slopes:
+            self.slopes[layer] = slope(self.z[layer])
+        return self.slopes[layer]
 
     def passed_down(self, layer: int) -> Array:
         """delta_{l+1} W_{l+1}."""

@@ -7,6 +7,7 @@ answer to them. The definition, which was written before anything was measured w
 
     above     every block above the first finding is right, or as its formula has it there too (a
               mistake of all layers need not show in each on every problem)
+    limit     of a limit that lies in an interval, some number in it gives what is claimed
     formula   both blocks that follow from a wrong delta_l, or the one block that is named, are
               those that the formula gives for the fresh numbers, with the number c or the factor
               that was told; "(or so)" holds if any formula of that name does
@@ -38,6 +39,7 @@ from gradcheck.diagnosis.formulas import LIBRARY
 from gradcheck.diagnosis.probes import answer
 from gradcheck.diagnosis.scale import changed
 from gradcheck.diagnosis.seen import Frame, Seen, arithmetic_of, blocks_of, terms_of
+from gradcheck.diagnosis.thresholds import again
 
 RIGHT, VAGUE, NOT_KNOWN, FALSE = "right", "vague but true", "unknown", "false"
 
@@ -262,6 +264,8 @@ def _values(finding, s, layer, seen, choice):
     same = [candidate.formula]
     if candidate.says.endswith("(or so)"):
         same = [f for f in LIBRARY[place] if f.key == candidate.key]
+    if candidate.formula.span is not None:
+        same = [again(candidate.formula, s, layer, seen)]
     for formula in same:
         value = formula.value(s, layer)
         if value is None:
