@@ -97,7 +97,8 @@ def diagnose(
     if not findings:
         return replace(NOTHING, backward_passes=witness.asked)
     elsewhere = others(engine, problem, arithmetic)
-    if not any(other.is_wrong for other in elsewhere):
+    has_limit = any(c.formula and c.formula.span for c in findings[0].candidates)
+    if has_limit or not any(other.is_wrong for other in elsewhere):
         elsewhere = [*elsewhere, *further(engine, problem, arithmetic)]
     findings = _borne_out(findings, seen, elsewhere, witness.hints(), library)
     told = tuple(map(distinct, alike_first(findings)))

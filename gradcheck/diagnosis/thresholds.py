@@ -234,6 +234,10 @@ def _solved(
     if not np.isfinite(off).any():
         return None
     t, best = float(ts[int(np.argmin(off))]), float(off.min())
+    if best > 1 and t > 0:
+        near = t * np.geomspace(1 / LONGEST, LONGEST, MOST_TRIED)
+        off = deviations(family, s, layer, seen, near)
+        t, best = float(near[int(np.argmin(off))]), float(off.min())
     for _ in range(NEWTON):
         if best <= 1:
             break
