@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradcheck.response.curve import HIDDEN, WEIGHT, Curve
 from gradcheck.response.curves import DTYPES, curves
 from gradcheck.response.digits import lost_digits, not_finite
 from gradcheck.response.intervals import Interval, intervals
+from gradcheck.response.names import Name, about_of, names, told_of_names
 from gradcheck.response.words import sentences, told_of_digits, told_of_loss
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
+
+T = TypeVar("T")
+
+INTERVALS = ("intervals", "lost", "unbounded")
 
 STANDARD = "flushed"
 """p - y, a (1 - a), and 0 for numbers below the normal range: what nobody calls a mistake."""
@@ -28,6 +33,7 @@ class Responses:
         intervals: where it leaves that bound.
         lost: where residual and slope have no digit left, which the model may allow.
         unbounded: where its loss is infinite or NaN.
+        names: formulas that give a curve as a whole.
         curves: those that leave the bound, to be drawn.
         calls: how often the engine was asked.
     """
@@ -36,6 +42,7 @@ class Responses:
     intervals: tuple[Interval, ...] = ()
     lost: tuple[Interval, ...] = ()
     unbounded: tuple[Interval, ...] = ()
+    names: tuple[Name, ...] = ()
     curves: tuple[Curve, ...] = ()
     calls: int = 0
 
@@ -55,6 +62,7 @@ class Responses:
             tuple(i for _, found in by_curve for i in found),
             lost_digits(measured),
             not_finite(measured),
+            names(measured, {about_of(curve) for curve, found in by_curve if found}),
             tuple(curve for curve, found in by_curve if found and curve.quantity != WEIGHT),
             sum(asked.values()),
         )
@@ -65,8 +73,8 @@ class Responses:
         return not self.intervals
 
     def sentences(self) -> tuple[str, ...]:
-        """Say where the bound is left and what is given there."""
-        return sentences(self.intervals)
+        """Say where the bound is left and what is given there, and the formula that gives it."""
+        return (*sentences(self.intervals), *told_of_names(self.names))
 
     def notes(self) -> tuple[str, ...]:
         """Say where digits are lost within the bound, and where the loss is not finite."""
@@ -74,22 +82,22 @@ class Responses:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain values."""
-        names = ("intervals", "lost", "unbounded")
         return {
             "model": self.model,
             "sentences": list(self.sentences()),
             "notes": list(self.notes()),
             "calls": self.calls,
-            **{name: [asdict(i) for i in getattr(self, name)] for name in names},
+            **{name: [asdict(i) for i in getattr(self, name)] for name in (*INTERVALS, "names")},
             "curves": [curve.to_json() for curve in self.curves],
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Responses:
         """Read what `to_json` has written."""
-        parts = {name: _read(record[name]) for name in ("intervals", "lost", "unbounded")}
+        intervals_, lost, unbounded = (_read(Interval, record[name]) for name in INTERVALS)
+        named = _read(Name, record["names"])
         drawn = tuple(map(Curve.from_json, record["curves"]))
-        return cls(record["model"], curves=drawn, calls=record["calls"], **parts)
+        return cls(record["model"], intervals_, lost, unbounded, named, drawn, int(record["calls"]))
 
 
 def measure(engine: Engine, model: str = STANDARD, *, dtypes: Sequence[str] = DTYPES) -> Responses:
@@ -103,18 +111,15 @@ def measure(engine: Engine, model: str = STANDARD, *, dtypes: Sequence[str] = DT
     return Responses.of([c for dtype in dtypes for c in curves(engine, dtype)], model)
 
 
-def _read(records: Iterable[Mapping[str, Any]]) -> tuple[Interval, ...]:
-    return tuple(map(_interval, records))
-
-
-def _interval(record: Mapping[str, Any]) -> Interval:
-    """Read an interval; infinity and NaN may be words."""
-    words = {"quantity", "loss", "dtype", "kind", "says"}
-    values = {
-        f.name: record[f.name] if f.name in words else _floats(record[f.name])
-        for f in fields(Interval)
-    }
-    return Interval(**values)
+def _read(kind: type[T], records: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
+    """Read values of a dataclass; infinity and NaN may be words."""
+    own = fields(kind)  # type: ignore[arg-type]
+    return tuple(
+        kind(
+            **{f.name: record[f.name] if f.type == "str" else _floats(record[f.name]) for f in own}
+        )
+        for record in records
+    )
 
 
 def _floats(value: Any) -> Any:

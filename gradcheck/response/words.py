@@ -6,6 +6,7 @@ where it is not as delta_L; the quadratic loss only where nothing else is wrong 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import isfinite, isinf, isnan
@@ -241,18 +242,18 @@ def simplest(a: float, b: float) -> str:
         for x in ((low + high) / 2, low, high):
             told = f"{x:.{digits}g}"
             if low <= float(told) <= high:
-                return _plain(told)
-    return _plain(repr(b))
+                return plain(told)
+    return plain(repr(b))
 
 
 def number(x: float) -> str:
     """Write a constant with up to four digits."""
-    return _plain(f"{x:.4g}")
+    return plain(f"{x:.4g}")
 
 
 def size(x: float) -> str:
     """Write a size with two digits."""
-    return _plain(f"{x:.2g}")
+    return plain(f"{x:.2g}")
 
 
 def in_y(at_0: float, at_1: float) -> str:
@@ -279,11 +280,12 @@ def fraction(x: float) -> str:
     return number(x)
 
 
-def _plain(told: str) -> str:
-    """Write 3.1e-7 for 3.1e-07, and 20 for 2e+01."""
+def plain(told: str) -> str:
+    """Write 3.1e-7 for 3.1e-07, and 20 for 2e+01; what follows a blank stays."""
+    told, blank, rest = told.partition(" ")
     mantissa, e, exponent = told.partition("e")
-    if not e:
-        return told
+    if not e or blank:
+        return re.sub(r"e([-+])0+", r"e\1", told) + blank + rest
     if 0 <= int(exponent) <= 4:
         return f"{float(told):g}"
     return f"{mantissa}e{int(exponent)}"

@@ -51,7 +51,7 @@ def planted(
         slope: of z and a.
         residual: of p, y and z.
         loss: of p, y and z, entry by entry.
-        claims: of the engine, such as losses.
+        claims: of the engine; its loss is the cross-entropy, unless `losses` says more.
     """
 
     def value_and_grad(problem: Problem) -> tuple[float, Gradient]:
@@ -74,7 +74,7 @@ def planted(
                     delta = delta * slope(z[k - 1], a[k])
         return float(np.sum(entries) * share), gradient[::-1]
 
-    for name, value in claims.items():
+    for name, value in {"losses": ("cross_entropy",), **claims}.items():
         setattr(value_and_grad, name, value)
     return engine_from_callable(value_and_grad, "planted")
 

@@ -13,6 +13,7 @@ from gradcheck.mutants.registry import find_mutant
 from gradcheck.response import Responses, curves, measure
 from gradcheck.response.curve import ACTIVATION, DELTA, LOSS, SLOPE, WEIGHT
 from gradcheck.response.intervals import intervals
+from gradcheck.response.words import sentences
 from gradcheck.rounding import ARITHMETICS
 from gradcheck.verify.log import encode
 
@@ -20,7 +21,8 @@ STANDARD = "flushed"
 
 
 def said(engine, model=STANDARD, dtypes=("float64",)):
-    return measure(engine, model, dtypes=dtypes).sentences()
+    """What is said, without names."""
+    return sentences(measure(engine, model, dtypes=dtypes).intervals)
 
 
 def found(engine, quantity, y=None, model=STANDARD, dtype="float64", loss="cross_entropy"):
@@ -70,7 +72,7 @@ def cut(t):
 def test_a_sigmoid_that_is_cut_off_is_0_and_1_beyond(t):
     texts = said(planted(sig=cut(t)))
     assert texts[0].startswith(
-        f"delta_L (cross-entropy) is 0 where z_L < {-t:g} (y = 0) and z_L > {t:g} (y = 1); "
+        f"delta_L is 0 where z_L < {-t:g} (y = 0) and z_L > {t:g} (y = 1); "
         "the exact value there is "
     )
     assert any(s.startswith(f"sigmoid'(z_l) is 0 where |z_l| > {t:g}; ") for s in texts)
@@ -177,7 +179,7 @@ def test_what_is_raised_is_told_where():
         return np.vectorize(lambda x: 1 / (1 + math.exp(-x)))(z).astype(z.dtype)
 
     texts = said(planted(sig=by_math))
-    told = "delta_L (cross-entropy) is not given (the engine raises OverflowError) where "
+    told = "delta_L is not given (the engine raises OverflowError) where "
     assert any(s.startswith(f"{told}z_L < -709.8") for s in texts)
 
 
