@@ -462,7 +462,11 @@ class Timing:
 
 
 def time_call(
-    function: Callable[[], object], *, repeats: int = 7, minimum_seconds: float = 0.01
+    function: Callable[[], object],
+    *,
+    repeats: int = 7,
+    minimum_seconds: float = 0.01,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Timing:
     """Time a call without arguments.
 
@@ -474,6 +478,7 @@ def time_call(
         function: what is timed.
         repeats: samples taken, at least 3 (fewer have no quartiles worth the name).
         minimum_seconds: the shortest a sample may last.
+        clock: in seconds.
 
     Raises:
         ValueError: repeats below 3, or minimum_seconds not positive and finite.
@@ -485,7 +490,7 @@ def time_call(
     function()
     calls = 1
     while True:
-        samples = [_sample(function, calls) for _ in range(repeats)]
+        samples = [_sample(function, calls, clock) for _ in range(repeats)]
         if min(samples) >= minimum_seconds:
             break
         shortfall = minimum_seconds / max(float(np.median(samples)), 1e-7)

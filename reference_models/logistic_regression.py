@@ -21,6 +21,7 @@ import numpy.typing as npt
 from reference_models.activations import sigmoid
 from reference_models.edges import batch_of, require
 from reference_models.losses import divisor, loss_named
+from reference_models.products import matmul
 
 Array = npt.NDArray[Any]
 
@@ -87,7 +88,7 @@ def value_and_grad(
     J = loss(w, b, X, y, cost=cost, reduction=reduction)
     m = divisor(reduction, len(X))
     p_minus_y = loss_named(cost).residual(_logits(w, b, X), y)
-    dw = X.T @ p_minus_y / m
+    dw = matmul(X.T, p_minus_y) / m
     db = np.add.reduce(p_minus_y) / m
     return J, (dw, db)
 
@@ -98,4 +99,4 @@ def _logits(w: Array, b: Any, X: Array) -> Array:
     require("w", w, (n,), X.dtype)
     b = np.asarray(b)
     require("b", b, (), X.dtype)
-    return np.asarray(X @ w + b)
+    return np.asarray(matmul(X, w) + b)

@@ -29,6 +29,7 @@ from reference_models.counting import Tally
 from reference_models.edges import Parameters, network_sizes
 from reference_models.losses import divisor, loss_named
 from reference_models.node import VARIABLE, Node
+from reference_models.products import matmul
 
 Array = npt.NDArray[Any]
 Gradient = list[tuple[Array, Array]]
@@ -209,7 +210,7 @@ def neurons(parameters: Parameters, x: Array, y: Array, *, cost: str = "cross_en
     below = [f"x[{k}]" for k in range(len(x))]
     a, slope = x, np.ones_like(x)
     for l, (W, b) in enumerate(parameters, start=1):  # noqa: E741  (the layer's symbol)
-        z = W @ a + b
+        z = matmul(W, a) + b
         names = [f"z{l}[{j}]" for j in range(len(z))]
         for k, lower in enumerate(below):
             graph[lower] = {name: W[j, k] * slope[k] for j, name in enumerate(names)}

@@ -3,6 +3,13 @@
 It is made for many rows times many columns. A column by a row (dC/dW = delta^T a for a single
 example) it computes entry by entry, in ten times the time that writing the result takes; for two
 or three rows it first copies the large matrix, in twice the time of a product row by row.
+
+**Flags.** A kernel of a BLAS may compute with padding whose result it throws away. OpenBLAS 0.3 has
+one for AVX-512 (`SkylakeX`, float32, a matrix of n rows of 5 numbers by a vector, n = 2 or 3 modulo
+4) that fills the last vector register from memory which nobody has written. If a signalling NaN lies
+there, the processor notes an invalid operation, and numpy warns of an "invalid value encountered in
+matmul" once in a while, of a product that is right. So no product here asks for that flag: a
+result that is not finite shows in its value, which is what is judged.
 """
 
 from __future__ import annotations
@@ -20,6 +27,22 @@ LARGE = 2**14
 """Entries from which on a matrix is large."""
 SMALLEST_BUFFER = 16
 """The least numpy allows, in entries: too small to be used for rows longer than this."""
+
+
+def matmul(A: Array, B: Array, *, out: Array | None = None) -> Array:
+    """Multiply matrices as `numpy.matmul`, deaf to the flag of invalid operations.
+
+    Args:
+        A: (..., m, k), or (k,).
+        B: (..., k, n), or (k,).
+        out: receives the result.
+
+    >>> matmul(np.array([[np.inf, 1.0]]), np.array([[0.0], [1.0]]))
+    array([[nan]])
+    """
+    with np.errstate(invalid="ignore"):
+        result: Array = np.matmul(A, B, out=out)
+    return result
 
 
 def product(A: Array, B: Array, *, out: Array) -> Array:
@@ -40,9 +63,9 @@ def product(A: Array, B: Array, *, out: Array) -> Array:
     if k == 1:
         return outer_product(A[:, 0], B[0], out=out)
     if 1 < m <= FEW and B.size >= LARGE:
-        np.matmul(A[:, None, :], B, out=out[:, None, :])  # a stack of rows
+        matmul(A[:, None, :], B, out=out[:, None, :])  # a stack of rows
         return out
-    return np.matmul(A, B, out=out)
+    return matmul(A, B, out=out)
 
 
 def outer_product(x: Array, y: Array, *, out: Array) -> Array:

@@ -31,7 +31,7 @@ from reference_models.activations import decay, sigmoid, sigmoid_prime_from_deca
 from reference_models.edges import Parameters, check_dtype, network_sizes
 from reference_models.losses import divisor, loss_named
 from reference_models.memory import aligned_empty
-from reference_models.products import outer_product, product
+from reference_models.products import matmul, outer_product, product
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,7 +213,7 @@ def _backpropagate(parameters: Parameters, X: Array, out: Workspace) -> Gradient
         if out.m == 1:
             outer_product(delta[0], a_below[0], out=layers[l].dW)
         else:
-            np.matmul(delta.T, a_below, out=layers[l].dW)
+            matmul(delta.T, a_below, out=layers[l].dW)
         np.add.reduce(delta, axis=0, out=layers[l].db)
         if l:
             below = layers[l - 1]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from reference_models.activations import sigmoid
 from reference_models.losses import divisor, loss_named
+from reference_models.products import matmul
 
 Array = npt.NDArray[Any]
 
@@ -65,7 +66,7 @@ def _losses(
 ) -> Array:
     a = X
     for l, (W, b) in enumerate(parameters, start=1):  # noqa: E741  (the layer's symbol)
-        z = np.matmul(a, W.transpose(0, 2, 1)) + b[:, None, :]
+        z = matmul(a, W.transpose(0, 2, 1)) + b[:, None, :]
         a = sigmoid(z) if l < len(parameters) else z
     C = loss_named(cost).value(z, np.broadcast_to(Y, z.shape))
     total = np.add.reduce(C.reshape(len(C), -1), axis=1)

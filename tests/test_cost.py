@@ -465,11 +465,13 @@ def test_samples_last_long_enough_and_the_function_is_warmed_up():
 
 
 def test_a_first_slow_call_does_not_enter_the_timing():
-    waits = iter([0.1])
-    wait = counted_loss(lambda: time.sleep(next(waits, 0.002)))
-    timing = time_call(wait, repeats=3, minimum_seconds=0.001)
+    clock = Clock()
+    slow, quick = clock.lasting(0.125), clock.lasting(0.25**4)
+    waits = iter([slow])
+    wait = counted_loss(lambda: next(waits, quick)())
+    timing = time_call(wait, repeats=3, minimum_seconds=0.001, clock=clock)
     assert wait.calls == 1 + 3
-    assert timing.q75 < 0.05
+    assert timing.q25 == timing.q75 == 0.25**4
 
 
 def test_garbage_collection_is_on_again_afterwards():
@@ -541,8 +543,8 @@ def test_the_quartiles_are_those_of_the_turns():
 
 def test_short_functions_are_called_often_enough_to_be_timed():
     calls = []
-    time_in_turns(lambda: calls.append(1), turns=3, minimum_seconds=1e-3)
-    assert len(calls) > 300
+    time_in_turns(lambda: calls.append(1), turns=3, minimum_seconds=1e-2)
+    assert len(calls) > 300  # less than 0.1 ms each, on any machine
 
 
 def test_the_processors_clock_stands_still_while_a_process_sleeps():

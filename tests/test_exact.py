@@ -423,7 +423,6 @@ def test_scaling_is_undone_by_its_inverse():
         (duplicated_batch, Case(sizes=(2, 1), reduction="sum"), "the reduction is `sum`"),
         (duplicated_batch, Case(sizes=(2, 1), corner="stationary", targets="half"), "nothing to s"),
     ],
-    ids=str,
 )
 def test_a_case_that_cannot_be_used_is_inconclusive(check, case, told):
     outcome = check(Planted(right), case)

@@ -432,9 +432,8 @@ def test_importing_gradcheck_loads_no_third_party_package_but_numpy():
     assert packages.isdisjoint(CONFINED)
 
 
-def test_importing_gradcheck_takes_less_than_a_quarter_of_a_second():
+def test_importing_gradcheck_loads_one_module_besides_numpy():
     program = (
-        "import time; t = time.perf_counter(); import gradcheck; print(time.perf_counter() - t)"
+        "import sys, numpy; old = {*sys.modules}; import gradcheck; print(*{*sys.modules} - old)"
     )
-    # the best of five: a busy machine makes an import slower, never faster
-    assert min(float(_in_fresh_interpreter(program)) for _ in range(5)) < 0.25
+    assert _in_fresh_interpreter(program).split() == ["gradcheck"]

@@ -260,21 +260,17 @@ def test_unused_the_plugin_loads_nothing_and_says_one_line(folder):
     assert "\ngradcheck: seed 0\n" in said
 
 
-def test_loading_the_plugin_takes_less_than_a_fiftieth_of_a_second():
+def test_loading_the_plugin_loads_the_plugin_alone():
     program = (
-        "import sys, time, pytest\n"
-        "for _ in range(5):\n"
-        "    for name in [n for n in sys.modules if n.startswith('gradcheck')]:\n"
-        "        del sys.modules[name]\n"
-        "    t = time.perf_counter()\n"
-        "    import gradcheck.pytest_plugin\n"
-        "    print(time.perf_counter() - t)\n"
+        "import sys, pytest\n"
+        "before = {*sys.modules}\n"
+        "import gradcheck.pytest_plugin\n"
+        "print(*{*sys.modules} - before)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    # the best of five: a busy machine makes an import slower, never faster
-    assert min(map(float, done.stdout.split())) < 0.02
+    assert set(done.stdout.split()) == {"gradcheck", "gradcheck.pytest_plugin"}
 
 
 # --- as installed ---------------------------------------------------------------------------------

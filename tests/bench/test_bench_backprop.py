@@ -1,10 +1,12 @@
 """The comparison with PyTorch, with a stand-in for PyTorch and once with PyTorch itself."""
 
 import io
+import sys
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from itertools import pairwise
 from json import dumps, loads
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,9 @@ from gradcheck.bench.backprop import (
     write,
 )
 from gradcheck.case import Case
+
+sys.path.insert(0, str(Path(__file__).parent))
+from contestants import Watch
 
 QUICK = {"turns": 3, "sample_seconds": 1e-4, "settle_seconds": 0.0}
 
@@ -63,17 +68,25 @@ def test_a_row_says_who_took_how_long():
     assert Row.from_json(loads(dumps(asdict(row)))) == row
 
 
-def test_the_same_work_takes_the_same_time_and_more_work_longer():
-    class Slow(Rival):
+def test_the_same_work_takes_the_same_time_and_more_work_longer(monkeypatch):
+    watch = Watch()
+
+    class Timed(Reference):
+        repeats = 1
+
         def __init__(self, pairs, X, Y):
             super().__init__(pairs, X, Y)
-            self.ways = {"slow": self.ways["slow"]}
+            self.ways = {"timed": lambda: watch.work(self.repeats)}
 
-    sizes = (40, 30, 10)
-    same = measure_network(sizes, 64, "float64", 1, rival=Rival, turns=9, sample_seconds=2e-3)
-    less = measure_network(sizes, 64, "float64", 1, rival=Slow, turns=9, sample_seconds=2e-3)
-    assert 1 / 3 < same.ratio < 3
-    assert less.ratio < 1 / 5  # 20 times the work
+    class Slow(Timed):
+        repeats = 20
+
+    monkeypatch.setattr(backprop, "Reference", Timed)
+    monkeypatch.setattr(backprop, "processor_clock", lambda: watch)
+    same = measure_network((3, 4, 1), 5, "float64", 1, rival=Timed, **QUICK)
+    less = measure_network((3, 4, 1), 5, "float64", 1, rival=Slow, **QUICK)
+    assert (same.low, same.ratio, same.high) == (1, 1, 1)
+    assert (less.low, less.ratio, less.high) == (1 / 20, 1 / 20, 1 / 20)
 
 
 @pytest.mark.parametrize("rival", [WrongRival, SilentRival])

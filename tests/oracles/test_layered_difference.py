@@ -365,15 +365,9 @@ def test_a_problem_is_not_changed():
 # --- size -----------------------------------------------------------------------------------------
 
 
-def test_ten_thousand_coordinates_take_a_fraction_of_a_second():
-    problem = Case(sizes=(100, 97, 1), batch=8).problem()
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        estimate = layered_differences(problem)
-        times.append(time.process_time() - start)
+def test_ten_thousand_coordinates_take_the_work_of_twenty_passes():
+    estimate = layered_differences(Case(sizes=(100, 97, 1), batch=8).problem())
     assert len(estimate.value) == 9895
-    assert min(times) < 0.2  # 0.003 where vector instructions compute exponentials
     assert estimate.forward_pass_equivalents < 20
 
 

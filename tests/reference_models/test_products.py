@@ -1,7 +1,11 @@
+import ctypes
+import sys
+
 import numpy as np
 import pytest
 
-from reference_models.products import FEW, LARGE, outer_product, product
+from reference_models import logistic_regression, paths, sigmoid_network, stacked_networks
+from reference_models.products import FEW, LARGE, matmul, outer_product, product
 
 SHAPES = [(1, 1), (2, 3), (1, 700), (129, 127), (130, 127), (3, 9000), (9000, 3)]
 
@@ -74,3 +78,58 @@ def test_few_rows_by_a_large_matrix_are_taken_row_by_row_and_others_at_once():
         rows = np.array([row @ B for row in A])
         is_by_rows = 1 < m <= FEW and B.size >= LARGE
         np.testing.assert_array_equal(got, rows if is_by_rows else A @ B)
+
+
+# Flags.
+
+
+def test_the_flag_of_an_invalid_operation_is_not_asked_for_and_the_value_shows_it(monkeypatch):
+    """A kernel that computes with garbage in its padding, and throws that away."""
+    right = np.matmul
+
+    def with_padding(A, B, **out):
+        np.subtract(np.inf, np.inf)
+        return right(A, B, **out)
+
+    monkeypatch.setattr(np, "matmul", with_padding)
+    A, out = np.ones((2, 2)), np.empty((2, 2))
+    with np.errstate(invalid="raise"):
+        np.testing.assert_array_equal(product(A, A, out=out), [[2, 2], [2, 2]])
+        assert np.isnan(matmul(np.array([[np.inf, 1.0]]), np.array([[0.0], [1.0]])))
+
+
+class Block(ctypes.Structure):
+    """64 KiB of signalling NaNs of float32, to be handed over on the stack."""
+
+    _fields_ = (("words", ctypes.c_uint64 * 2**13),)
+
+
+@pytest.fixture
+def garbage():
+    """Fills the unused stack: a call by value copies its argument there, and returns."""
+    if sys.platform == "win32":
+        pytest.skip("needs a C library whose getpid can be called with too many arguments")
+    call, block = ctypes.CDLL(None).getpid, Block()
+    call.argtypes = [Block]
+    block.words[:] = [0x7FA000017FA00001] * 2**13
+    return lambda: call(block)
+
+
+@pytest.mark.parametrize("m", [2, 3, 6, 7])
+def test_what_lies_in_memory_raises_no_flag(m, garbage):
+    """numpy's own product does, of float32 with the kernel SkylakeX: m = 2 or 3 modulo 4, k = 5."""
+    one = np.float32(1)
+    A, W, b, Y = (np.full(shape, one) for shape in ((m, 5), (1, 5), (1,), (m, 1)))
+    calls = [
+        lambda: product(A, W.T, out=np.empty((m, 1), np.float32)),
+        lambda: product(W, A.T, out=np.empty((1, m), np.float32)),
+        lambda: sigmoid_network.loss([(W, b)], A, Y),
+        lambda: sigmoid_network.value_and_grad([(Y.T, b)], A.T.copy(), W.T),  # five examples
+        lambda: stacked_networks.losses([(W[None], b[None])], A, Y),
+        lambda: logistic_regression.value_and_grad(W[0], one, A, Y[:, 0]),
+        lambda: paths.neurons([(A, Y[:, 0])], W[0], Y[:, 0]),
+    ]
+    for call in calls:
+        with np.errstate(invalid="raise"):
+            garbage()
+            call()

@@ -94,11 +94,22 @@ def test_the_figure_shows_the_large_networks(rows):
     assert len(axes.containers[0].lines[0].get_xdata()) == 2
 
 
-def test_twice_the_work_shows_in_the_ratio():
-    network = Network((100, 100, 100, 1), 64)
-    once = network.gradient
-    settings = replace(SETTINGS, timing_seconds=5e-3)
-    _, right = forward_cost._measure_ratio(network, settings)
+def test_twice_the_work_shows_in_the_ratio(monkeypatch):
+    now = [0.0]
+
+    def lasting(seconds, function):
+        def timed(parameters):
+            now[0] += seconds
+            return function(parameters)
+
+        return timed
+
+    monkeypatch.setattr(forward_cost, "processor_clock", lambda: lambda: now[0])
+    network = Network((40, 30, 10), 16)
+    network.loss = lasting(1.0, network.loss)
+    network.gradient = once = lasting(2.5, network.gradient)
+    _, right = forward_cost._measure_ratio(network, SETTINGS)
     network.gradient = lambda parameters: [once(parameters), once(parameters)][1]
-    _, wrong = forward_cost._measure_ratio(network, settings)
-    assert 1.5 < wrong["ratio"] / right["ratio"] < 2.7
+    _, wrong = forward_cost._measure_ratio(network, SETTINGS)
+    assert (right["low"], right["ratio"], right["high"]) == (2.5, 2.5, 2.5)
+    assert (wrong["low"], wrong["ratio"], wrong["high"]) == (5.0, 5.0, 5.0)

@@ -75,7 +75,9 @@ def test_the_whole_run_counts_every_pass(small):
 
 
 @pytest.mark.parametrize(
-    "broken", [{"differences": from_scratch}, {"gradient": wrong_gradient}], ids=str
+    "broken",
+    [{"differences": from_scratch}, {"gradient": wrong_gradient}],
+    ids=["passes", "gradient"],
 )
 def test_more_passes_or_a_wrong_gradient_refute_it(small, broken):
     found = c08.measure(Settings(run_the_million=True), **broken).findings
