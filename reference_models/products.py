@@ -4,10 +4,10 @@ It is made for many rows times many columns. A column by a row (dC/dW = delta^T 
 example) it computes entry by entry, in ten times the time that writing the result takes; for two
 or three rows it first copies the large matrix, in twice the time of a product row by row.
 
-**Flags.** A kernel of a BLAS may compute with padding whose result it throws away. OpenBLAS 0.3 has
-one for AVX-512 (`SkylakeX`, float32, a matrix of n rows of 5 numbers by a vector, n = 2 or 3 modulo
-4) that fills the last vector register from memory which nobody has written. If a signalling NaN lies
-there, the processor notes an invalid operation, and numpy warns of an "invalid value encountered in
+**Flags.** A kernel of a BLAS may compute with padding whose result it throws away. OpenBLAS has one
+for AVX-512 (`SkylakeX`, float32, a matrix of n rows of 5 numbers by a vector, n = 2 or 3 modulo 4)
+that fills a vector register from memory which nobody has written. If a signalling NaN lies there,
+the processor notes an invalid operation, and numpy warns of an "invalid value encountered in
 matmul" once in a while, of a product that is right. So no product here asks for that flag: a
 result that is not finite shows in its value, which is what is judged.
 """

@@ -1,7 +1,5 @@
 """The cost ratio: counted exactly, timed with a spread, and its parts timed apart."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
