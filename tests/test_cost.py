@@ -468,7 +468,11 @@ def test_a_first_slow_call_does_not_enter_the_timing():
     clock = Clock()
     slow, quick = clock.lasting(0.125), clock.lasting(0.25**4)
     first = [slow]
-    wait = counted_loss(lambda: (first.pop() if first else quick)())
+
+    @counted_loss
+    def wait():
+        return (first.pop() if first else quick)()
+
     timing = time_call(wait, repeats=3, minimum_seconds=0.001, clock=clock)
     assert wait.calls == 1 + 3
     assert timing.q25 == timing.q75 == 0.25**4
