@@ -29,9 +29,9 @@ from gradcheck.verify.findings import FAIL, PASS, read_finding
 from gradcheck.verify.log import encode
 from gradcheck.verify.plan import NothingToVerifyError, Plan, Settings
 from gradcheck.verify.pool import EngineGoneError, Pool, Work
-from gradcheck.verify.property import EXACT, Finding
+from gradcheck.verify.property import EXACT
 from gradcheck.verify.run import RESTARTS
-from gradcheck.verify.shrink import failures, shrink
+from gradcheck.verify.shrink import Way, failures, shrink
 from gradcheck.verify.slot import Record
 from gradcheck.verify.story import reasons, title, told_of, verdicts
 from gradcheck.verify.tally import Entry, Tally, tally
@@ -117,12 +117,13 @@ class Verification:
     def _stories(self, found: list[Record], told: Told) -> Iterator[str]:
         """Tell every way to fail, shrunk, and record the lines that repeat it."""
         ways = failures(found)
-        for signature, failing in list(ways.items())[:SHOWN]:
+        for way in ways[:SHOWN]:
             try:
-                failure = self._shrunk(signature, failing)
+                failure = self._shrunk(way)
             except EngineGoneError as error:
                 self.unusable = str(error)
-                yield f"FAIL {signature}, as on {failing[0][0]}; the engine is gone: {error}"
+                token = way.failing[0][0]
+                yield f"FAIL {way.group.what}, as on {token}; the engine is gone: {error}"
                 return
             told.replay.append(failure.replay)
             lines = [f"  {line.label:<12}  {line.text}" for line in told_of(failure)]
@@ -130,11 +131,11 @@ class Verification:
         if len(ways) > SHOWN:
             yield f"... and {len(ways) - SHOWN} more ways to fail"
 
-    def _shrunk(self, signature: str, failing: Sequence[tuple[str, Finding]]) -> Failure:
+    def _shrunk(self, way: Way) -> Failure:
         info, engine = self.pool.info, self.plan.settings.engine
 
         def work() -> Work[list[Record]]:
-            record = yield from shrink(signature, failing, info, engine)
+            record = yield from shrink(way, info, engine)
             return [record]
 
         [[record]] = self.pool.drive([work()])

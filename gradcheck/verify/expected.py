@@ -14,10 +14,11 @@ from typing import Any
 from gradcheck.case import parse
 from gradcheck.known import Known
 from gradcheck.sweep import replay_line
+from gradcheck.verify.findings import read_finding
 from gradcheck.verify.pool import Work
 from gradcheck.verify.property import Finding
-from gradcheck.verify.shrink import size_of
 from gradcheck.verify.signature import label
+from gradcheck.verify.size import size_at
 from gradcheck.verify.slot import Record, engine_record
 from gradcheck.verify.worker import Task
 
@@ -122,7 +123,7 @@ class Expected:
         found: list[tuple[str, Finding]],
         pinned: Finding | None = None,
     ) -> Record:
-        worst = max(found, key=lambda one: size_of(one[1]), default=None)
+        worst = max(found, key=lambda one: size_at(read_finding(one[1]).worst).order, default=None)
         return {
             "kind": "known",
             "name": entry.name,

@@ -1,23 +1,51 @@
-"""Failures: problems that FAIL for the same reason, with the worst and the smallest of them."""
+"""Failures: what is wrong, on how many problems, with the worst and the smallest of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from gradcheck.case import parse
+from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.verdict import Reason
 from gradcheck.verify.findings import FAIL, Record, Witness, read_witness
-from gradcheck.verify.tally import Entry, worst_of
+from gradcheck.verify.mistakes import Failing, Group, grouped
+from gradcheck.verify.size import rank_of, size_at, worst_of
+from gradcheck.verify.suspects import depth_of, lost, named
+from gradcheck.verify.tally import Entry
 from gradcheck.verify.words import line
 
-STEP = re.compile(r"(?:unknown; )?layer ([0-9]+): (delta_|dC/dW_|dC/db_)")
-STEPS = ("delta_", "dC/dW_", "dC/db_")
-PROPERTIES = ("agreement", "consistency")
+BLOCK = re.compile(r"([Wb])([0-9]+)")
 AT_ONCE, NOWHERE = (-1, 0), (10**9, 0)
 """Before every step of the backward path: what is wrong with any answer; and after all of them."""
+
+ORDER = {OUTPUT: 0, HIDDEN: 0, WEIGHT: 1, BIAS: 2}
+"""In which order the backward path meets the steps of one layer."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What is wrong, as it is told of one problem.
+
+    Attributes:
+        place: the step.
+        layer: 0 for the whole answer.
+        says: what is wrong, with layers.
+        expected: the right equation, or "".
+        is_known: it is a mistake, not a pattern that some mistake makes.
+    """
+
+    place: str
+    layer: int
+    says: str
+    expected: str
+    is_known: bool = True
+
+    def __str__(self) -> str:
+        where = f"layer {self.layer}" if self.layer else "all layers"
+        return f"{where}: {self.says}"
 
 
 @dataclass(frozen=True)
@@ -25,13 +53,17 @@ class Failure:
     """One way in which the engine fails.
 
     Attributes:
-        property, reason: of the findings.
-        signature: what the failing problems have in common.
-        count: how many there are.
-        worst: the one furthest beyond its allowance.
+        property, reason: of the findings; of several properties the first.
+        signature: what is wrong, in a sentence about any layer; unlike that of any other failure.
+        count: how many problems fail in this way.
+        worst: the one with the largest error.
         smallest: the smallest network that fails in the same way; None where none was looked for.
         shrink_checks: how many checks it took to find it.
         replay: the command that repeats it, or "".
+        properties: how many findings of each property.
+        cause: what explains all of these problems, as told of the smallest; None if unknown.
+        unnamed: how many of the problems do not tell the cause by themselves.
+        look: where it is wrong if the cause is not known, or "".
     """
 
     property: str
@@ -42,6 +74,10 @@ class Failure:
     smallest: Witness | None
     shrink_checks: int
     replay: str
+    properties: Mapping[str, int] = field(default_factory=dict)
+    cause: Cause | None = None
+    unnamed: int = 0
+    look: str = ""
 
 
 def first_of(failure: Failure) -> Witness:
@@ -52,44 +88,129 @@ def first_of(failure: Failure) -> Witness:
 def on_the_path(failures: Iterable[Failure]) -> tuple[Failure, ...]:
     """Order failures as the backward path meets their mistakes, from the loss down.
 
-    Repaired in this order, no mistake is looked for below one that spoils it.
+    Repaired in this order, no mistake is looked for below one that spoils it. Of two at one step
+    the one with the larger error comes first.
     """
-    return tuple(sorted(failures, key=lambda failure: (_place(failure), _among(failure.property))))
+    return tuple(sorted(failures, key=_rank))
+
+
+def _rank(failure: Failure) -> tuple[tuple[int, int], float, tuple[int, str]]:
+    worst = size_at(failure.worst.finding.worst)
+    return _place(failure), -worst.decade, rank_of(failure.property)
 
 
 def _place(failure: Failure) -> tuple[int, int]:
     """Return how many layers below the loss a mistake is met, and at which step of the layer."""
     witness = first_of(failure)
-    told = witness.finding.diagnosis
-    if told.startswith("all layers: "):
-        return AT_ONCE
-    found = STEP.match(told)
-    if found is None:
+    depth = depth_of(witness.token)
+    if failure.cause is not None:
+        layer, step = failure.cause.layer, ORDER.get(failure.cause.place, 0)
+        if failure.cause.place == ANSWER or not layer:
+            return AT_ONCE
+    elif (place := lost(witness)) is not None:
+        layer, step = place.layer, min(ORDER.get(step, 0) for step in place.steps)
+    else:
         return NOWHERE if failure.reason == Reason.MISMATCH.value else AT_ONCE
-    try:
-        depth = parse(witness.token).architecture.depth
-    except ValueError:  # a problem that no token stands for
-        return NOWHERE
-    return depth - int(found[1]), STEPS.index(found[2])
+    return (depth - layer, step) if depth else NOWHERE
 
 
-def _among(name: str) -> tuple[int, str]:
-    return (PROPERTIES.index(name) if name in PROPERTIES else len(PROPERTIES)), name
+# --- in the log -----------------------------------------------------------------------------------
+
+
+def written(group: Group, smallest: Failing) -> Record:
+    """Write what failing problems have in common, told of the smallest of them."""
+    found = [one.witness.finding for one in group.every]
+    count = Counter(f.property for f in found)
+    names = sorted(count, key=rank_of)
+    told = group.told(smallest)
+    cause = told and {
+        "place": told.place,
+        "layer": told.layer,
+        "says": told.says,
+        "expected": told.expected,
+        "known": group.is_named,
+    }
+    return {
+        "kind": "failure",
+        "property": smallest.witness.finding.property,
+        "reason": found[0].reason,
+        "signature": group.what,
+        "count": len({one.witness.token for one in group.every}),
+        "properties": {name: count[name] for name in names},
+        "cause": cause,
+        "unnamed": len({one.witness.token for one in group.joined}),
+        "look": "" if told else where(group, smallest),
+    }
+
+
+def where(group: Group, smallest: Failing) -> str:
+    """Say where failing problems without a known cause are wrong, on the smallest of them."""
+    if group.members[0].witness.finding.reason != Reason.MISMATCH.value:
+        return ""
+    if smallest.place is not None:
+        return smallest.place.says
+    return highest([one.witness for one in group.every])
+
+
+def highest(witnesses: Sequence[Witness]) -> str:
+    """Name the highest step at which several problems are wrong, by their wrong arrays; or "".
+
+    One problem alone shows nothing: an array may be right by chance, as where inputs are 0.
+    """
+    tops: set[tuple[int, int]] = set()
+    arrays: dict[int, set[str]] = {}
+    for witness in witnesses:
+        blocks = [found for name in witness.finding.blocks if (found := BLOCK.fullmatch(name))]
+        depth = depth_of(witness.token)
+        if blocks and depth:
+            layer = max(int(found[2]) for found in blocks)
+            tops.add((depth - layer, layer))
+            here = {found[1] for found in blocks if int(found[2]) == layer}
+            arrays.setdefault(depth - layer, set()).update(here)
+    if len({witness.token for witness in witnesses}) < 2 or not arrays:
+        return ""
+    below, layers = min(arrays), {layer for _, layer in tops}
+    step = {"W": "dC/dW", "b": "dC/db"}.get("".join(arrays[below]), "delta")
+    number = str(next(iter(layers))) if len(layers) == 1 else "l" if below else "L"
+    return f"{step}_{number}"
 
 
 def read_failure(record: Record) -> Failure:
     """Read the JSON form of a failure."""
     smallest: Any = record.get("smallest")
+    witness = read_witness(smallest) if smallest else None
+    worst = read_witness(record["worst"])
+    name, count = line(record["property"]), int(record.get("count") or 1)
+    counted = record.get("properties") or {name: count}
+    reason = line(record.get("reason") or "")
     return Failure(
-        property=line(record["property"]),
-        reason=line(record.get("reason") or ""),
+        property=name,
+        reason=reason,
         signature=line(record.get("signature") or ""),
-        count=int(record.get("count") or 1),
-        worst=read_witness(record["worst"]),
-        smallest=read_witness(smallest) if smallest else None,
+        count=count,
+        worst=worst,
+        smallest=witness,
         shrink_checks=int(record.get("shrink_checks") or 0),
         replay=line(record.get("replay") or ""),
+        properties={line(each): int(n) for each, n in counted.items()},
+        cause=_cause(record["cause"]) if "cause" in record else told_by(witness or worst),
+        unnamed=int(record.get("unnamed") or 0),
+        look=line(record.get("look") or ""),
     )
+
+
+def _cause(record: Any) -> Cause | None:
+    if record is None:
+        return None
+    place, says, expected = (line(record[name]) for name in ("place", "says", "expected"))
+    return Cause(place, int(record["layer"]), says, expected, bool(record["known"]))
+
+
+def told_by(witness: Witness) -> Cause | None:
+    """Return the cause that one problem tells by itself."""
+    for told in named(witness)[:1]:
+        return Cause(told.place, told.layer, told.says, told.expected)
+    return None
 
 
 def gather(recorded: Iterable[Failure], entries: Iterable[Entry]) -> tuple[Failure, ...]:
@@ -100,18 +221,32 @@ def gather(recorded: Iterable[Failure], entries: Iterable[Entry]) -> tuple[Failu
         entries: every finding of the log.
     """
     known = list(recorded)
-    told = {(failure.property, failure.reason) for failure in known}
-    open_ones: dict[tuple[str, str, str], list[Witness]] = {}
-    for entry in entries:
-        f = entry.finding
-        if f.verdict == FAIL and (f.property, f.reason) not in told:
-            key = (f.property, f.reason, f.explanation)
-            open_ones.setdefault(key, []).append(Witness(entry.token, f))
-    return (*known, *(_unshrunk(key, group) for key, group in open_ones.items()))
+    told = {(name, failure.reason) for failure in known for name in failure.properties}
+    left = (
+        Witness(entry.token, entry.finding)
+        for entry in entries
+        if entry.finding.verdict == FAIL
+        and (entry.finding.property, entry.finding.reason) not in told
+    )
+    return (*known, *map(_unshrunk, grouped(left)))
 
 
-def _unshrunk(key: tuple[str, str, str], group: Sequence[Witness]) -> Failure:
-    name, reason, _ = key
-    worst = worst_of(group) or group[0]
-    signature = "/".join(part for part in key if part)
-    return Failure(name, reason, signature, len(group), worst, None, 0, "")
+def _unshrunk(group: Group) -> Failure:
+    worst = worst_of(group.members)
+    record = written(group, worst)
+    witness = worst.witness
+    cause = _cause(record["cause"])
+    return Failure(
+        property=record["property"],
+        reason=record["reason"],
+        signature=record["signature"],
+        count=record["count"],
+        worst=witness,
+        smallest=None,
+        shrink_checks=0,
+        replay="",
+        properties=record["properties"],
+        cause=cause,
+        unnamed=record["unnamed"],
+        look=record["look"],
+    )

@@ -55,6 +55,7 @@ class Finding:
         explanation: the class of algorithms that would explain a FAIL, or "".
         diagnosis: the likely mistake, or "".
         suspects: every mistake that would give these numbers, the likeliest first.
+        blocks: the arrays of which some coordinate failed, such as ``W2``.
         notes: what was seen besides.
         resolution: on PASS, the smallest relative error that would have been seen.
         forward_passes, backward_passes: what it cost.
@@ -76,6 +77,7 @@ class Finding:
     known: str = ""
     model: str = ""
     suspects: tuple[Suspect, ...] = ()
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def read_finding(record: Record) -> Finding:
         known=known,
         model=line(record.get("model") or ""),
         suspects=tuple(_suspect(each) for each in record.get("suspects") or ()),
+        blocks=tuple(line(name) for name in record.get("blocks") or ()),
     )
 
 

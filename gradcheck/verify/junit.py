@@ -31,6 +31,7 @@ from gradcheck.verify.story import (
     covered,
     evidence,
     heading,
+    leads,
     reasons,
     title,
     told_of,
@@ -76,7 +77,8 @@ def _run(summary: Summary) -> ET.Element:
     verdict = _case(family, "the verdict is as expected")
     if summary.exit_code != 0:
         kind = "failure" if summary.exit_code == 1 else "error"
-        _add(verdict, kind, "verdict", conclusion(summary), conclusion(summary))
+        told = [f"{line.label}: {line.text}" for line in leads(summary)]
+        _add(verdict, kind, "verdict", conclusion(summary), "\n".join([*told, conclusion(summary)]))
     else:
         ET.SubElement(verdict, "system-out").text = conclusion(summary)
     suite = _suite("verification", [complete, usable, verdict])
@@ -114,7 +116,7 @@ def _known(summary: Summary) -> ET.Element:
 
 def _property(summary: Summary, p: Property) -> ET.Element:
     family = _family(summary, p.name)
-    failures = [failure for failure in summary.failures if failure.property == p.name]
+    failures = [failure for failure in summary.failures if p.name in failure.properties]
     kinds = len({stratum.kind for stratum in p.strata})
     groups = [(f"{s.kind} {s.value}", s.tally, s.tally.seconds / kinds) for s in p.strata]
     outside = [entry for entry in p.entries if not entry.strata]

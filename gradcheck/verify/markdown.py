@@ -12,8 +12,8 @@ from gradcheck.verify.story import (
     concentrated,
     conclusion,
     covered,
-    fix_first,
     heading,
+    leads,
     passes,
     title,
     told_of,
@@ -68,8 +68,8 @@ def _head(summary: Summary) -> Iterator[str]:
     if summary.failures:
         ways = count(len(summary.failures), "way")
         yield f"It fails in {ways}: {escape('; '.join(map(title, summary.failures[:IN_FULL])))}."
-    if told := fix_first(summary):
-        yield f"Fix first: {escape(told)}."
+    for line in leads(summary):
+        yield f"{line.label.capitalize()}: {escape(line.text)}."
 
 
 def _table(properties: Sequence[Property], verdicts: Sequence[str]) -> Iterator[str]:

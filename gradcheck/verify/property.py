@@ -95,6 +95,7 @@ def finding_of(name: str, outcome: Outcome) -> Finding:
         "detail": outcome.detail,
         "counts": counts,
         "wrong": counts.get("failed", 0),
+        "blocks": blocks_of(outcome),
         "worst": worst_of(outcome),
         "model": outcome.model,
         "explanation": outcome.explanation,
@@ -105,6 +106,15 @@ def finding_of(name: str, outcome: Outcome) -> Finding:
         "forward_passes": outcome.forward_passes,
         "backward_passes": outcome.backward_passes,
     }
+
+
+def blocks_of(outcome: Outcome) -> list[str]:
+    """Name the arrays of which some coordinate failed."""
+    c = outcome.comparison
+    if c is None or outcome.verdict is not Verdict.FAIL:
+        return []
+    failed = c.kind == Kind.FAILED
+    return [leaf.name for leaf in c.structure.leaves if failed[leaf.start : leaf.stop].any()]
 
 
 def worst_of(outcome: Outcome) -> Mapping[str, Any] | None:

@@ -265,7 +265,7 @@ class _Run:
         found = failures(self.log.records)
         engine, declared = self.plan.settings.engine, self.expected.declared
         make = partial(shrink, info=self.info, engine=engine, declared=declared)
-        pieces = (_listed(make(name, failing)) for name, failing in found.items())
+        pieces = (_listed(make(way)) for way in found)
         with progress("shrinking", len(found)) as advance:
             shrunk = []
             for records in self.pool.drive(pieces):

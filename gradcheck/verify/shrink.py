@@ -1,13 +1,17 @@
-"""Shrinks a failure: looks for the smallest network that still fails for the same reason.
+"""Shrinks a failure: looks for the smallest network that still fails in the same way.
+
+In the same way is: by the same property and reason; the mistake that explains the failing problems
+is among the suspects of the smaller one, on which it could otherwise not show (1/m where m = 1);
+and the error has kept its size.
 
 The order of simplicity is that of the tables in `gradcheck.strata`, whose simplest option stands
 first. Depth counts most, then units, examples, corner, weight scale, targets, loss, reduction,
 dtype, and last the seed. First every network of at most three weights is tried as it is, TINY: a
 mistake that needs equal widths, or a batch as large as a width, survives no change of one of them.
 Then, from the failing case, one field at a time is made simpler, the boldest change first (a
-network 1-1); the first candidate that fails for the same reason takes the case's place; the search
+network 1-1); the first candidate that fails in the same way takes the case's place; the search
 ends where none does, or after CHECKS of them. It then tries the tiny networks again with the
-numbers it has come to, where it is enough that the same step is wrong. A candidate of another
+numbers it has come to, and last whether another seed shows a larger error. A candidate of another
 structure is another draw of numbers, which may happen to be harmless: SEEDS seeds are tried for
 each network and batch, FEW_SEEDS for each corner and scale and for each tiny network.
 
@@ -18,8 +22,9 @@ process: a greedy search over the fields ends sooner, and is the same for ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
 from typing import Any, TypeAlias, TypeVar
@@ -31,10 +36,15 @@ from gradcheck.problem import LOSSES, REDUCTIONS, Architecture
 from gradcheck.strata import WEIGHT_SCALES
 from gradcheck.sweep import replay_line
 from gradcheck.verdict import Reason
+from gradcheck.verify.failures import written
+from gradcheck.verify.findings import Finding as Found
+from gradcheck.verify.findings import Witness, read_finding
+from gradcheck.verify.mistakes import Failing, Group, grouped
 from gradcheck.verify.plan import DTYPES, EXACT
 from gradcheck.verify.pool import Work
 from gradcheck.verify.property import Finding
-from gradcheck.verify.signature import is_same_failure, is_same_step, kind, signature
+from gradcheck.verify.signature import DIED, NO_ANSWER, kind
+from gradcheck.verify.size import rank_of, size_of, worst_of
 from gradcheck.verify.slot import Record
 from gradcheck.verify.worker import Task
 
@@ -65,38 +75,60 @@ EXTREMES: tuple[dict[str, Any], ...] = (
 PRECISIONS = (*DTYPES, *(name for name in EXACT if name not in DTYPES))
 
 
-def failures(records: Sequence[Record]) -> dict[str, list[tuple[str, Finding]]]:
-    """Return the failing cases by signature, in the order in which they first occurred.
+@dataclass(frozen=True)
+class Way:
+    """One way to fail: the problems, and their findings as the log has them.
+
+    Attributes:
+        group: what they have in common.
+        found: token and finding of every failing problem of the run, by their numbers.
+    """
+
+    group: Group
+    found: Sequence[tuple[str, Finding]]
+
+    @property
+    def failing(self) -> list[tuple[str, Finding]]:
+        """Tokens and findings, in the order of the log."""
+        return [self.found[one.number] for one in self.group.every]
+
+
+def failures(records: Sequence[Record]) -> list[Way]:
+    """Return the ways to fail, in the order in which they first occurred.
 
     Those that were declared are left out.
     """
-    found: dict[str, list[tuple[str, Finding]]] = {}
-    for record in records:
-        for finding in record["findings"] if record["kind"] == "case" else ():
-            if finding["verdict"] == "FAIL" and not finding.get("known"):
-                found.setdefault(signature(finding), []).append((record["token"], finding))
-    return found
+    return ways(
+        (record["token"], finding)
+        for record in records
+        for finding in (record["findings"] if record["kind"] == "case" else ())
+        if finding["verdict"] == "FAIL" and not finding.get("known")
+    )
+
+
+def ways(failing: Iterable[tuple[str, Finding]]) -> list[Way]:
+    """Group failing problems by what is wrong."""
+    found = list(failing)
+    groups = grouped(_witness(token, finding) for token, finding in found)
+    return [Way(group, found) for group in groups]
+
+
+def _witness(token: str, finding: Finding) -> Witness:
+    return Witness(token, read_finding(finding))
 
 
 def _never(_token: str, _finding: Finding) -> bool:
     return False
 
 
-def shrink(
-    name: str,
-    failing: Sequence[tuple[str, Finding]],
-    info: EngineInfo,
-    engine: str,
-    declared: Declared = _never,
-) -> Work[Record]:
-    """Shrink the failures of one signature; the simplest one is where the search begins.
+def shrink(way: Way, info: EngineInfo, engine: str, declared: Declared = _never) -> Work[Record]:
+    """Shrink one way to fail; the simplest problem with an error of its size is where it begins.
 
     An engine that dies or is silent is not asked again on purpose: the simplest of its failures
     is the smallest.
 
     Args:
-        name: the signature.
-        failing: tokens and findings.
+        way: the problems that fail.
         info: what the engine supports.
         engine: names it, for the line that repeats the case.
         declared: what is declared stands for nothing that is not.
@@ -104,22 +136,38 @@ def shrink(
     Returns:
         The record of the failure.
     """
-    token, finding = min(failing, key=lambda one: simplicity(parse(one[0])))
+    members = _by_first_property(way.group)
+    worst = worst_of(members)
+    first = _start(members, worst)
+    token, finding = way.found[first.number]
     case, checks = parse(token), 0
-    if not _is_lost(finding):
-        case, finding, checks = yield from _search(case, finding, info, declared)
-    worst_token, worst = max(failing, key=lambda one: size_of(one[1]))
+    if not _is_lost(first.witness.finding):
+        case, finding, checks = yield from _search(case, finding, way.group, info, declared)
+    worst_token, worst_finding = way.found[worst.number]
     return {
-        "kind": "failure",
-        "property": finding["property"],
-        "reason": finding["reason"],
-        "signature": name,
-        "count": len(failing),
-        "worst": {"token": worst_token, "finding": worst},
+        **written(way.group, Failing.of(_witness(case.token, finding))),
+        "worst": {"token": worst_token, "finding": worst_finding},
         "smallest": {"token": case.token, "finding": finding},
         "shrink_checks": checks,
         "replay": replay_line(case.token, engine),
     }
+
+
+def _by_first_property(group: Group) -> list[Failing]:
+    """Return the problems that tell the mistake by the first property that any of them fails."""
+    first = min((one.witness.finding.property for one in group.members), key=rank_of)
+    return [one for one in group.members if one.witness.finding.property == first]
+
+
+def _start(members: Sequence[Failing], worst: Failing) -> Failing:
+    """Return the simplest of some problems whose error is of the size of the worst."""
+    alike = [one for one in members if size_of(one).is_kept_from(size_of(worst))]
+
+    def simplest(one: Failing) -> tuple[float, ...]:
+        *structure, seed = simplicity(parse(one.witness.token))
+        return (*structure, -size_of(one).decade, seed)
+
+    return min(alike, key=simplest)
 
 
 def simplicity(case: Case) -> tuple[float, ...]:
@@ -198,23 +246,25 @@ def tiny(case: Case, info: EngineInfo, *, often: bool = False) -> Iterator[Case]
 
 
 def _search(
-    case: Case, finding: Finding, info: EngineInfo, declared: Declared
+    case: Case, finding: Finding, group: Group, info: EngineInfo, declared: Declared
 ) -> Work[tuple[Case, Finding, int]]:
-    search = _Search(case, finding, declared)
+    search = _Search(case, finding, group, declared)
     yield from search.first_of(tiny(case, info), TINY_CHECKS)
     yield from search.to_the_end(info)
     many = tiny(search.case, info, often=True)
-    if (yield from search.first_of(many, search.checks + 4 * TINY_CHECKS, is_same_step)):
+    if (yield from search.first_of(many, search.checks + 4 * TINY_CHECKS)):
         yield from search.to_the_end(info)
+    yield from search.larger_error()
     return search.case, search.finding, search.checks
 
 
 class _Search:
     """The simplest case so far, and what has been tried."""
 
-    def __init__(self, case: Case, finding: Finding, declared: Declared) -> None:
+    def __init__(self, case: Case, finding: Finding, group: Group, declared: Declared) -> None:
         self.case, self.finding, self.checks = case, finding, 0
-        self._wanted, self._declared = finding, declared
+        self._first, self._size = finding, size_of(_failing(case, finding))
+        self._group, self._declared = group, declared
         self._known, self._is_over = {case.token}, False
 
     def to_the_end(self, info: EngineInfo) -> Work[None]:
@@ -223,18 +273,25 @@ class _Search:
         while (yield from self.first_of(simpler(self.case, info), most)):
             pass
 
+    def larger_error(self) -> Work[None]:
+        """Of equally small networks, take one whose error is decades larger."""
+        case = self.case
+        others = (replace(case, seed=seed) for seed in range(FEW_SEEDS))
+        self._known -= {replace(case, seed=seed).token for seed in range(FEW_SEEDS)}
+        self._known.add(case.token)
+        decade = size_of(_failing(case, self.finding)).decade
+        most = self.checks + FEW_SEEDS
+        yield from self.first_of(others, most, above=decade)
+
     def first_of(
-        self,
-        candidates: Iterator[Case],
-        most: int,
-        is_same: Callable[[Finding, Finding], bool] = is_same_failure,
+        self, candidates: Iterator[Case], most: int, *, above: float = -math.inf
     ) -> Work[bool]:
-        """Go on with the first candidate that fails for the same reason, if there is one.
+        """Go on with the first candidate that fails in the same way, if there is one.
 
         Args:
-            candidates: simpler cases.
+            candidates: other cases.
             most: the number of checks, over all searches, at which this one ends.
-            is_same: whether two findings fail for the same reason.
+            above: the decade that its error must be above.
         """
         for candidate in candidates:
             if candidate.token in self._known:
@@ -243,15 +300,31 @@ class _Search:
                 return False
             self._known.add(candidate.token)
             self.checks += 1
-            reply = yield Task(candidate.token, self._wanted["property"])
+            reply = yield Task(candidate.token, self._first["property"])
             if reply.finding is None or reply.event is not None:  # it costs a process: no more
                 self._is_over = True
                 return False
-            same = is_same(reply.finding, self._wanted)
-            if same and not self._declared(candidate.token, reply.finding):
+            if self._is_same(candidate, reply.finding, above):
                 self.case, self.finding = candidate, reply.finding
                 return True
         return False
+
+    def _is_same(self, case: Case, finding: Finding, above: float) -> bool:
+        """Whether a case fails in the same way, with an error of the same size or a larger one."""
+        if any(finding[name] != self._first[name] for name in ("property", "verdict", "reason")):
+            return False
+        one = _failing(case, finding)
+        size = size_of(one)
+        return (
+            size.decade > above
+            and size.is_kept_from(self._size)
+            and self._group.allows(one)
+            and not self._declared(case.token, finding)
+        )
+
+
+def _failing(case: Case, finding: Finding) -> Failing:
+    return Failing.of(_witness(case.token, finding))
 
 
 def _changes(case: Case) -> Iterator[dict[str, Any]]:
@@ -310,12 +383,6 @@ def _place(value: T, table: Sequence[T]) -> int:
     return table.index(value) if value in table else len(table)
 
 
-def _is_lost(finding: Finding) -> bool:
-    is_raised = finding["reason"] == Reason.RAISED.value
-    return is_raised and kind(finding) in ("died", "no answer", "EngineDiedError")
-
-
-def size_of(finding: Finding) -> float:
-    """Return how far a finding is beyond its allowance; what cannot be compared is furthest."""
-    times = finding["worst"]["times"] if finding["worst"] else float("inf")
-    return float(times) if times == times else float("inf")  # noqa: PLR0124 - NaN
+def _is_lost(finding: Found) -> bool:
+    is_raised = finding.reason == Reason.RAISED.value
+    return is_raised and kind(finding) in (DIED, NO_ANSWER, "EngineDiedError")

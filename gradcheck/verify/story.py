@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from gradcheck.diagnose import UNKNOWN
 from gradcheck.strata import STRATA
 from gradcheck.verify.declared import Declared
-from gradcheck.verify.failures import Failure, first_of
+from gradcheck.verify.failures import Failure, first_of, told_by
 from gradcheck.verify.findings import COUNTED, FAIL, Coordinate, Witness
+from gradcheck.verify.mistakes import REASONS as SAID
 from gradcheck.verify.summary import Property, Stratum, Summary
+from gradcheck.verify.suspects import ELSE
 from gradcheck.verify.tally import Tally, Why
 from gradcheck.verify.words import count, exactly, number, place
 
@@ -54,11 +57,13 @@ def evidence(witness: Witness) -> str:
 
 
 def title(failure: Failure) -> str:
-    """Say in a clause what fails, and how often."""
+    """Say in a sentence what is wrong, and on how many problems of which property."""
     common = "/".join(part for part in (failure.property, failure.reason) if part)
-    more = failure.signature.removeprefix(common).strip("/")
-    parts = (failure.property, failure.reason, more, count(failure.count, "problem"))
-    return ", ".join(part for part in parts if part)
+    what = failure.signature.removeprefix(common).strip("/")
+    what = what or SAID.get(failure.reason, "") or f"{failure.property} fails"
+    counts = failure.properties
+    told = ", ".join(f"{name} {n:,}" if len(counts) > 1 else name for name, n in counts.items())
+    return f"{what}: {count(failure.count, 'problem')} ({told})"
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,46 @@ def told_of(failure: Failure) -> list[Line]:
         lines += _case("smallest", failure.smallest)
         lines.append(Line("", f"found in {count(failure.shrink_checks, 'check')}"))
     lines.append(Line("explained by", finding.explanation))
-    lines += likely_cause(finding.diagnosis)
+    lines += cause_of(failure)
     lines += [Line("note", note) for note in finding.notes[:1]]
     lines.append(Line("replay", failure.replay, is_code=True))
     return [line for line in lines if line.text]
+
+
+def cause_of(failure: Failure) -> list[Line]:
+    """Tell the cause line by line: what is wrong, what is expected, how sure it is, what else.
+
+    Where none is known, tell where to look.
+    """
+    diagnosis = first_of(failure).finding.diagnosis
+    cause = failure.cause
+    if cause is None or not cause.is_known:
+        lines = likely_cause(diagnosis) if diagnosis and not diagnosis.startswith(UNKNOWN) else []
+        if failure.look:
+            lines.append(Line("look first", look_of(failure)))
+            lines += [Line("", told) for told in diagnosis.split("; ") if told.startswith("then ")]
+        return lines or likely_cause(diagnosis)
+    texts = [str(cause), f"expected {cause.expected}" if cause.expected else ""]
+    texts += how_sure(failure, diagnosis, str(cause))
+    if failure.unnamed:
+        alone = "itself" if failure.unnamed == 1 else "themselves"
+        told = count(failure.unnamed, "problem")
+        texts.append(f"and {told} whose cause is not known by {alone}")
+    first, *rest = [text for text in texts if text]
+    return [Line("likely cause", first), *(Line("", text) for text in rest)]
+
+
+def how_sure(failure: Failure, diagnosis: str, cause: str) -> list[str]:
+    """Say how sure a cause is: by the smallest network alone, or by all problems that fail."""
+    first, *rest = [part for part in diagnosis.split("; ") if not part.startswith("expected ")]
+    if first == cause and not (failure.count > 1 and any(p.startswith(ELSE) for p in rest)):
+        return rest
+    own = [first.partition(": ")[2]] if first != cause else []
+    own += [part.removeprefix(ELSE) for part in rest if part.startswith(ELSE)]
+    others = " or ".join(told for told in own if told and told != cause.partition(": ")[2])
+    told = f"by {count(failure.count - failure.unnamed, 'problem')}"
+    told += f"; the smallest alone would also allow: {others}" if others else ""
+    return [told, *(part for part in rest if part.startswith("then "))]
 
 
 def likely_cause(diagnosis: str) -> list[Line]:
@@ -92,13 +133,35 @@ def likely_cause(diagnosis: str) -> list[Line]:
 
 def fix_first(summary: Summary) -> str:
     """Name the first mistake on the backward path, with the right equation; "" where unknown."""
-    if not summary.failures:
+    for failure in summary.failures:
+        witness = first_of(failure)
+        cause = failure.cause or told_by(witness)
+        if cause is not None and cause.expected and cause.layer:
+            return f"on {_network(witness)}, {cause}; expected {cause.expected}"
+    return ""
+
+
+def look_first(summary: Summary) -> str:
+    """Name the first step on the backward path that is wrong, where no cause is known; or ""."""
+    if fix_first(summary):
         return ""
-    witness = first_of(summary.failures[0])
-    mistake, _, rest = witness.finding.diagnosis.partition("; ")
-    equation = rest.partition("; ")[0]
-    network = witness.token.split(":")[1] if witness.token.startswith("gc") else "the case"
-    return f"on {network}, {mistake}; {equation}" if equation.startswith("expected ") else ""
+    return next((look_of(failure) for failure in summary.failures if failure.look), "")
+
+
+def look_of(failure: Failure) -> str:
+    """Say where to look, and on which network."""
+    on = f"on {_network(first_of(failure))}, " if failure.look[-1:].isdecimal() else ""
+    return f"{on}{failure.look}; everything above it is right"
+
+
+def leads(summary: Summary) -> list[Line]:
+    """Say what to do first: mend a mistake, or look at a step."""
+    lines = [Line("fix first", fix_first(summary)), Line("look first", look_first(summary))]
+    return [line for line in lines if line.text]
+
+
+def _network(witness: Witness) -> str:
+    return witness.token.split(":")[1] if witness.token.startswith("gc") else "the case"
 
 
 def heading(entry: Declared) -> str:

@@ -12,8 +12,8 @@ from gradcheck.verify.story import (
     concentrated,
     conclusion,
     covered,
-    fix_first,
     heading,
+    leads,
     passes,
     title,
     told_of,
@@ -116,6 +116,6 @@ def _undecided(summary: Summary) -> Iterator[str]:
 
 def _end(summary: Summary) -> Iterator[str]:
     yield f"cost: {passes(summary)}, {seconds(summary.seconds)}"
-    if told := fix_first(summary):
-        yield f"fix first: {told}"
+    for line in leads(summary):
+        yield f"{line.label}: {line.text}"
     yield conclusion(summary)

@@ -44,7 +44,7 @@ smallest seen: the relative error that would not have passed, median / worst pro
 strata covered: 12 of 42; not covered: depth 4 of 5, width 4 of 5, batch 2 of 3, loss 1 of 2, dtype 1 of 2, scale 6 of 8, corner 7 of 9, targets 5 of 6
 unsupported (agreement, consistency): float16 is not supported (1)
 
-FAIL agreement, mismatch, clipped loss, 1 problem
+FAIL clipped loss: 1 problem (agreement)
   worst         W2[0,1] (layer 2, weight to unit 0 from input 1)
                 engine 0.0, exact -0.731 ± 1e-17: off by 0.73, allowed 1e-16 (∞ times over)
                 gc1:2-3-1:cross_entropy:sum:m4:float64:w30:saturated:binary:s7

@@ -18,8 +18,9 @@ from gradcheck.verify.shrink import (
     simpler,
     simplicity,
     tiny,
+    ways,
 )
-from gradcheck.verify.signature import is_same_failure, is_same_step, kind, signature
+from gradcheck.verify.signature import label
 from gradcheck.verify.worker import Task, work
 
 INFO = EngineInfo("any", "1", ("float32", "float64"), LOSSES, REDUCTIONS)
@@ -35,7 +36,8 @@ def failing(engine, token, property_="agreement"):
 def shrunk(name, *tokens, property_="agreement"):
     engine = Guarded(find(f"py:faulty_engines:{name}"))
     found = [failing(engine, token, property_) for token in tokens]
-    return driven(shrink(signature(found[0][1]), found, engine.info, "py:any:engine"), engine)
+    [way] = ways(found)
+    return driven(shrink(way, engine.info, "py:any:engine"), engine)
 
 
 def test_a_wrong_engine_shrinks_to_one_weight_and_one_example():
@@ -51,14 +53,15 @@ def test_a_saturated_defect_shrinks_to_one_weight_and_keeps_its_explanation():
     token = "gc1:4-3-2:cross_entropy:mean:m5:float64:w100:generic:binary:s3"
     record = shrunk("ClippedLoss", token)
     case = parse(record["smallest"]["token"])
-    assert record["signature"] == "agreement/mismatch/clipped loss"
+    assert label(record["worst"]["finding"]) == "clipped loss"
     assert (case.sizes, case.batch) == ((1, 1), 1)
-    assert kind(record["smallest"]["finding"]) == "clipped loss"
+    assert label(record["smallest"]["finding"]) == "clipped loss"
 
 
 def test_an_exception_shrinks_to_the_same_exception():
     record = shrunk("raises_on_one_example", LARGE.replace("m6", "m1"), property_="consistency")
-    assert record["signature"] == "consistency/raised/ZeroDivisionError"
+    assert record["signature"] == "the engine raises ZeroDivisionError"
+    assert (record["property"], record["reason"]) == ("consistency", "raised")
     assert parse(record["smallest"]["token"]) == Case(sizes=(1, 1))
 
 
@@ -76,7 +79,9 @@ def test_the_worst_case_is_kept_beside_the_smallest():
 def test_a_dead_engine_is_not_asked_again():
     finding = failing(Guarded(find("py:faulty_engines:raises")), LARGE)[1]
     finding["detail"] = "the engine's process was killed by SIGSEGV"
-    piece = shrink("agreement/raised/died", [(LARGE, finding)], INFO, "e")
+    [way] = ways([(LARGE, finding)])
+    assert way.group.what == "the engine dies"
+    piece = shrink(way, INFO, "e")
     with pytest.raises(StopIteration) as finished:
         next(piece)
     assert finished.value.value["smallest"]["token"] == LARGE
@@ -107,7 +112,8 @@ def first_failures(name, most):
 def weights_of_the_smallest(name, starts):
     """From how many weights each failure was shrunk to how many."""
     for engine, token, found in first_failures(name, starts):
-        piece = shrink(signature(found), [(token, found)], engine.info, "py:any:engine")
+        [way] = ways([(token, found)])
+        piece = shrink(way, engine.info, "py:any:engine")
         case = parse(driven(piece, engine)["smallest"]["token"])
         yield parse(token).architecture.n_weights, case.architecture.n_weights
 
@@ -147,78 +153,3 @@ def test_candidates_are_simpler_valid_supported_and_different():
 
 def test_nothing_is_simpler_than_the_simplest_case():
     assert list(simpler(Case(sizes=(1, 1)), INFO)) == []
-
-
-def finding(**changes):
-    base = {"property": "agreement", "verdict": "FAIL", "reason": "mismatch", "detail": "",
-            "explanation": "", "diagnosis": ""}  # fmt: skip
-    return base | changes
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({}, "agreement/mismatch"),
-        ({"explanation": "no class of arithmetic computes this value"}, "agreement/mismatch"),
-        ({"explanation": "tf32: inputs rounded; like rounding"}, "agreement/mismatch/tf32"),
-        ({"diagnosis": "every wrong coordinate is exactly 0; only W1 partly wrong"},
-         "agreement/mismatch/every wrong coordinate is exactly"),
-        ({"diagnosis": "W2 holds the transpose of its derivative"},
-         "agreement/mismatch/W holds the transpose of its derivative"),
-        ({"diagnosis": "only W1 wholly wrong"}, "agreement/mismatch"),
-        ({"diagnosis": "layer 2: dC/dW_2 has an extra term 0.00013 W_2; expected ..."},
-         "agreement/mismatch/dC/dW_l has an extra term W_l"),
-        ({"diagnosis": "layer 2: dC/dW_2 has 1 - a_1 for a_1; expected ..."},
-         "agreement/mismatch/dC/dW_l has 1 - a_{l-1} for a_{l-1}"),
-        ({"diagnosis": "layer 4: dC/dW_4 is 0 in rows 0 to 7; expected ..."},
-         "agreement/mismatch/dC/dW_l is 0"),
-        ({"reason": "raised", "detail": "value_and_grad raised OSError: no disk (e.py:3)"},
-         "agreement/raised/OSError"),
-        ({"reason": "raised", "detail": "the engine's process exited with 3"},
-         "agreement/raised/died"),
-        ({"reason": "raised", "detail": "no answer within 60 seconds"},
-         "agreement/raised/no answer"),
-    ],
-)  # fmt: skip
-def test_a_signature_is_property_reason_and_kind_without_numbers(changes, told):
-    assert signature(finding(**changes)) == told
-
-
-def test_failures_are_the_same_if_reason_and_explanation_are():
-    zero = finding(diagnosis="every wrong coordinate is exactly 0")
-    assert is_same_failure(zero, finding())
-    assert not is_same_failure(zero, finding(diagnosis="W1 holds the transpose of its derivative"))
-    assert not is_same_failure(zero, finding(explanation="clipped loss: clipped at 1e-07"))
-    assert not is_same_failure(zero, finding(verdict="PASS"))
-    assert not is_same_failure(zero, finding(reason="shape"))
-
-
-def test_patterns_of_one_block_and_factors_of_one_step_are_the_same_mistake():
-    def says(what):
-        return finding(diagnosis=f"layer 2: {what}; expected dC/dW_2 = delta_2^T a_1; sure: of 9")
-
-    def pattern(what):
-        return finding(diagnosis=f"layer 1: {what}; expected x; a pattern, no formula gives it")
-
-    one, two = pattern("dC/dW_1 is wrong in row 1 only"), pattern("dC/dW_1 is 0 in row 0")
-    assert is_same_failure(one, two)
-    assert not is_same_failure(one, pattern("dC/db_1 is 0 in unit 0"))
-    assert is_same_failure(
-        says("delta_2 has an extra factor 1/n_2"), says("delta_2 has an extra factor 1/n_3")
-    )
-    sign, slope = says("delta_2 has the wrong sign"), says("delta_2 lacks the factor sigmoid'(z_2)")
-    assert not is_same_failure(sign, slope)
-    assert is_same_step(sign, slope)
-    assert not is_same_step(sign, says("dC/dW_2 has the wrong sign"))
-
-
-def test_failing_cases_are_grouped_by_signature_in_the_order_of_the_log():
-    def case(token, *findings):
-        return {"kind": "case", "n": 0, "token": token, "findings": list(findings)}
-
-    sign = finding(diagnosis="the sign is wrong")
-    records = [case("a", finding(), sign), {"kind": "engine"}, case("b", finding(verdict="PASS"))]
-    records += [case("c", finding())]
-    groups = failures(records)
-    assert list(groups) == ["agreement/mismatch", "agreement/mismatch/the sign is wrong"]
-    assert [token for token, _ in groups["agreement/mismatch"]] == ["a", "c"]

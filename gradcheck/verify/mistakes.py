@@ -1,0 +1,375 @@
+"""One mistake, one heading: the failing problems of a run, grouped by what is wrong.
+
+One mistake looks different on different problems: a factor 1/n_0 is 1/2, 1/m or 1/n_l, whichever
+is equal there. Every problem has its suspects, all that would give its numbers; a mistake that is
+there is among the suspects of every problem on which it shows. So few mistakes are sought that
+explain all problems: first those that are the only suspect of some problem, and of these always the
+one that explains most of what is left. What some of them allow and others do not is dropped.
+
+A problem whose cause is not known by itself joins a mistake that fits it:
+
+    the same problem has that cause by another property, or
+    the mistake is the only one that is named at the step that is wrong, or
+    where the step is not known either, it is the only mistake that is named at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
+from gradcheck.rounding import ARITHMETICS
+from gradcheck.verdict import Reason
+from gradcheck.verify.factors import Product, giving
+from gradcheck.verify.findings import Finding, Witness
+from gradcheck.verify.phrases import at_layer, common, of_any_layer, skeleton
+from gradcheck.verify.signature import kind, label
+from gradcheck.verify.suspects import (
+    Named,
+    Place,
+    depth_of,
+    is_pattern,
+    lost,
+    named,
+    sizes_of,
+)
+
+Id: TypeAlias = tuple[str, str | Product]
+"""A mistake: its step, and its key or the factor that it is."""
+
+STEP_NAMES = {
+    OUTPUT: "delta_L",
+    HIDDEN: "delta_l",
+    WEIGHT: "dC/dW_l",
+    BIAS: "dC/db_l",
+    ANSWER: "the gradient",
+}
+
+PATTERN = "pattern"
+"""The key of all patterns of one step."""
+
+STEPS_OF_A_RANK = 1000
+
+REASONS = {
+    Reason.NONFINITE.value: "the gradient is not finite",
+    Reason.SHAPE.value: "the answer has the wrong shape",
+    Reason.DTYPE.value: "the gradient has another dtype than the parameters",
+    Reason.NONDETERMINISTIC.value: "two calls with the same arguments differ",
+    Reason.INPUT_CHANGED.value: "the engine changes its inputs",
+    Reason.ALIASED.value: "the answer shares memory with something that changes",
+    Reason.LOSS.value: "the loss is not the one that is meant",
+}
+RAISED = {"died": "the engine dies", "no answer": "the engine does not answer"}
+
+NO_MORE = "the gradient is wrong"
+WRONG = "is wrong in a way that nothing explains"
+
+
+@dataclass(frozen=True)
+class Failing:
+    """One finding that fails, and all that would explain it.
+
+    Attributes:
+        witness: the problem and the finding.
+        ranks: the mistakes that would give its numbers, with their rank; none where none is known.
+        named: the same as they are told of this problem.
+        place: where it is wrong, if no more is known.
+        number: its place in the log.
+    """
+
+    witness: Witness
+    ranks: dict[Id, int] = field(hash=False)
+    named: tuple[Named, ...]
+    place: Place | None
+    number: int = 0
+
+    @classmethod
+    def of(cls, witness: Witness, number: int = 0) -> Failing:
+        """Read a finding."""
+        found = witness.finding
+        every = named(witness) if _is_of_a_formula(found) else ()
+        if every and is_pattern(witness):
+            pattern = replace(every[0], key=PATTERN, factor=None)
+            return cls(witness, {(pattern.place, PATTERN): 0}, (pattern,), None, number)
+        ranks: dict[Id, int] = {}
+        for rank, one in enumerate(every):
+            for step, each in enumerate(_ids(one, witness)):
+                ranks.setdefault((one.place, each), STEPS_OF_A_RANK * rank + step)
+        return cls(witness, ranks, every, None if every else _place(witness), number)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it has one suspect only."""
+        return len({rank // STEPS_OF_A_RANK for rank in self.ranks.values()}) == 1
+
+    def told(self, mistake: Id) -> Named | None:
+        """Return the suspect that a mistake is on this problem, None where it is none."""
+        if mistake not in self.ranks:
+            return None
+        return self.named[self.ranks[mistake] // STEPS_OF_A_RANK]
+
+
+def _is_of_a_formula(found: Finding) -> bool:
+    """Whether a wrong formula may be behind a finding: no class of arithmetic explains it."""
+    return found.reason == Reason.MISMATCH.value and label(found) not in ARITHMETICS
+
+
+def _place(witness: Witness) -> Place | None:
+    """Return where a problem is wrong; another loss shows in the output error."""
+    if not _is_of_a_formula(witness.finding):
+        return None
+    depth = depth_of(witness.token)
+    other_loss = Place(frozenset([OUTPUT]), depth, f"delta_{depth}")
+    return lost(witness) or (other_loss if label(witness.finding) else None)
+
+
+def _ids(one: Named, witness: Witness) -> Sequence[str | Product]:
+    """Return what a suspect may be over all problems; a number that has a meaning comes first."""
+    sizes = sizes_of(witness.token, one.layer)
+    if one.factor is None or sizes is None:
+        return [one.key]
+    every = giving(one.factor, one.place, sizes)
+    says, mean = one.says.partition(" ")[2], sizes.is_mean
+    return sorted(every, key=lambda p: p.says(one.place, sizes, is_mean=mean) != says)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Failing problems that one mistake explains, or of which no more is known than where.
+
+    Attributes:
+        what: what is wrong, in a sentence about any layer.
+        mistake: its step and key, None where no cause is known.
+        place: the step; "" where it is not known.
+        members: the problems that have it among their suspects, or have this in common.
+        joined: problems whose cause is not known by themselves.
+    """
+
+    what: str
+    mistake: Id | None
+    place: str
+    members: tuple[Failing, ...]
+    joined: tuple[Failing, ...] = ()
+
+    @property
+    def every(self) -> list[Failing]:
+        """All of them, in the order of the log."""
+        return sorted((*self.members, *self.joined), key=lambda one: one.number)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a cause is known."""
+        return self.mistake is not None and self.mistake[1] != PATTERN
+
+    def told(self, one: Failing) -> Named | None:
+        """Tell the mistake of one problem, as its layers have it; None where it has another."""
+        found = one.told(self.mistake) if self.mistake else None
+        if found is None or self.mistake is None or not self.is_named:
+            return found
+        if isinstance(factor := self.mistake[1], Product):
+            sizes = sizes_of(one.witness.token, found.layer)
+            is_mean = bool(sizes and sizes.is_mean)
+            step = found.says.partition(" ")[0]
+            return replace(found, says=f"{step} {factor.says(found.place, sizes, is_mean=is_mean)}")
+        if self.what in _sentences(one, self.mistake):
+            return replace(found, says=at_layer(self.what, found.layer))
+        return found
+
+    def allows(self, one: Failing) -> bool:
+        """Whether a problem fails in this way: the mistake is among its suspects.
+
+        Where no cause is known, the same must be known of the problem, or the step be the same.
+        """
+        if self.mistake is not None:
+            return self.mistake in one.ranks
+        first = self.members[0]
+        if _common(first) == _common(one):
+            return True
+        place = first.place
+        return place is not None and bool(place.steps & _steps(one))
+
+
+def grouped(witnesses: Iterable[Witness]) -> list[Group]:
+    """Group failing problems by their mistakes, in the order of the log."""
+    every = [Failing.of(witness, n) for n, witness in enumerate(witnesses)]
+    is_formula = [bool(one.ranks) and not _is_pattern(one) for one in every]
+    groups = list(_covered([one for one, yes in zip(every, is_formula, strict=True) if yes]))
+    rest = [one for one, yes in zip(every, is_formula, strict=True) if not yes]
+    groups, rest = _joined(groups, rest)
+    return sorted([*groups, *_unnamed(rest)], key=lambda group: group.every[0].number)
+
+
+# --- few mistakes that explain all ----------------------------------------------------------------
+
+
+def _covered(left: list[Failing]) -> Iterator[Group]:
+    """Yield the mistakes that explain most of what is left, one after the other."""
+    while left:
+        mistake = _likeliest(left)
+        members = _compatible(mistake, [one for one in left if mistake in one.ranks])
+        yield Group(_what(mistake, members), mistake, mistake[0], tuple(members))
+        numbers = {one.number for one in members}
+        left = [one for one in left if one.number not in numbers]
+
+
+def _likeliest(left: Sequence[Failing]) -> Id:
+    """Return the mistake that explains most, of those that are some problem's only suspect.
+
+    Of equals, that which stands further in front among the suspects.
+    """
+    sure = {mistake for one in left if one.is_sure for mistake in one.ranks}
+    count: Counter[Id] = Counter()
+    ranks: Counter[Id] = Counter()
+    for one in left:
+        for mistake, rank in one.ranks.items():
+            count[mistake] += 1
+            ranks[mistake] += rank
+    pool = [mistake for mistake in count if mistake in sure] or list(count)
+    return max(pool, key=lambda mistake: (count[mistake], -ranks[mistake]))
+
+
+def _compatible(mistake: Id, members: list[Failing]) -> list[Failing]:
+    """Return the most problems that one number explains, where intervals of it are known."""
+    ends = [end for one in members if (end := _interval(one, mistake))]
+    if not ends:
+        return members
+    best = max((low for low, _ in ends), key=lambda x: sum(lo <= x <= hi for lo, hi in ends))
+    kept = []
+    for one in members:
+        end = _interval(one, mistake)
+        if end is None or end[0] <= best <= end[1]:
+            kept.append(one)
+    return kept
+
+
+def _interval(one: Failing, mistake: Id) -> tuple[float, float] | None:
+    found = one.told(mistake)
+    return found.interval if found else None
+
+
+def _sentences(one: Failing, mistake: Id) -> list[str]:
+    """Return what a mistake may be called, by one problem."""
+    return [n.sentence for n in one.named if (n.place, n.key) == mistake]
+
+
+def _what(mistake: Id, members: Sequence[Failing]) -> str:
+    """Say what is wrong, in a sentence that is true of all members."""
+    place, key = mistake
+    if isinstance(key, Product):
+        sizes = [sizes_of(one.witness.token, 0) for one in members]
+        is_mean = all(size is None or size.is_mean for size in sizes)
+        return f"{STEP_NAMES[place]} {key.says(place, is_mean=is_mean)}"
+    every = [_sentences(one, mistake) for one in members]
+    [(best, _)] = Counter(s for some in every for s in dict.fromkeys(some)).most_common(1)
+    told = [best if best in some else some[0] for some in every]
+    ends = [end for one in members if (end := _interval(one, mistake))]
+    interval = (max(low for low, _ in ends), min(high for _, high in ends)) if ends else None
+    return common(told, interval)
+
+
+# --- what is not known by itself ------------------------------------------------------------------
+
+
+def _joined(groups: list[Group], rest: list[Failing]) -> tuple[list[Group], list[Failing]]:
+    """Let problems whose cause is not known join the mistake that fits them."""
+    home = {one.witness.token: n for n, group in enumerate(groups) for one in group.members}
+    joined: dict[int, list[Failing]] = {}
+    left = []
+    for one in rest:
+        number = _home(one, groups, home)
+        if number is None:
+            left.append(one)
+        else:
+            joined.setdefault(number, []).append(one)
+    return [replace(g, joined=tuple(joined.get(n, ()))) for n, g in enumerate(groups)], left
+
+
+def _home(one: Failing, groups: Sequence[Group], home: dict[str, int]) -> int | None:
+    found = one.witness.finding
+    if not _is_of_a_formula(found):
+        return None
+    if (known := home.get(one.witness.token)) is not None:
+        return known
+    steps = _steps(one)
+    fit = [n for n, group in enumerate(groups) if not steps or group.place in steps]
+    return fit[0] if len(fit) == 1 else None
+
+
+def _steps(one: Failing) -> frozenset[str]:
+    """Return the steps that may be wrong; none where that is not known."""
+    if one.place is not None:
+        return one.place.steps
+    return frozenset(place for place, _ in one.ranks)
+
+
+def _is_pattern(one: Failing) -> bool:
+    return any(key == PATTERN for _, key in one.ranks)
+
+
+def _common(one: Failing) -> Hashable:
+    """Return what problems without a known cause have in common."""
+    found = one.witness.finding
+    if found.reason != Reason.MISMATCH.value:
+        return found.reason, kind(found)
+    if label(found) and not one.ranks:
+        return found.reason, label(found)
+    if _is_pattern(one):
+        return found.reason, PATTERN, _steps(one)
+    if one.place is not None:
+        return found.reason, one.place.steps
+    return found.reason, skeleton(_pattern_text(found))
+
+
+def _pattern_text(found: Finding) -> str:
+    """Return what the wrong coordinates have in common, less which arrays they are in."""
+    first = found.diagnosis.partition("; ")[0]
+    return "" if first.startswith(("only ", "unknown")) else first
+
+
+def _unnamed(rest: Sequence[Failing]) -> Iterator[Group]:
+    """Yield the problems without a known cause, by what they have in common."""
+    groups: dict[Hashable, list[Failing]] = {}
+    for one in rest:
+        groups.setdefault(_common(one), []).append(one)
+    for members in groups.values():
+        first = members[0]
+        steps = _steps(first)
+        place = next(iter(steps)) if len(steps) == 1 else ""
+        mistake = (place, PATTERN) if _is_pattern(first) else None
+        yield Group(_what_is_seen(members), mistake, place, tuple(members))
+
+
+def _what_is_seen(members: Sequence[Failing]) -> str:
+    """Say what is known of problems without a known cause."""
+    first = members[0]
+    found = first.witness.finding
+    if found.reason != Reason.MISMATCH.value or (label(found) and not first.ranks):
+        return told_reason([one.witness.finding for one in members])
+    if _is_pattern(first):
+        every = [one.named[0].sentence for one in members]
+        if len(set(map(skeleton, every))) > 1:
+            return f"{STEP_NAMES[first.named[0].place]} is wrong in some of its entries"
+        return common(every)
+    if first.place is not None:
+        places = [_place_of_any_layer(one) for one in members]
+        return f"{common(places)} {WRONG}"
+    return common([_pattern_text(one.witness.finding) for one in members]) or NO_MORE
+
+
+def _place_of_any_layer(one: Failing) -> str:
+    place, depth = one.place, depth_of(one.witness.token)
+    return of_any_layer(place.says, place.layer, depth) if place else ""
+
+
+def told_reason(findings: Sequence[Finding]) -> str:
+    """Say in a sentence why problems fail: no answer, a wrong shape, another class."""
+    first = findings[0]
+    if first.reason == Reason.MISMATCH.value:
+        return f"the gradient is that of {label(first)}"
+    if first.reason == Reason.RAISED.value:
+        return RAISED.get(kind(first), f"the engine raises {kind(first)}")
+    told = [f.diagnosis.partition("; ")[0].removeprefix("all layers: ") for f in findings]
+    return common([t for t in told if t]) or REASONS.get(first.reason, first.reason)

@@ -1,0 +1,151 @@
+"""What is known of one problem that fails: the mistakes that would give its numbers, and the step.
+
+A finding lists its suspects. Where it lists none, its diagnosis is read: `layer N: <what>; expected
+<equation>; ...`, with what else would give the numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gradcheck.case import Case, parse
+from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
+from gradcheck.verify.factors import Sizes, factor_of
+from gradcheck.verify.findings import Witness
+from gradcheck.verify.phrases import of_any_layer, skeleton
+
+LAYER = re.compile(r"(?:layer ([0-9]+)|all layers): (.*)")
+LOST = re.compile(r"unknown; layer ([0-9]+): (.*)")
+STEP = re.compile(r"(delta|dC/dW|dC/db)_([0-9]+)")
+ELSE = "or else, with the same numbers: "
+A_PATTERN = "a pattern, no formula"
+INTERVAL = re.compile(r"(.*?) \[(\S+), (\S+)\]")
+
+KEPT = "kept between calls"
+"""The key of all that is said of answers that depend on the calls before."""
+
+STEPS: Mapping[str, str] = {"delta": HIDDEN, "dC/dW": WEIGHT, "dC/db": BIAS}
+
+
+@dataclass(frozen=True)
+class Named:
+    """One mistake that would give the numbers of one problem.
+
+    Attributes:
+        place: the step.
+        key: what it is, without layers and numbers.
+        interval: the numbers with which it would, where they are known.
+        factor: the factor that the step has too much, None where it is something else.
+        layer, says, expected: as told of this problem.
+        sentence: as told of any layer.
+    """
+
+    place: str
+    key: str
+    interval: tuple[float, float] | None
+    factor: float | None
+    layer: int
+    says: str
+    expected: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is wrong, of which no more is known: a step, or one of several."""
+
+    steps: frozenset[str]
+    layer: int
+    says: str
+
+
+@lru_cache(maxsize=4096)
+def case_of(token: str) -> Case | None:
+    """Return the case of a token, None for a problem that no token stands for."""
+    try:
+        return parse(token)
+    except ValueError:
+        return None
+
+
+def depth_of(token: str) -> int:
+    """Return the number of layers, 0 where it is not known."""
+    case = case_of(token)
+    return case.architecture.depth if case else 0
+
+
+def sizes_of(token: str, layer: int) -> Sizes | None:
+    """Return the sizes of a problem, seen from a layer."""
+    case = case_of(token)
+    if case is None:
+        return None
+    is_mean, is_short = case.reduction == "mean", case.dtype != "float64"
+    return Sizes(case.sizes, case.batch, layer, is_mean, is_short)
+
+
+def named(witness: Witness) -> tuple[Named, ...]:
+    """Return every mistake that would give the numbers of a problem, the likeliest first."""
+    found = witness.finding
+    if found.suspects:
+        parts = [(s.place, s.layer, s.key, s.says, s.expected) for s in found.suspects]
+    else:
+        parts = list(_told(witness))
+    return tuple(_named(witness.token, *part) for part in parts)
+
+
+def _named(token: str, place: str, layer: int, key: str, says: str, expected: str) -> Named:
+    sentence = of_any_layer(says, layer, depth_of(token) if place == OUTPUT else 0)
+    sizes = sizes_of(token, layer)
+    factor = factor_of(says.partition(" ")[2], sizes) if sizes and STEP.match(says) else None
+    interval = INTERVAL.fullmatch(key)
+    key = interval[1] if interval else key or skeleton(sentence)
+    key = KEPT if equals_each_time(expected) else key
+    ends = (float(interval[2]), float(interval[3])) if interval else None
+    return Named(place, key, ends, factor, layer, says, expected, sentence)
+
+
+def equals_each_time(expected: str) -> bool:
+    """Whether an equation says that answers must not depend on the calls before."""
+    return expected.endswith("each time")
+
+
+def _told(witness: Witness) -> Iterable[tuple[str, int, str, str, str]]:
+    """Read the diagnosis: what is wrong first, and what else would give the numbers."""
+    first, *rest = witness.finding.diagnosis.split("; ")
+    found = LAYER.fullmatch(first)
+    if not found:
+        return
+    layer = int(found[1] or 0)
+    equation = next((r for r in rest if r.startswith("expected ")), "").removeprefix("expected ")
+    others = [r.removeprefix(ELSE) for r in rest if r.startswith(ELSE)]
+    for says in (found[2], *others):
+        yield place_of(witness.token, says), layer, "", says, equation
+
+
+def place_of(token: str, says: str) -> str:
+    """Return the step that a sentence begins with."""
+    step = STEP.match(says)
+    if step is None:
+        return ANSWER
+    place = STEPS[step[1]]
+    return OUTPUT if place == HIDDEN and int(step[2]) == depth_of(token) else place
+
+
+def is_pattern(witness: Witness) -> bool:
+    """Whether what is told is a pattern, of which no cause is known."""
+    return A_PATTERN in witness.finding.diagnosis
+
+
+def lost(witness: Witness) -> Place | None:
+    """Return where a problem is wrong whose cause is not known, None where that is not either."""
+    found = LOST.match(witness.finding.diagnosis)
+    if found is None:
+        return None
+    says = found[2].partition("; ")[0].partition(", and nothing above")[0]
+    where = re.split(r",? (?:is|are) wrong\b", says)[0]
+    named_there = STEP.finditer(re.split(r", (?!dC)", where)[0])
+    steps = {place_of(witness.token, step[0]) for step in named_there}
+    return Place(frozenset(steps), int(found[1]), where) if steps else None
