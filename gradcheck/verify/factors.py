@@ -16,8 +16,17 @@ from math import isclose, isfinite, log, sqrt
 
 from gradcheck.diagnosis.formula import OUTPUT
 
+LARGEST_PART = 16
+"""A number that is 1 / k up to this k is told so."""
+
+LARGEST_NUMBER = 256
+"""The largest number that a program would hold in place of a size."""
+
 CLOSE, CLOSE_IN_SHORT = 1e-3, 2e-2
 """How well a number is known that is told as a factor: in float64, and in shorter formats."""
+
+BATCH = {"m": 0, "m - 1": -1, "m + 1": 1}
+"""Symbols of the batch, and what they are beside m."""
 
 TOKEN = re.compile(r"\s*(n_[0-9]+|m\b|sqrt|log|[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?|[-+*/()])")
 
@@ -46,8 +55,8 @@ class Sizes:
         >>> Sizes((3, 4, 1), 2, 1, True).value("n_{l+1}")
         1.0
         """
-        if symbol == "m":
-            return float(self.m)
+        if symbol in BATCH:
+            return float(self.m + BATCH[symbol])
         at = {"n_0": 0, "n_L": len(self.widths) - 1, "n_l": self.layer}.get(symbol)
         if symbol.startswith("n_{l"):
             at = self.layer + int(symbol[4:-1])
@@ -78,7 +87,8 @@ class Product:
         """Return the factor that it is on one problem."""
         found = self.number
         for symbol, power in self.powers:
-            found *= sizes.value(symbol) ** power
+            size = sizes.value(symbol)
+            found *= size**power if size else float("nan")
         return found
 
     def text(self, sizes: Sizes | None = None) -> str:
@@ -90,14 +100,15 @@ class Product:
         else:
             below = [told(1 / self.number), *below]
         top = " ".join(above) or "1"
-        if not below:
-            return top
         rest = " ".join(below)
-        return f"{top}/({rest})" if len(below) > 1 else f"{top}/{rest}"
+        if " " in rest and not rest.startswith("("):
+            rest = f"({rest})"
+        return f"{top}/{rest}" if rest else top
 
     @staticmethod
     def _power(symbol: str, power: float, sizes: Sizes | None) -> str:
         name = sizes.name(symbol) if sizes else symbol
+        name = f"({name})" if " " in name else name
         return {1.0: name, 0.5: f"sqrt({name})"}.get(power, f"{name}^{power:g}")
 
     def says(self, place: str, sizes: Sizes | None = None, *, is_mean: bool) -> str:
@@ -106,7 +117,7 @@ class Product:
             rest = Product(1 / self.number, tuple((s, -p) for s, p in self.powers if s != "m"))
             if rest == Product(1.0):
                 return "lacks the factor 1/m"
-            return f"is divided by {rest.text(sizes)} in place of m"
+            return f"is divided by {rest.text(sizes).strip('()')} in place of m"
         if place == OUTPUT and is_mean and self == Product(1.0, (("m", -1.0),)):
             return "has the factor 1/m twice"
         return f"has an extra factor {self.text(sizes)}"
@@ -118,18 +129,29 @@ def told(number: float) -> str:
     >>> told(2.0), told(0.5), told(0.3183)
     ('2', '1/2', '0.3183')
     """
+    whole = _part(number)
+    return f"1/{whole}" if whole else f"{number:.6g}"
+
+
+def _part(number: float) -> int:
+    """Return k of 1 / k, 0 where a number is none."""
     whole = round(1 / number) if 0 < abs(number) < 1 else 0
-    if 1 < whole <= 16 and isclose(whole * number, 1, rel_tol=CLOSE / 10):
-        return f"1/{whole}"
-    return f"{number:.6g}"
+    is_part = 1 < whole <= LARGEST_PART and isclose(whole * number, 1, rel_tol=CLOSE / 10)
+    return whole if is_part else 0
+
+
+def _symbols(place: str) -> list[str]:
+    """Name the sizes that a step may know; of the output error, L is l."""
+    return ["m", "n_0", "n_l", "n_{l-1}", *([] if place == OUTPUT else ["n_{l+1}", "n_L"])]
 
 
 def _products(place: str) -> Iterator[Product]:
     """Yield products of sizes, the simplest first."""
-    symbols = ["m", "n_0", "n_l", "n_{l-1}"]
-    symbols += [] if place == OUTPUT else ["n_{l+1}", "n_L"]
+    symbols = _symbols(place)
     for symbol, power in product(symbols, (-1.0, 1.0)):
         yield Product(1.0, ((symbol, power),))
+    for other in ("m - 1", "m + 1"):
+        yield Product(1.0, (("m", 1.0), (other, -1.0)))
     for symbol, power, number in product(symbols, (-1.0, 1.0), (2.0, 0.5)):
         yield Product(number, ((symbol, power),))
     for symbol, power in product(symbols, (-0.5, 0.5, -2.0, 2.0)):
@@ -139,16 +161,27 @@ def _products(place: str) -> Iterator[Product]:
             yield Product(1.0, ((one, p), (other, q)))
 
 
+def _with_a_number(factor: float, place: str, sizes: Sizes) -> Iterator[Product]:
+    """Yield one size with a whole number k that no size gives: m / 32, 3 n_l."""
+    for symbol, power in product(_symbols(place), (-1.0, 1.0)):
+        rest = factor / sizes.value(symbol) ** power
+        for k in (rest, 1 / rest if rest else 0.0):
+            if 2 < k <= LARGEST_NUMBER and isclose(k, round(k), rel_tol=CLOSE / 10):
+                whole = float(round(k))
+                yield Product(whole if k == rest else 1 / whole, ((symbol, power),))
+
+
 def giving(factor: float, place: str, sizes: Sizes) -> list[Product]:
     """Return what gives a factor on one problem: the number itself first, then products.
 
     A product that is 1 on this problem is none of them: it would not show.
     """
     close = CLOSE_IN_SHORT if sizes.is_short else CLOSE
-    found = [Product(float(f"{factor:.4g}"))]
-    for each in _products(place):
+    part = _part(factor)
+    found = [Product(1 / part if part else float(f"{factor:.4g}"))]
+    for each in (*_products(place), *_with_a_number(factor, place, sizes)):
         value = each.value(sizes)
-        if value != 1 and isfinite(value) and isclose(value, factor, rel_tol=close):
+        if isfinite(value) and value != 1 and isclose(value, factor, rel_tol=close):
             found.append(each)
     return found
 

@@ -10,7 +10,8 @@ A problem whose cause is not known by itself joins a mistake that fits it:
 
     the same problem has that cause by another property, or
     the mistake is the only one that is named at the step that is wrong, or
-    where the step is not known either, it is the only mistake that is named at all.
+    where the step is not known either, it is the only one that is named at all, or that is named
+    by the same property.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from gradcheck.verify.findings import Finding, Witness
 from gradcheck.verify.phrases import at_layer, common, of_any_layer, skeleton
 from gradcheck.verify.signature import kind, label
 from gradcheck.verify.suspects import (
+    KEPT,
     Named,
     Place,
     depth_of,
@@ -90,7 +92,7 @@ class Failing:
     def of(cls, witness: Witness, number: int = 0) -> Failing:
         """Read a finding."""
         found = witness.finding
-        every = named(witness) if _is_of_a_formula(found) else ()
+        every = named(witness) if _may_have_a_cause(found) else ()
         if every and is_pattern(witness):
             pattern = replace(every[0], key=PATTERN, factor=None)
             return cls(witness, {(pattern.place, PATTERN): 0}, (pattern,), None, number)
@@ -110,6 +112,11 @@ class Failing:
         if mistake not in self.ranks:
             return None
         return self.named[self.ranks[mistake] // STEPS_OF_A_RANK]
+
+
+def _may_have_a_cause(found: Finding) -> bool:
+    """Whether a finding names what is wrong in a formula, or what is kept between calls."""
+    return _is_of_a_formula(found) or found.reason == Reason.NONDETERMINISTIC.value
 
 
 def _is_of_a_formula(found: Finding) -> bool:
@@ -289,13 +296,26 @@ def _joined(groups: list[Group], rest: list[Failing]) -> tuple[list[Group], list
 
 def _home(one: Failing, groups: Sequence[Group], home: dict[str, int]) -> int | None:
     found = one.witness.finding
+    if found.reason == Reason.NONDETERMINISTIC.value:
+        return _only(n for n, group in enumerate(groups) if group.mistake == (ANSWER, KEPT))
     if not _is_of_a_formula(found):
         return None
     if (known := home.get(one.witness.token)) is not None:
         return known
-    steps = _steps(one)
-    fit = [n for n, group in enumerate(groups) if not steps or group.place in steps]
-    return fit[0] if len(fit) == 1 else None
+    if steps := _steps(one):
+        return _only(n for n, group in enumerate(groups) if group.place in steps)
+    if len(groups) == 1:
+        return 0
+    return _only(n for n, group in enumerate(groups) if found.property in _properties(group))
+
+
+def _only(numbers: Iterable[int]) -> int | None:
+    every = list(numbers)
+    return every[0] if len(every) == 1 else None
+
+
+def _properties(group: Group) -> set[str]:
+    return {one.witness.finding.property for one in group.members}
 
 
 def _steps(one: Failing) -> frozenset[str]:

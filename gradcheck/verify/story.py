@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -99,7 +100,7 @@ def cause_of(failure: Failure) -> list[Line]:
     if cause is None or not cause.is_known:
         lines = likely_cause(diagnosis) if diagnosis and not diagnosis.startswith(UNKNOWN) else []
         if failure.look:
-            lines.append(Line("look first", look_of(failure)))
+            lines.append(Line("wrong in", f"{failure.look}; no cause is known"))
             lines += [Line("", told) for told in diagnosis.split("; ") if told.startswith("then ")]
         return lines or likely_cause(diagnosis)
     texts = [str(cause), f"expected {cause.expected}" if cause.expected else ""]
@@ -136,7 +137,7 @@ def fix_first(summary: Summary) -> str:
     for failure in summary.failures:
         witness = first_of(failure)
         cause = failure.cause or told_by(witness)
-        if cause is not None and cause.expected and cause.layer:
+        if cause is not None and cause.expected:
             return f"on {_network(witness)}, {cause}; expected {cause.expected}"
     return ""
 
@@ -145,13 +146,12 @@ def look_first(summary: Summary) -> str:
     """Name the first step on the backward path that is wrong, where no cause is known; or ""."""
     if fix_first(summary):
         return ""
-    return next((look_of(failure) for failure in summary.failures if failure.look), "")
-
-
-def look_of(failure: Failure) -> str:
-    """Say where to look, and on which network."""
-    on = f"on {_network(first_of(failure))}, " if failure.look[-1:].isdecimal() else ""
-    return f"{on}{failure.look}; everything above it is right"
+    failure = next((failure for failure in summary.failures if failure.look), None)
+    if failure is None:
+        return ""
+    told = f"{failure.look}; everything above it is right"
+    has_layer = re.search(r"_[0-9]", failure.look) is not None
+    return f"on {_network(first_of(failure))}, {told}" if has_layer else told
 
 
 def leads(summary: Summary) -> list[Line]:

@@ -12,7 +12,6 @@ from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.plan import Plan, Settings
 from gradcheck.verify.shrink import (
     CHECKS,
-    failures,
     is_supported,
     shrink,
     simpler,

@@ -1,0 +1,342 @@
+"""One mistake, one heading: the suspects of all failing problems are intersected."""
+
+import pytest
+import synthetic_log
+from synthetic_log import finding
+
+from gradcheck.diagnosis.formula import BIAS, HIDDEN, OUTPUT, WEIGHT
+from gradcheck.verify.findings import Witness, read_finding
+from gradcheck.verify.mistakes import PATTERN, grouped
+
+M, N_0 = "lacks the factor 1/m", "has an extra factor 1/n_0"
+
+
+def token(sizes="3-4-1", m=2, seed=0, **how):
+    loss, reduction = how.get("loss", "cross_entropy"), how.get("reduction", "mean")
+    return f"gc1:{sizes}:{loss}:{reduction}:m{m}:float64:w1:generic:binary:s{seed}"
+
+
+def wrong(at, *suspects, name="agreement", says="", reason="mismatch", **more):
+    """A failing problem with its suspects: place, layer, key and what is said."""
+    told = [[place, layer, key, what, "the right one"] for place, layer, key, what in suspects]
+    found = finding(name, "FAIL", reason=reason, suspects=told, diagnosis=says, **more)
+    return Witness(at, read_finding(found))
+
+
+def output(what, layer=2, key="factor"):
+    return OUTPUT, layer, key, f"delta_{layer} {what}"
+
+
+def told(*witnesses):
+    """What every heading says, with how many findings tell it themselves and how many join."""
+    groups = grouped(witnesses)
+    return [(group.what, len(group.members), len(group.joined)) for group in groups]
+
+
+# --- factors --------------------------------------------------------------------------------------
+
+
+def by_features(sizes, m, what):
+    layers = sizes.count("-")
+    return wrong(token(sizes, m), output(what, layers))
+
+
+def test_a_factor_that_is_another_number_everywhere_is_one_mistake():
+    problems = [
+        by_features("3-4-1", 2, "has an extra factor 0.333333"),
+        by_features("2-1", 1, "has an extra factor 1/2"),
+        by_features("4-5-3", 4, "has an extra factor 1/m"),
+        by_features("5-2-5", 3, "has an extra factor 1/n_2"),
+        by_features("28-4", 18, "is divided by 504 in place of m"),
+        by_features("7-1", 7, "has the factor 1/m twice"),
+    ]
+    assert told(*problems) == [("delta_L has an extra factor 1/n_0", 6, 0)]
+
+
+def test_a_factor_is_told_of_each_problem_as_its_sizes_have_it():
+    one, other = by_features("6-1", 3, "has an extra factor 1/6"), by_features("4-1-1", 4, "is 0")
+    problems = [one, by_features("9-2-1", 2, "has an extra factor 0.111111"), other]
+    [group, zero] = grouped(problems)
+    assert group.told(group.members[0]).says == "delta_1 has an extra factor 1/n_0"
+    assert group.told(zero.members[0]) is None
+    assert zero.what == "delta_L is 0"
+
+
+def test_a_lost_mean_is_one_mistake():
+    said = {2: "has an extra factor 2", 4: "has an extra factor n_0", 7: M}
+    said[32] = "is divided by 1 in place of m"
+    problems = [wrong(token("4-3-1", m), output(what)) for m, what in said.items()]
+    assert told(*problems) == [(f"delta_L {M}", 4, 0)]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "what"),
+    [
+        ({2: 2, 3: 1.5, 8: 1.14286}, "is divided by m - 1 in place of m"),
+        ({2: 1 / 16, 8: 0.25, 18: 0.5625}, "is divided by 32 in place of m"),
+        ({2: 0.0625, 8: 1 / 64, 5: 1 / 40}, "has an extra factor 1/(m n_l)"),
+        ({2: 4, 8: 16, 5: 10}, "is divided by 1/2 in place of m"),
+        ({2: 3, 8: 3, 5: 3}, "has an extra factor 3"),
+    ],
+)
+def test_what_a_number_is_made_of_is_found_over_all_problems(numbers, what):
+    problems = [
+        wrong(token("3-4-8", m), output(f"has an extra factor {r:.6g}")) for m, r in numbers.items()
+    ]
+    problems.append(wrong(token("5-9-8", 2), output(f"has an extra factor {numbers[2]:.6g}")))
+    assert told(*problems) == [(f"delta_L {what}", len(problems), 0)]
+
+
+def test_factors_of_two_steps_are_two_mistakes():
+    bias = (BIAS, 1, "factor 1/m", "dC/db_1 has an extra factor 1/m")
+    problems = [wrong(token(m=m), output(M)) for m in (2, 3)]
+    problems += [wrong(token(m=m), bias) for m in (4, 5)]
+    assert [what for what, *_ in told(*problems)] == [
+        f"delta_L {M}",
+        "dC/db_l has an extra factor 1/m",
+    ]
+
+
+# --- formulas -------------------------------------------------------------------------------------
+
+
+def clipped(at, *epsilons, **more):
+    every = [output(f"has a_2 clipped to [{e:g}, 1 - {e:g}]", key="clipped") for e in epsilons]
+    return wrong(at, *every, **more)
+
+
+def test_an_epsilon_that_one_problem_knows_names_all_that_allow_it():
+    problems = [clipped(token(seed=n), 1e-12, 1e-8, 1e-7) for n in range(5)]
+    problems.append(clipped(token(seed=9), 1e-7, 1e-6))
+    what = "delta_L has a_L clipped to [1e-07, 1 - 1e-07]"
+    assert told(*problems) == [(what, 6, 0)]
+    [group] = grouped(problems)
+    assert group.told(group.members[0]).says == "delta_2 has a_2 clipped to [1e-07, 1 - 1e-07]"
+
+
+def test_numbers_that_no_two_problems_share_are_told_as_a_range():
+    problems = [clipped(token(seed=n), 10.0**-n) for n in (6, 7, 8)]
+    assert told(*problems) == [
+        ("delta_L has a_L clipped to [c, 1 - c], c from 1e-08 to 1e-06", 3, 0)
+    ]
+
+
+def cut(at, low, high):
+    key, says = f"cut off [{low}, {high}]", f"is 0 where |z_2| > {high}"
+    return wrong(at, output(says, key=key))
+
+
+def test_thresholds_are_intersected_and_one_that_does_not_fit_stands_apart():
+    problems = [cut(token(seed=0), 14.2, 15.8), cut(token(seed=1), 12, 15.1)]
+    assert told(*problems) == [("delta_L is 0 where |z_L| > c, c between 14.2 and 15.1", 2, 0)]
+    problems.append(cut(token(seed=2), 3, 4))
+    assert [count for _, count, _ in told(*problems)] == [2, 1]
+
+
+def test_what_some_problems_allow_and_others_do_not_is_dropped():
+    slope, sign = output("lacks sigmoid'", key="slope"), output("has the wrong sign", key="sign")
+    half = output("has 1/4 for sigmoid'", key="slope 1/4")
+    problems = [wrong(token(seed=0), half, slope), wrong(token(seed=1), slope, sign)]
+    problems += [wrong(token(seed=2), sign, slope, half)]
+    assert told(*problems) == [("delta_L lacks sigmoid'", 3, 0)]
+
+
+def test_a_mistake_that_is_some_problems_only_suspect_comes_before_one_that_is_allowed_more_often():
+    a, b = output("is a", key="a"), output("is b", key="b")
+    c = output("is c", key="c")
+    problems = [wrong(token(seed=n), c, a) for n in range(4)]
+    problems += [wrong(token(seed=9), a), wrong(token(seed=10), b)]
+    problems += [wrong(token(seed=n), c, b) for n in range(20, 23)]
+    assert [(what, n) for what, n, _ in told(*problems)] == [
+        ("delta_L is a", 5),
+        ("delta_L is b", 4),
+    ]
+
+
+def test_of_mistakes_that_explain_as_much_the_likelier_is_told():
+    a, b = output("is a", key="a"), output("is b", key="b")
+    assert told(wrong(token(), b, a), wrong(token(seed=1), b, a)) == [("delta_L is b", 2, 0)]
+
+
+def test_a_hidden_mistake_is_the_same_in_any_layer_and_another_at_the_output():
+    def says(layer, place):
+        return place, layer, "slope", f"delta_{layer} lacks the factor sigmoid'(z_{layer})"
+
+    problems = [wrong(token("3-4-4-1"), says(2, HIDDEN)), wrong(token("3-4-1"), says(1, HIDDEN))]
+    problems.append(wrong(token("3-4-1", seed=1), says(2, OUTPUT)))
+    assert told(*problems) == [
+        ("delta_l lacks the factor sigmoid'(z_l)", 2, 0),
+        ("delta_L lacks the factor sigmoid'(z_L)", 1, 0),
+    ]
+
+
+def test_without_suspects_the_diagnosis_is_read():
+    says = "layer 2: dC/dW_2 has 1 - a_1 for a_1; expected dC/dW_2 = delta_2^T a_1; sure: of 9"
+    other = "layer 1: dC/dW_1 is 0; expected x; or else, with the same numbers: dC/dW_1 has 1 - a_0"
+    problems = [wrong(token(), says=says), wrong(token(seed=1), says=f"{other} for a_0")]
+    assert told(*problems) == [("dC/dW_l has 1 - a_{l-1} for a_{l-1}", 2, 0)]
+    [group] = grouped(problems)
+    assert group.told(group.members[0]).expected == "dC/dW_2 = delta_2^T a_1"
+
+
+def test_all_that_is_said_of_answers_that_depend_on_calls_before_is_one_mistake():
+    each = "expected the gradient of the problem that is given, each time"
+    told_of = ("the answer depends on the calls before", "0.5 times the gradient is added")
+    problems = [
+        wrong(token(seed=n), says=f"all layers: {what}; {each}") for n, what in enumerate(told_of)
+    ]
+    says = f"all layers: the gradient of the call before is added; {each}"
+    problems.append(wrong(token(seed=7), reason="nondeterministic", says=says))
+    problems.append(wrong(token(seed=8), reason="nondeterministic"))
+    assert [counts for _, *counts in told(*problems)] == [[3, 1]]
+
+
+# --- several properties, and what is not known by itself ------------------------------------------
+
+
+def test_all_properties_that_one_mistake_fails_are_one_heading():
+    problems = [
+        wrong(token(), output(M)),
+        wrong(token(), output(M), name="consistency"),
+        wrong(token(seed=1, m=4), output(M), name="exact lattice"),
+    ]
+    assert told(*problems) == [(f"delta_L {M}", 3, 0)]
+
+
+UNKNOWN_W = (
+    "unknown; layer 1: dC/dW_1 is wrong in a way that nothing explains, and nothing above it"
+)
+
+
+def test_a_problem_of_no_known_cause_joins_the_only_mistake_of_its_step():
+    slope = (WEIGHT, 2, "slope", "dC/dW_2 is steep")
+    unknown = wrong(token(seed=7), says=UNKNOWN_W)
+    named = [wrong(token(seed=n), slope) for n in range(2)]
+    assert told(*named, unknown) == [("dC/dW_l is steep", 2, 1)]
+    flat = wrong(token(seed=8), (WEIGHT, 2, "flat", "dC/dW_2 is flat"))
+    assert [joined for *_, joined in told(*named, flat, unknown)] == [0, 0, 0]
+    assert [what for what, *_ in told(wrong(token(), output(M)), unknown)] == [
+        f"delta_L {M}",
+        "dC/dW_l is wrong in a way that nothing explains",
+    ]
+
+
+def test_it_joins_what_another_property_says_of_the_same_problem():
+    both = [wrong(token(), output(M)), wrong(token(seed=1), (BIAS, 1, "x", "dC/db_1 is x"))]
+    other = wrong(token(seed=1), name="consistency", says="every wrong coordinate is exactly 0")
+    assert told(*both, other) == [(f"delta_L {M}", 1, 0), ("dC/db_l is x", 1, 1)]
+
+
+def test_where_no_step_is_known_it_joins_only_the_only_mistake():
+    ratio = "the mean depends on how often the same examples are given: division by m - 1?"
+    lost = wrong(token(m=1), name="exact duplicated batch", says=ratio)
+    assert told(wrong(token(), output(M)), lost) == [(f"delta_L {M}", 1, 1)]
+    two = [wrong(token(), output(M)), wrong(token(seed=1), (BIAS, 1, "x", "dC/db_1 is x"))]
+    assert [what for what, *_ in told(*two, lost)][-1] == ratio
+    two.append(wrong(token(m=4), output(M), name="exact duplicated batch"))
+    assert told(*two, lost)[0] == (f"delta_L {M}", 2, 1)
+
+
+@pytest.mark.parametrize("reason", ["nonfinite", "shape", "raised", "nondeterministic", "loss"])
+def test_what_is_no_wrong_number_joins_no_mistake(reason):
+    problems = [wrong(token(), output(M)), wrong(token(seed=1), reason=reason)]
+    assert [(n, joined) for _, n, joined in told(*problems)] == [(1, 0), (1, 0)]
+
+
+def test_exceptions_are_told_apart_by_their_class_and_not_by_property():
+    def raised(what, name="agreement"):
+        return wrong(token(), reason="raised", name=name, detail=f"value_and_grad raised {what}")
+
+    problems = [raised("OSError: a"), raised("OSError: b", "consistency"), raised("KeyError: 1")]
+    problems.append(wrong(token(), reason="raised", detail="no answer within 60 seconds"))
+    problems.append(wrong(token(), reason="raised", detail="the engine's process exited with 3"))
+    assert [(what, n) for what, n, _ in told(*problems)] == [
+        ("the engine raises OSError", 2),
+        ("the engine raises KeyError", 1),
+        ("the engine does not answer", 1),
+        ("the engine dies", 1),
+    ]
+
+
+def test_a_class_of_arithmetic_is_no_wrong_formula():
+    tf32 = "tf32: inputs rounded; like rounding"
+    problems = [wrong(token(), output(M)), wrong(token(seed=1), output(M), explanation=tf32)]
+    assert [what for what, *_ in told(*problems)] == [
+        f"delta_L {M}",
+        "the gradient is that of tf32",
+    ]
+
+
+def test_another_loss_joins_the_only_mistake_of_the_output_error():
+    loss = wrong(token(seed=1), explanation="clipped loss: clipped at 1e-07")
+    assert told(clipped(token(), 1e-7), loss) == [
+        ("delta_L has a_L clipped to [1e-07, 1 - 1e-07]", 1, 1)
+    ]
+    assert told(loss) == [("the gradient is that of clipped loss", 1, 0)]
+
+
+def pattern(at, what):
+    says = f"layer 1: dC/dW_1 {what}; expected x; a pattern, no formula gives it"
+    return wrong(at, says=says)
+
+
+def test_patterns_of_one_step_are_one_heading_and_no_cause():
+    same = [pattern(token(), "is 0 in row 1"), pattern(token(seed=1), "is 0 in rows 0 to 3")]
+    assert told(*same) == [("dC/dW_l is 0", 2, 0)]
+    every = [*same, pattern(token(seed=2), "is wrong in column 1 only")]
+    assert told(*every) == [("dC/dW_l is wrong in some of its entries", 3, 0)]
+    [group] = grouped(every)
+    assert (group.mistake, group.is_named) == ((WEIGHT, PATTERN), False)
+
+
+def test_headings_stand_in_the_order_of_the_log():
+    problems = [wrong(token(seed=3), says=UNKNOWN_W), wrong(token(), output(M))]
+    assert [group.every[0].number for group in grouped(problems)] == [0, 1]
+
+
+@pytest.mark.parametrize("name", synthetic_log.EVERY)
+def test_no_problem_is_lost(name):
+    summary = synthetic_log.summary(name)
+    failing = [
+        Witness(entry.token, entry.finding)
+        for p in summary.properties
+        for entry in p.entries
+        if entry.finding.verdict == "FAIL"
+    ]
+    groups = grouped(failing)
+    assert sorted(one.number for g in groups for one in g.every) == list(range(len(failing)))
+
+
+def test_a_problem_that_no_token_stands_for_has_a_mistake_too():
+    assert told(wrong("my.case.json", output(M))) == [(f"delta_l {M}", 1, 0)]
+
+
+# --- whether a smaller network shows it -----------------------------------------------------------
+
+
+def test_a_network_on_which_the_mistake_cannot_show_does_not_allow_it():
+    problems = [wrong(token(m=m), output(f"has an extra factor {m}")) for m in (2, 3, 7)]
+    [group] = grouped(problems)
+
+    def allows(witness):
+        [other] = grouped([witness])
+        return group.allows(other.members[0])
+
+    assert allows(wrong(token("1-1", 2), output(M, 1)))
+    assert allows(wrong(token("1-1", 2), output("has an extra factor 2", 1)))
+    assert not allows(wrong(token("1-1", 1), output("has an extra factor 2", 1)))
+    assert not allows(wrong(token("1-1", 2), output("has the wrong sign", 1)))
+    assert not allows(wrong(token("1-1", 2)))
+
+
+def test_where_no_cause_is_known_the_step_must_be_the_same():
+    [group] = grouped([wrong(token(seed=n), says=UNKNOWN_W) for n in range(2)])
+
+    def allows(says):
+        [other] = grouped([wrong(token("1-1-1"), says=says)])
+        return group.allows(other.members[0])
+
+    assert allows(UNKNOWN_W)
+    assert allows("layer 1: dC/dW_1 is 0; expected x")
+    assert not allows("layer 1: dC/db_1 is 0; expected x")
+    assert not allows(UNKNOWN_W.replace("dC/dW_1", "delta_1"))

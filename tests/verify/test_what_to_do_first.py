@@ -1,0 +1,152 @@
+"""`fix first` and `look first`: one line that leads, whatever else failed, in every output."""
+
+import html
+import re
+
+import pytest
+from synthetic_log import TOKEN, case, coordinate, finding, footer, header
+
+from gradcheck.diagnosis.formula import BIAS, OUTPUT, WEIGHT
+from gradcheck.verify import junit, markdown, page, text
+from gradcheck.verify.failures import highest
+from gradcheck.verify.findings import Witness, read_finding
+from gradcheck.verify.story import fix_first, leads, look_first, title
+from gradcheck.verify.summary import summarise
+
+OUTPUTS = {"terminal": text, "markdown": markdown, "html": page, "junit": junit}
+DEEP = TOKEN.replace("3-4-1", "3-4-4-1")
+
+SIGN = [OUTPUT, 2, "sign", "delta_2 has the wrong sign", "delta_2 = (a_2 - Y) / m"]
+HALF = [BIAS, 1, "half", "dC/db_1 is half", "dC/db_1 = sum_i delta_1"]
+FLAT = [WEIGHT, 2, "flat", "dC/dW_2 is flat", "dC/dW_2 = delta_2^T a_1"]
+NOWHERE = "unknown; layer 1: dC/dW_1 is wrong in a way that nothing explains, and nothing above it"
+
+
+def wrong(*suspects, reason="mismatch", name="agreement", **more):
+    more.setdefault("worst", coordinate())
+    return finding(name, "FAIL", reason=reason, suspects=list(suspects), **more)
+
+
+def summary(*findings, token=TOKEN):
+    tokens = [token.replace("s0", f"s{n}") for n in range(len(findings))]
+    cases = [
+        case(n, token, found) for n, (token, found) in enumerate(zip(tokens, findings, strict=True))
+    ]
+    return summarise([header(), *cases, footer(1, "some problems fail")])
+
+
+def said(output, summary):
+    """What an output says, as one line without markup."""
+    plain = html.unescape(re.sub(r"<[^>]+>", " ", OUTPUTS[output].render(summary)))
+    return " ".join(plain.split()).lower()
+
+
+OTHERS = {
+    "nothing else": [],
+    "numbers that are not finite": [wrong(reason="nonfinite", worst=None)],
+    "an exception": [wrong(reason="raised", detail="value_and_grad raised OSError: x")],
+    "another loss": [wrong(reason="loss", worst=None)],
+    "a step above without a cause": [wrong(diagnosis=NOWHERE.replace("1", "2"))],
+    "what has no step": [wrong(diagnosis="every wrong coordinate is exactly 0")],
+}
+
+
+@pytest.mark.parametrize("others", OTHERS)
+def test_fix_first_stands_whenever_one_problem_has_a_cause(others):
+    known = wrong(HALF)
+    for findings in ([*OTHERS[others], known], [known, *OTHERS[others]]):
+        told = fix_first(summary(*findings))
+        assert told == "on 3-4-1, layer 1: dC/db_1 is half; expected dC/db_1 = sum_i delta_1"
+        assert look_first(summary(*findings)) == ""
+
+
+def test_the_cause_that_the_backward_path_meets_first_is_fixed_first():
+    both = [wrong(HALF), wrong(FLAT), wrong(SIGN)]
+    assert fix_first(summary(*both)).startswith("on 3-4-1, layer 2: delta_2 has the wrong sign;")
+    assert fix_first(summary(*both[:2])).startswith("on 3-4-1, layer 2: dC/dW_2 is flat;")
+
+
+def test_of_two_at_one_step_the_worse_is_told_first():
+    mild = wrong(HALF, worst=coordinate(engine=1.0, oracle=1.0 + 1e-7))
+    gross = wrong([*HALF[:2], "zero", "dC/db_1 is 0", HALF[4]], worst=coordinate(engine=0.0))
+    for both in ([mild, gross], [gross, mild]):
+        assert [f.signature for f in summary(*both).failures] == ["dC/db_l is 0", "dC/db_l is half"]
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_where_no_cause_is_known_every_output_says_where_to_look(output):
+    told = said(output, summary(wrong(diagnosis=NOWHERE), wrong(diagnosis=NOWHERE)))
+    assert "look first: on 3-4-1, dc/dw_1; everything above it is right" in told.replace(" :", ":")
+    assert "fix first" not in told
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_where_a_cause_is_known_every_output_says_what_to_fix(output):
+    told = said(output, summary(wrong(diagnosis=NOWHERE), wrong(SIGN)))
+    assert "fix first: on 3-4-1, layer 2: delta_2 has the wrong sign; expected" in told
+    assert "look first" not in told
+    assert "everything above it is right" not in told
+    assert re.search("wrong in:? +dc/dw_1; no cause is known", told.replace(" :", ":"))
+
+
+def test_a_condition_of_the_place_is_kept():
+    place = "unknown; layer 1: delta_1, in units whose |z_1| > 4, is wrong; nothing above it"
+    assert look_first(summary(wrong(diagnosis=place), wrong(diagnosis=place))) == (
+        "on 3-4-1, delta_1, in units whose |z_1| > 4; everything above it is right"
+    )
+
+
+def test_a_right_engine_has_nothing_to_do_first():
+    assert leads(summary(finding())) == []
+
+
+# --- where the diagnosis is missing ---------------------------------------------------------------
+
+
+def at(*blocks, token=TOKEN):
+    return Witness(token, read_finding(wrong(blocks=list(blocks))))
+
+
+@pytest.mark.parametrize(
+    ("problems", "step"),
+    [
+        ([at("W1"), at("W1", token=DEEP)], "dC/dW_1"),
+        ([at("W2", "W1", "b2"), at("W2", token=TOKEN.replace("s0", "s1"))], "delta_2"),
+        ([at("W2"), at("W3", "W2", token=DEEP)], "dC/dW_L"),
+        ([at("b1", "W1"), at("b1", "b2", token=DEEP)], "delta_l"),
+        ([at("b1"), at("b1", token=TOKEN.replace("s0", "s1"))], "dC/db_1"),
+    ],
+)
+def test_the_highest_wrong_step_is_found_over_all_problems(problems, step):
+    assert highest(problems) == step
+    assert highest(problems[::-1]) == step
+
+
+def test_it_is_never_found_from_a_single_problem():
+    assert highest([at("W1")]) == ""
+    assert highest([at("W1"), at("W1")]) == ""
+    assert highest([at(), at(token=DEEP)]) == ""
+
+
+def test_it_leads_where_no_diagnosis_was_made():
+    found = summary(wrong(blocks=["W1"], name="consistency"), wrong(blocks=["W1"]))
+    assert look_first(found) == "on 3-4-1, dC/dW_1; everything above it is right"
+
+
+# --- headings -------------------------------------------------------------------------------------
+
+
+def test_a_title_counts_problems_and_says_by_which_property():
+    found = summary(wrong(SIGN), wrong(SIGN, name="exact lattice"), wrong(SIGN))
+    [failure] = found.failures
+    assert title(failure) == (
+        "delta_L has the wrong sign: 3 problems (agreement 2, exact lattice 1)"
+    )
+    [alone] = summary(wrong(SIGN)).failures
+    assert title(alone) == "delta_L has the wrong sign: 1 problem (agreement)"
+
+
+@pytest.mark.parametrize("reason", ["mismatch", "nonfinite", "shape", "dtype", "aliased", "other"])
+def test_a_title_says_something_of_every_reason(reason):
+    [failure] = summary(wrong(reason=reason)).failures
+    assert re.match(r"[a-z][a-z ]+: 1 problem \(agreement\)", title(failure))
