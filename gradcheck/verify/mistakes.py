@@ -64,6 +64,10 @@ REASONS = {
     Reason.ALIASED.value: "the answer shares memory with something that changes",
     Reason.LOSS.value: "the loss is not the one that is meant",
 }
+LABELS = {
+    "clipped loss": "the gradient is that of a clipped loss",
+    "floored slope": "delta_L is divided by a floored slope",
+}
 RAISED = {"died": "the engine dies", "no answer": "the engine does not answer"}
 
 NO_MORE = "the gradient is wrong"
@@ -371,7 +375,7 @@ def _what_is_seen(members: Sequence[Failing]) -> str:
     if _is_pattern(first):
         every = [one.named[0].sentence for one in members]
         if len(set(map(skeleton, every))) > 1:
-            return f"{STEP_NAMES[first.named[0].place]} is wrong in some of its entries"
+            return f"{STEP_NAMES[first.named[0].place]} is wrong in some places"
         return common(every)
     if first.place is not None:
         places = [_place_of_any_layer(one) for one in members]
@@ -388,7 +392,7 @@ def told_reason(findings: Sequence[Finding]) -> str:
     """Say in a sentence why problems fail: no answer, a wrong shape, another class."""
     first = findings[0]
     if first.reason == Reason.MISMATCH.value:
-        return f"the gradient is that of {label(first)}"
+        return LABELS.get(label(first), f"the gradient is that of {label(first)} arithmetic")
     if first.reason == Reason.RAISED.value:
         return RAISED.get(kind(first), f"the engine raises {kind(first)}")
     told = [f.diagnosis.partition("; ")[0].removeprefix("all layers: ") for f in findings]

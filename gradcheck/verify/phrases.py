@@ -12,7 +12,10 @@ from collections.abc import Sequence
 INDEX = re.compile(r"(?<!\bn)_([0-9]+)|(?<=\bn)_([1-9][0-9]*)")
 RELATIVE = re.compile(r"_\{[lL]([-+][0-9]+)\}")
 NUMBER = re.compile(r"(?<![\w.^])-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?(?![\w.]*[\w(])")
-PLACE = re.compile(r" in (rows?|columns?|units?|entry|entries|examples?) [0-9].*")
+PLACE = re.compile(
+    r" in ((rows?|columns?|units?|entry|entries|examples?) [0-9].*|every wrong entry)"
+)
+SOMEWHERE = " in some places"
 COUNTED = re.compile(r", (but|it lacks) .*")
 OR_SO = " (or so)"
 LETTERS = "cdefgh"
@@ -66,11 +69,11 @@ def common(sentences: Sequence[str], interval: tuple[float, float] | None = None
     >>> common(["delta_l is 0 where it is below 1e-08", "delta_l is 0 where it is below 1e-06"])
     'delta_l is 0 where it is below c, c = 1e-08 or 1e-06'
     >>> common(["dC/dW_l is 0 in row 0", "dC/dW_l is 0 in rows 1, 4"])
-    'dC/dW_l is 0'
+    'dC/dW_l is 0 in some places'
     """
     if len(set(sentences)) <= 1:
         return next(iter(sentences), "")
-    short = [COUNTED.sub("", PLACE.sub("", s)) for s in sentences]
+    short = [COUNTED.sub("", PLACE.sub(SOMEWHERE, s)) for s in sentences]
     [(kind, _)] = Counter(map(skeleton, short)).most_common(1)
     told = [s for s in short if skeleton(s) == kind]
     columns = list(zip(*(NUMBER.findall(s) for s in told), strict=True))

@@ -232,8 +232,8 @@ def test_an_engine_that_dies_now_and_then_is_started_again():
     assert all("was killed by SIGSEGV" in record["detail"] for record in deaths)
     assert code == 1
     assert {case["n"] for case in cases(log)} >= set(range(20))
-    [failure] = [r for r in log if r["kind"] == "failure" and r["property"] == "agreement"]
-    assert failure["signature"] == "agreement/raised/died"
+    [failure] = [r for r in log if r["kind"] == "failure"]
+    assert (failure["reason"], failure["signature"]) == ("raised", "the engine dies")
 
 
 def test_an_engine_that_always_dies_is_unusable_after_three_restarts():

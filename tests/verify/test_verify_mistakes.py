@@ -282,9 +282,9 @@ def pattern(at, what):
 
 def test_patterns_of_one_step_are_one_heading_and_no_cause():
     same = [pattern(token(), "is 0 in row 1"), pattern(token(seed=1), "is 0 in rows 0 to 3")]
-    assert told(*same) == [("dC/dW_l is 0", 2, 0)]
+    assert told(*same) == [("dC/dW_l is 0 in some places", 2, 0)]
     every = [*same, pattern(token(seed=2), "is wrong in column 1 only")]
-    assert told(*every) == [("dC/dW_l is wrong in some of its entries", 3, 0)]
+    assert told(*every) == [("dC/dW_l is wrong in some places", 3, 0)]
     [group] = grouped(every)
     assert (group.mistake, group.is_named) == ((WEIGHT, PATTERN), False)
 
