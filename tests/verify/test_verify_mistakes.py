@@ -263,7 +263,7 @@ def test_a_class_of_arithmetic_is_no_wrong_formula():
     problems = [wrong(token(), output(M)), wrong(token(seed=1), output(M), explanation=tf32)]
     assert [what for what, *_ in told(*problems)] == [
         f"delta_L {M}",
-        "the gradient is that of tf32",
+        "the gradient is that of tf32 arithmetic",
     ]
 
 
@@ -272,7 +272,7 @@ def test_another_loss_joins_the_only_mistake_of_the_output_error():
     assert told(clipped(token(), 1e-7), loss) == [
         ("delta_L has a_L clipped to [1e-07, 1 - 1e-07]", 1, 1)
     ]
-    assert told(loss) == [("the gradient is that of clipped loss", 1, 0)]
+    assert told(loss) == [("the gradient is that of a clipped loss", 1, 0)]
 
 
 def pattern(at, what):
