@@ -22,6 +22,9 @@ VERIFIED, WRONG, USAGE, ENGINE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 Say = Callable[[str], object]
 
+PUBLISHED, LATEST = Path("reports/standard"), Path("reports/latest")
+"""Where `report --check` looks, and where measurements are written: git ignores the latter."""
+
 ENGINE_HELP = "a registered name, py:package.module:attribute, or cmd:COMMAND LINE"
 
 
@@ -65,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_report(commands: Commands) -> None:
     report = commands.add_parser("report", help="measure, and write the comparison report")
     report.add_argument("--out", type=Path, metavar="DIR", help="where to write it (default: "
-                        "reports; of several engines: reports/engines)")  # fmt: skip
+                        f"{LATEST}; of several engines: {LATEST / 'engines'}), or what --check "
+                        f"compares with (default: {PUBLISHED})")  # fmt: skip
     report.add_argument("--full", action="store_true", help="2,000 networks, the whole data sets")
     report.add_argument("--engine", action="append", metavar="E", help="the engine under test "
                         "(default: reference); \"all\", or several, compares them")  # fmt: skip
@@ -131,8 +135,8 @@ def _add_selftest(commands: Commands) -> None:
 
 def _add_bench(commands: Commands) -> None:
     bench = commands.add_parser("bench", help="measure these checks beside other people's")
-    bench.add_argument("--out", type=Path, default=Path("reports/bench"), metavar="DIR",
-                       help="where to write it (default: reports/bench)")  # fmt: skip
+    bench.add_argument("--out", type=Path, default=LATEST / "bench", metavar="DIR",
+                       help=f"where to write it (default: {LATEST / 'bench'})")  # fmt: skip
     bench.add_argument("--quick", action="store_true", help="about a minute, up to 9,901 weights")
     bench.add_argument("--sizes", type=_network, nargs="+", metavar="n-h-1", help="the networks "
                        "to check, by their layer sizes, as 97-100-1")  # fmt: skip
@@ -232,7 +236,7 @@ def _report(options: argparse.Namespace) -> int:
         return _one_claim(options.claim, full=options.full)
     several = options.engine is not None and (len(options.engine) > 1 or "all" in options.engine)
     if options.out is None:
-        options.out = Path("reports/engines" if several else "reports")
+        options.out = PUBLISHED if options.check else LATEST / "engines" if several else LATEST
     if options.out.exists() and not options.out.is_dir():
         _complain(f"--out={options.out} is a file; a folder is needed")
         return USAGE

@@ -172,8 +172,8 @@ def test_what_was_measured_before_an_interruption_is_on_disk(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("options", "out", "engines"),
     [
-        (["--engine", "all"], "reports/engines", "every"),
-        (["--engine", "torch", "--engine", "jax"], "reports/engines", ["torch", "jax"]),
+        (["--engine", "all"], "reports/latest/engines", "every"),
+        (["--engine", "torch", "--engine", "jax"], "reports/latest/engines", ["torch", "jax"]),
         (["--engine", "all", "--out", "here"], "here", "every"),
     ],
 )
