@@ -5,7 +5,8 @@ allow. Wide bounds hold small bugs too, so a model is accepted for a gradient on
 
     explains   every entry, and all that the engine answers to the problem's companions
                (`gradcheck.ladder`), within the model's bound; and
-    predicts   the size that is seen: where the model loses digits, the engine loses them, too.
+    predicts   the size that is seen: where the model loses digits, the engine loses them, too,
+               and no more of them.
 
 **What a model predicts.** One unit, z = f log(1 / u) with f in FRACTIONS: half saturated, so that
 
@@ -161,7 +162,7 @@ def _remembered(engine: Engine, problem: Problem, question: str) -> tuple[Any, t
 
 
 def errs_as_predicted(engine: Engine, problem: Problem, name: str) -> tuple[bool, int]:
-    """Say whether an engine lacks the digits that a model says it lacks.
+    """Say whether an engine lacks the digits that a model says it lacks, and no others.
 
     Args:
         engine: asked about one unit, in the problem's dtype, loss and reduction.
@@ -174,11 +175,11 @@ def errs_as_predicted(engine: Engine, problem: Problem, name: str) -> tuple[bool
     if name not in PREDICTS:
         return True, 0
     narrower, signs = PREDICTS[name]
-    known, key = _remembered(engine, problem, narrower)
+    known, key = _remembered(engine, problem, name)
     if key in known:
         return known[key], 0
     answers = _half_saturated_answers(engine, problem, signs)
-    known[key] = not answers or _leaves(narrower, answers)
+    known[key] = not answers or (_leaves(narrower, answers) and not _leaves(name, answers))
     return known[key], len(answers)
 
 
@@ -190,9 +191,9 @@ def _half_saturated_answers(
     return answers or list(answered(engine, half_saturated_layers(problem, signs)))
 
 
-def _leaves(narrower: str, answers: Sequence[Answer]) -> bool:
-    """Whether some answer is beyond the bound of the narrower model."""
-    return not all(is_of_class(narrower, *answer[1:]) for answer in answers)
+def _leaves(name: str, answers: Sequence[Answer]) -> bool:
+    """Whether some answer is beyond the bound of a model."""
+    return not all(is_of_class(name, *answer[1:]) for answer in answers)
 
 
 def half_saturated(problem: Problem, signs: tuple[int, ...]) -> Iterator[tuple[str, Problem]]:

@@ -50,7 +50,7 @@ class NothingToVerifyError(ValueError):
     """The engine supports nothing of what was asked for; the message says what."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Settings:
     """What decides which cases there are.
 

@@ -22,9 +22,10 @@ from gradcheck.verify.judge import Judgement, ended, judge, totals
 from gradcheck.verify.log import FORMAT, Earlier, Log, LogError
 from gradcheck.verify.plan import NothingToVerifyError, Plan, Settings
 from gradcheck.verify.pool import EngineGoneError, Pool, Work
+from gradcheck.verify.responses import RESPONSE, is_worth_measuring
 from gradcheck.verify.shrink import failures, shrink
 from gradcheck.verify.slot import Record, engine_record, examine_number, is_death
-from gradcheck.verify.worker import UNUSABLE
+from gradcheck.verify.worker import UNUSABLE, Task
 
 RESTARTS = 3
 """How often an engine that dies is started again."""
@@ -217,6 +218,7 @@ class _Run:
         """Do what is left; None if interrupted."""
         try:
             self._cases()
+            self._responses()
             self._known()
             found = [] if ended(self.log.records) else self._failures()
         except KeyboardInterrupt:
@@ -239,6 +241,15 @@ class _Run:
                     deaths += sum(map(is_death, records))
                     if self._is_over(records, deaths):
                         return
+            except EngineGoneError as error:
+                self.log.write([engine_record(*(error.event or (UNUSABLE, str(error))))])
+
+    def _responses(self) -> None:
+        """Write the response curves into the log, where they have something to explain."""
+        if ended(self.log.records) is None and is_worth_measuring(self.log.records):
+            try:
+                for records in self.pool.drive([_measured()]):
+                    self.log.write(records)
             except EngineGoneError as error:
                 self.log.write([engine_record(*(error.event or (UNUSABLE, str(error))))])
 
@@ -272,6 +283,13 @@ class _Run:
                 shrunk += records
                 advance()
         return shrunk
+
+
+def _measured() -> Work[list[Record]]:
+    reply = yield Task("", RESPONSE)
+    events = [engine_record(*reply.event)] if reply.event else []
+    measured = reply.finding or {}
+    return [*events, {"kind": "response", **measured}] if "intervals" in measured else events
 
 
 def _listed(work: Work[Record]) -> Work[list[Record]]:

@@ -19,6 +19,7 @@ from gradcheck.verify.findings import (
     Record,
     read_finding,
 )
+from gradcheck.verify.shown import Shown, shown
 from gradcheck.verify.tally import Entry, Tally, tally
 from gradcheck.verify.words import line, plain
 
@@ -86,6 +87,7 @@ class Summary:
             backward path meets them.
         known: the failures that were declared, and what became of them.
         events: what happened to the engine.
+        shown: what was measured of it besides.
         missing: the strata (kind, value) without a problem that PASSes or FAILs.
         footed: the log ends with its footer.
         complete: and every problem was examined.
@@ -105,6 +107,7 @@ class Summary:
     failures: tuple[Failure, ...]
     known: tuple[Declared, ...]
     events: tuple[Event, ...]
+    shown: Shown
     missing: tuple[tuple[str, str], ...]
     footed: bool
     complete: bool
@@ -176,7 +179,8 @@ def summarise(records: Iterable[Record]) -> Summary:
     cases: dict[tuple[Any, Any], Record] = {}
     failures: dict[tuple[Any, Any], Failure] = {}
     became: dict[Any, Record] = {}
-    events = []
+    events: list[Event] = []
+    response: Record = {}
     for record in records:
         match record["kind"]:
             case "header":
@@ -188,6 +192,8 @@ def summarise(records: Iterable[Record]) -> Summary:
                 failures[record["property"], record.get("signature")] = read_failure(record)
             case "known":
                 became[record["name"]] = record
+            case "response":
+                response = record
             case "engine":
                 events.append(Event(line(record["event"]), plain(record.get("detail") or "")))
             case "footer":
@@ -196,7 +202,9 @@ def summarise(records: Iterable[Record]) -> Summary:
     drawn = [record for record in cases.values() if int(record.get("n") or 0) >= 0]
     sizes = len(cases), len(drawn)
     known = read_declared(header.get("known") or (), became.values())
-    return _summary(header, footer, sizes, entries, (list(failures.values()), known), events)
+    declared = line((header.get("engine") or {}).get("arithmetic") or "")
+    seen = events, shown((entry.finding for entry in entries), declared, response)
+    return _summary(header, footer, sizes, entries, (list(failures.values()), known), seen)
 
 
 def _summary(
@@ -205,7 +213,7 @@ def _summary(
     sizes: tuple[int, int],
     entries: Sequence[Entry],
     wrong: tuple[Sequence[Failure], tuple[Declared, ...]],
-    events: Sequence[Event],
+    seen: tuple[Sequence[Event], Shown],
 ) -> Summary:
     settings = header.get("settings") or {}
     end = footer or {}
@@ -221,7 +229,8 @@ def _summary(
         properties=_properties(entries, settings.get("properties") or ()),
         failures=on_the_path(gather(wrong[0], entries)),
         known=wrong[1],
-        events=tuple(events),
+        events=tuple(seen[0]),
+        shown=seen[1],
         missing=_missing(entries),
         footed=footer is not None,
         complete=bool(end.get("complete")),

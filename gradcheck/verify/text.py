@@ -46,6 +46,8 @@ def _head(summary: Summary) -> Iterator[str]:
     yield f"{summary.engine_name}{spoken}, examined by gradcheck {summary.gradcheck}"
     if summary.command:
         yield summary.command
+    if remarks := summary.engine.get("remarks"):
+        yield f"remarkable: {remarks}"
     for event in summary.events[:EVENTS]:
         yield f"engine {event.name}: {' '.join(event.detail.split())}"
     if len(summary.events) > EVENTS:
@@ -64,6 +66,7 @@ def _verified(summary: Summary) -> Iterator[str]:
         yield "  ".join([name.ljust(widths[0]), *right]).rstrip()
     yield "smallest seen: the relative error that would not have passed, median / worst problem"
     yield f"strata covered: {covered(summary)}"
+    yield from summary.shown.lines()
     for p in summary.properties:
         if told := concentrated(p):
             yield f"{p.name} fails only with: {told}"

@@ -24,6 +24,7 @@ from gradcheck.engines.base import EngineInfo, EngineUnusableError
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.verify.guarded import Guarded, StoppedError, told_of
 from gradcheck.verify.property import Finding, examine
+from gradcheck.verify.responses import RESPONSE, responses_of
 from gradcheck.verify.subnormal import flushes_to_zero
 
 FLUSHES = "flushes subnormal numbers"
@@ -38,8 +39,8 @@ class Task:
     """One property to examine on one problem.
 
     Attributes:
-        case: a case token or the name of a case file.
-        property: "agreement", "consistency", or "exact " and the name of a test.
+        case: a case token or the name of a case file; "" for RESPONSE.
+        property: "agreement", "consistency", "exact " and the name of a test, or RESPONSE.
     """
 
     case: str
@@ -68,7 +69,7 @@ class Reply:
     """What came of a task.
 
     Attributes:
-        finding: None where the engine became unusable.
+        finding: None where the engine became unusable; of RESPONSE, what was measured.
         event: what happened to the engine: a name and a sentence; or None.
         seconds: how long it took.
     """
@@ -138,6 +139,8 @@ def work(engine: Guarded, task: Task, *, flushed: bool = False) -> Reply:
     """
     start = time.perf_counter()
     before = len(engine.deaths)
+    if task.property == RESPONSE:
+        return Reply(responses_of(engine), None, time.perf_counter() - start)
     is_token = task.case.startswith("gc")
     case = parse(task.case) if is_token else None
     problem = case.problem() if case else load(task.case)
