@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,18 +25,24 @@ from gradcheck.response.curve import (
     Curve,
     FloatArray,
 )
-from gradcheck.response.grid import between, grid
+from gradcheck.response.grid import FARTHEST, between, grid
 from gradcheck.response.samples import flat_runs
 from gradcheck.response.sweep import REFUSED, Answer, EngineGoneError, Network, ask
 
 if TYPE_CHECKING:
-    from gradcheck.engines.base import Engine
+    from gradcheck.engines.base import Engine, EngineInfo
 
 MODELS = ("cancellation_free", "flushed")
 """Whose bounds a curve is seen to leave at the right place."""
 
 DTYPES = ("float64", "float32")
 LABELS = (0.0, 1.0)
+KINDS = {"binary": LABELS, "zeros": (0.0,), "ones": (1.0,)}
+"""Labels by the kinds of targets that an engine may be limited to."""
+
+WIDTHS = 6.0
+"""|W| and |b| are taken to half as many weight scales, which are standard deviations."""
+
 PATIENCE = 4
 """So many refusals before the first answer, and an engine is not asked about a network again."""
 
@@ -83,11 +90,21 @@ def networks(engine: Engine, dtype: str, depths: Sequence[int] = (1, 2)) -> Iter
     if dtype not in info.dtypes or dtype not in DTYPES:
         return
     deepest = info.limits.get("max_depth") or max(depths)
-    for depth in (d for d in depths if d <= deepest):
+    kinds = info.limits.get("targets") or KINDS
+    labels = [y for y in LABELS if any(y in KINDS[kind] for kind in kinds if kind in KINDS)]
+    for depth in (d for d in depths if d <= deepest and (d == 1 or reach(info) >= 2)):
         for number, loss in enumerate(info.losses):
-            labels = LABELS if depth == 1 else ((1.0 - number % 2),)
-            for y in labels:
+            own = (
+                labels if depth == 1 else labels[-1 - number % len(labels) :][:1] if labels else ()
+            )
+            for y in own:
                 yield Network(depth, loss, info.reductions[0], y, dtype)
+
+
+def reach(info: EngineInfo) -> float:
+    """Return how far from 0 an engine lets z be taken."""
+    scale = info.limits.get("max_weight_scale", inf)
+    return float(min(FARTHEST, info.limits.get("max_preactivation", inf), WIDTHS * scale))
 
 
 @dataclass
@@ -103,7 +120,8 @@ class _Sweep:
     def run(self) -> list[Curve]:
         """Ask about the grid, then halve."""
         try:
-            if self._refuses_all(grid(self.network.dtype)):
+            farthest = reach(self.engine.info)
+            if self._refuses_all([z for z in grid(self.network.dtype) if abs(z) <= farthest]):
                 return []
             while (wanted := self._between()) and len(self.answers) < self.most_calls:
                 for z in wanted[: self.most_calls - len(self.answers)]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+FARTHEST = 800.0
+
 ORDINARY = (0.01, 0.1, 0.3, 0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16)
 """Where every sigmoid has digits in float32."""
 
 EDGES = {
     # sigma rounds to 1 (16.6, 17.3); e^z is infinite, e^-z is subnormal (87.3, 88.7); 0 (103.97)
     "float32": (16.7, 17.4, 19, 21, 23, 25, 28, 31, 36, 41, 50, 60, 75, 87, 88, 89, 95, 103.5,
-                104.5, 150, 250, 400, 600, 709.5, 720, 750, 800),
+                104.5, 150, 250, 400, 600, 709.5, 720, 750,
+                FARTHEST),
     # sigma rounds to 1 (36.04, 36.7, 37.4); e^z is infinite, e^-z is subnormal (709.8, 708.4); 0
     # (745.1); and what happens in float32
     "float64": (17, 18, 19, 21, 23, 25.5, 28, 31, 34, 36, 36.5, 37, 37.5, 41, 46, 52, 60, 70, 80,
                 88, 89, 103, 105, 120, 150, 200, 300, 400, 500, 600, 700, 709.5, 710, 740, 746,
-                800),
+                FARTHEST),
 }  # fmt: skip
 
 NARROW = 2.0**-12

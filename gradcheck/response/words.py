@@ -53,12 +53,22 @@ def sentences(intervals: Iterable[Interval]) -> tuple[str, ...]:
         intervals: of all curves of an engine, in one rounding model.
     """
     every = list(intervals)
-    kept = [i for i in every if not _is_told_by(i, every)]
+    kept = told_apart(every)
     pairs = _at_0(kept)
     texts = [_linear(*pair, pairs) for pair in pairs]
     rest = [i for i in kept if all(i not in pair for pair in pairs)]
     groups = sorted(grouped(rest), key=lambda g: ORDER.index(g[0].quantity))
     return tuple(dict.fromkeys([*texts, *(told(group, every) for group in groups)]))
+
+
+def told_apart(intervals: Sequence[Interval]) -> list[Interval]:
+    """Leave out what another interval tells.
+
+    Args:
+        intervals: of all curves of an engine.
+    """
+    every = list(intervals)
+    return [i for i in every if not _is_told_by(i, every)]
 
 
 def _at_0(intervals: list[Interval]) -> list[tuple[Interval, Interval]]:

@@ -159,6 +159,22 @@ def test_limits_are_respected():
     assert curves(changed(lambda z, c, g: (c, g), dtypes=("float64",)), "float32") == ()
 
 
+@pytest.mark.parametrize(
+    ("limits", "farthest"), [({"max_preactivation": 30}, 30), ({"max_weight_scale": 10}, 60)]
+)
+def test_z_stays_within_the_limits_of_an_engine(limits, farthest):
+    limited = changed(lambda z, c, g: (c, g), limits=limits, losses=("cross_entropy",))
+    assert all(farthest / 2 < np.abs(c.z).max() <= farthest for c in curves(limited, "float64"))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "labels"), [(("ones",), {1.0}), (("binary",), {0.0, 1.0}), (("soft",), set())]
+)
+def test_labels_are_those_of_the_targets_that_an_engine_takes(kinds, labels):
+    limited = changed(lambda z, c, g: (c, g), limits={"targets": kinds})
+    assert {c.y for c in curves(limited, "float64")} == labels
+
+
 def test_a_loss_that_is_none_is_no_deviation():
     class Lossless:
         info = EngineInfo("lossless", "1", ("float64",), ("cross_entropy",), ("mean",))
