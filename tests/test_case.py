@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gradcheck.case import (
     Case,
+    largest_preactivation,
     load,
     missing_strata,
     parse,
@@ -315,6 +316,18 @@ def test_sampled_networks_are_mostly_small():
     assert 50 <= np.median(n) <= 150
     assert np.mean(n <= 1500) >= 0.95
     assert n.max() <= 5000
+
+
+def test_cases_beyond_a_preactivation_are_drawn_anew():
+    within = list(sample_cases(40, 7, max_preactivation=5.0, max_parameters=60))
+    assert all(largest_preactivation(case.problem()) <= 5 for case in within)
+    assert any(largest_preactivation(case.problem()) > 2 for case in within)
+
+
+def test_a_preactivation_that_no_case_keeps_to_is_said(monkeypatch):
+    monkeypatch.setattr("gradcheck.case.REDRAWN", 5)
+    with pytest.raises(ValueError, match="max_preactivation=1: none of 5 cases is within it"):
+        list(sample_cases(40, 7, max_preactivation=1.0, corners=["saturated"]))
 
 
 def test_samples_keep_to_their_limits():

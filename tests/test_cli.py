@@ -71,6 +71,15 @@ def test_replay_prints_the_outcome_and_returns_the_code(case, engine, code, told
         assert f"repeat: python -m gradcheck replay {case} {engine}" in captured.out
 
 
+def test_replay_holds_an_engine_to_what_is_required(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parent), *sys.path])
+    at_11 = "gc1:1-1:cross_entropy:mean:m1:float64:w30:generic:ones:s6"  # z = 11
+    spec = "py:textbook_engines:textbook"
+    assert cli.main(["replay", at_11, spec]) == 0
+    assert cli.main(["replay", at_11, spec, "--require", "strict"]) == 1
+    assert "explanation: p_minus_y" in capsys.readouterr().out
+
+
 def test_replay_takes_a_case_file(tmp_path, capsys):
     path = tmp_path / "case.json"
     write_case(path, parse(TOKEN).problem())
@@ -107,6 +116,13 @@ def test_engines_without_a_usable_one_is_exit_code_3(monkeypatch, capsys):
         ["report", "--check", "--seed", "3"],
         ["report", "--check", "--out", "no-such-folder"],
         ["report", "--out", __file__],
+        ["verify", "reference", "--require", "strictest"],
+        ["verify", "reference", "--limit", "max_depth"],
+        ["verify", "reference", "--limit", "deepest=2"],
+        ["verify", "reference", "--limit", "max_depth=0"],
+        ["verify", "reference", "--limit", "max_depth=two"],
+        ["verify", "reference", "--limit", "targets=none"],
+        ["replay", TOKEN, "reference", "--require", "nothing"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments, capsys, tmp_path, monkeypatch):

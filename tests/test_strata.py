@@ -76,6 +76,10 @@ def test_sizes_keep_to_the_limits(choose, max_parameters, max_width, targets, ou
         ({"targets": ("one_hot",), "max_width": 1}, ValueError, "nothing.*max_width=1"),
         ({"targets": ("one_hot",), "max_parameters": 3}, ValueError, "nothing.*max_parameters=3"),
         ({"max_deep": 3}, TypeError, "max_deep"),
+        ({"max_weight_scale": 0.01}, ValueError, "max_weight_scale=0.01; it must be at least 0.1"),
+        ({"max_weight_scale": "1"}, TypeError, "max_weight_scale='1'; it must be a number"),
+        ({"max_preactivation": 0.5}, ValueError, "max_preactivation=0.5; it must be at least 1"),
+        ({"max_preactivation": float("nan")}, ValueError, "max_preactivation=nan"),
     ],
 )
 def test_impossible_limits_are_refused(limits, error, message):

@@ -288,6 +288,18 @@ def test_a_lost_sign_of_zero_or_a_lost_number_in_the_echo_is_noticed():
         protocol.require_echo({"values": list(protocol.ECHO[:-1])})
 
 
+def test_subnormal_numbers_that_come_back_as_zero_are_remarked_and_no_others_excused():
+    tiny = np.finfo(float).tiny
+    flushed = [0.0 if abs(x) < tiny and x else x for x in protocol.ECHO]
+    assert flushed != list(protocol.ECHO)
+    [remark] = protocol.require_echo({"values": flushed})
+    assert "it takes numbers below the normal range for 0" in remark
+    assert protocol.require_echo({"values": list(protocol.ECHO)}) == ()
+    normal = protocol.ECHO.index(1 / 3)
+    with pytest.raises(EngineProtocolError, match="must come back bit for bit"):
+        protocol.require_echo({"values": [*flushed[:normal], 0.0, *flushed[normal + 1 :]]})
+
+
 # --- what an engine says of itself ----------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradcheck.case import missing_strata, parse
+from gradcheck.case import largest_preactivation, missing_strata, parse
 from gradcheck.engines.base import EngineInfo
 from gradcheck.problem import LOSSES, REDUCTIONS
 from gradcheck.verify.plan import (
@@ -13,6 +13,7 @@ from gradcheck.verify.plan import (
     Plan,
     Settings,
     is_small,
+    limited,
 )
 
 BOTH = ("float32", "float64")
@@ -83,6 +84,30 @@ def test_draws_are_steered_to_what_the_engine_supports():
         assert len(case.sizes) <= 3
 
 
+def test_weights_and_preactivations_keep_to_their_limits():
+    limits = {"max_weight_scale": 10, "max_preactivation": 20.0}
+    info = EngineInfo("some", "1", BOTH, LOSSES, REDUCTIONS, limits=limits)
+    cases = cases_of(plan(info))
+    assert max(case.weight_scale for case in cases) == 10
+    assert max(largest_preactivation(case.problem()) for case in cases) <= 20
+    assert max(largest_preactivation(case.problem()) for case in cases_of(plan())) > 20
+
+
+def test_limits_that_are_asked_for_narrow_those_of_the_engine():
+    own = {"max_depth": 3, "max_batch": 2, "targets": ["soft", "binary"]}
+    info = EngineInfo("some", "1", BOTH, LOSSES, REDUCTIONS, limits=own)
+    asked = (("max_depth", 2), ("max_batch", 5), ("targets", ("binary", "half")))
+    assert dict(limited(info, asked).limits) == {
+        "max_depth": 2,
+        "max_batch": 2,
+        "targets": ["binary"],
+    }
+    for case in cases_of(plan(info, limits=asked)):
+        assert (len(case.sizes) <= 3, case.batch <= 2, case.targets) == (True, True, "binary")
+    with pytest.raises(NothingToVerifyError, match="has the targets soft, binary: none is asked"):
+        plan(info, limits=(("targets", ("half",)),))
+
+
 def test_a_refused_case_is_replaced_by_others_of_its_kind_up_to_a_limit():
     tries = list(plan().tries(0))
     assert len({token for token, _ in tries}) == TRIES
@@ -118,5 +143,9 @@ def test_the_command_holds_what_decides_the_results():
     settings = Settings(engine="cmd:node engine.js", examples=9, shard=(2, 3))
     assert settings.command == (
         "python -m gradcheck verify 'cmd:node engine.js' --examples 9 --shard 2/3"
+    )
+    settings = Settings("reference", require="flushed", limits=(("targets", ("soft", "half")),))
+    assert settings.command == (
+        "python -m gradcheck verify reference --require flushed --limit targets=soft,half"
     )
     assert Settings(engine="reference").command == "python -m gradcheck verify reference"
