@@ -13,8 +13,12 @@ import numpy as np
 from gradcheck import blocks
 from gradcheck.verdict import Comparison, FloatArray, Kind
 
-CHANCE = 0.01
-"""Probability of taking a ratio for a whole number that is none."""
+DIFFERENT = 3
+"""So many numbers of different sizes must have one ratio: two have one by a single factor that
+belongs to something else, as dC/dw = delta x and dC/db = delta of one unit do whatever delta is."""
+
+ALIKE = 1e-6
+"""Numbers that differ by less than this much of themselves are the same number again."""
 
 KNOWN_RATIOS: Mapping[float, str] = MappingProxyType(
     {
@@ -30,8 +34,24 @@ RESOLVED = 2e-2
 
 UNKNOWN = "unknown"
 
-FEWEST = 8
-"""Deviations whose signs must differ, to be taken for noise."""
+FEWEST_SHORT = 8
+"""Different numbers, with long significands, that must all be numbers of a shorter format: a number
+is one of float32 by chance with probability 2^-29."""
+
+FEWEST = 16
+"""Different numbers that must be wrong for a word about rounding that does not show in them.
+
+A mistake that has nothing to do with rounding gives FEWEST signs of which a quarter at least is of
+either kind by chance with probability 0.98 if it tosses a coin for each, and with 0 if it has one
+sign; that all their sizes are those of rounding, too, is what the quartiles below ask for."""
+
+LONG = 8
+"""Bits beyond which the significand of a number is long: 0, 1, -1, 1/2, 3/4 are short."""
+
+CENTRE, SPREAD = (1 / 16, 8.0), 8.0
+"""Rounded numbers deviate by 0 to 1/2 unit in the last place, sums of some by a few: the median is
+within CENTRE units, and the upper quartile at most SPREAD times the lower one (3 for one rounding,
+3.6 for a normal distribution)."""
 
 Mask = np.typing.NDArray[np.bool_]
 
@@ -67,10 +87,10 @@ def _zero(c: Comparison, failed: Mask) -> str:
 
 def _ratio(c: Comparison, failed: Mask) -> str:
     """Recognise g = r D for one number r: every interval [D - B, D + B] r must hold its g."""
-    if failed.sum() < 2:
-        return ""
     g, D, B = c.engine[failed], c.oracle[failed], c.allowance[failed]
     size = np.abs(D)
+    if different(size) < DIFFERENT:
+        return ""
     best = int(np.argmin(np.divide(B, size, out=np.full_like(B, np.inf), where=size > 0)))
     if not np.isfinite(g[best]) or D[best] == 0:
         return ""
@@ -83,25 +103,23 @@ def _ratio(c: Comparison, failed: Mask) -> str:
     return _meaning(r, doubt)
 
 
+def different(sizes: FloatArray) -> int:
+    """Count numbers that are not the same again, up to ALIKE, 0 not among them."""
+    kept = np.sort(sizes[sizes > 0])
+    return 0 if not len(kept) else 1 + int(np.sum(kept[1:] > kept[:-1] * (1 + ALIKE)))
+
+
 def _meaning(r: float, doubt: float) -> str:
-    """Say what a constant ratio r, known to within `doubt`, usually comes from."""
+    """Say what a constant ratio r, known to within `doubt`, usually comes from.
+
+    A whole number m may be that of the examples, of the features, or just a number: one ratio does
+    not tell.
+    """
     told = f"engine = {r:.8g} x the derivative in every wrong coordinate"
     for known, meaning in KNOWN_RATIOS.items():
         if abs(r - known) <= doubt:
             return f"{told}: {meaning}"
-    if abs(r) > 1.5 and _is_whole(r, doubt):
-        return f"{told}: a sum where a mean is meant?"
-    if r**2 > 0 and abs(r) < 1 / 1.5 and _is_whole(1 / r, doubt / r**2):
-        return f"{told}, 1/{round(1 / r)}: a mean taken twice, or over the wrong axis?"
     return told
-
-
-def _is_whole(number: float, doubt: float) -> bool:
-    """Whether it is a whole number within its doubt, which any number would be if that were wide.
-
-    A number that is not whole comes as near to one as `doubt` with probability 2 doubt.
-    """
-    return bool(2 * doubt <= CHANCE) and abs(number - round(number)) <= doubt
 
 
 def _transposed(c: Comparison) -> str:
@@ -136,29 +154,47 @@ def _in_one_array(c: Comparison, failed: Mask) -> str:
 
 
 def _precision(c: Comparison, failed: Mask) -> str:
-    """Recognise numbers that are those of a shorter format, or that deviate as if they had been."""
+    """Recognise numbers that are those of a shorter format, or that deviate as if they had been.
+
+    Only of most of the numbers that could show it: of different sizes, with long significands.
+    """
     if any(leaf.dtype != np.float64 for leaf in c.structure.leaves):
         return ""
-    g, D = c.engine[failed].astype(np.float64), c.oracle[failed]
+    could = _is_long(c.oracle) & _is_long(c.engine)
+    g, D = c.engine[failed & could].astype(np.float64), c.oracle[failed & could]
+    many = different(np.abs(g))
+    is_random = _has_both_signs(g - D) and _has_both_signs(np.abs(g) - np.abs(D))
+    if many < FEWEST_SHORT or 2 * len(g) < could.sum() or not is_random:
+        return ""
     for dtype in (np.float16, np.float32):
         with np.errstate(all="ignore"):
             short = g.astype(dtype)
-            near = np.abs(g - D) <= np.abs(np.spacing(short)).astype(float) + c.allowance[failed]
-        if np.array_equal(short.astype(np.float64), g) and np.all(near) and g.any():
+            near = np.abs(g - D) <= np.abs(np.spacing(short)).astype(float)
+        is_short = np.array_equal(short.astype(np.float64), g) and np.all(near)
+        if is_short and _is_spread_as_rounding(g, D, dtype):
             return f"every wrong coordinate is rounded to {dtype.__name__}"
-    return _noise(g, D)
-
-
-def _noise(g: FloatArray, D: FloatArray) -> str:
-    """Recognise relative errors of both signs and of the size of float32 rounding."""
-    if len(g) < FEWEST or not np.all(D):
-        return ""
-    relative = (g - D) / np.abs(D)
-    few, signs = len(g) // 4, int(np.sum(relative > 0))
-    size = float(np.median(np.abs(relative))) / float(np.finfo(np.float32).eps)
-    if few <= signs <= len(g) - few and 1 / 32 <= size <= 32:
+    if many >= FEWEST and _is_spread_as_rounding(g, D, np.float32):
         return "the deviations have both signs and the size of rounding to float32"
     return ""
+
+
+def _is_long(numbers: FloatArray) -> Mask:
+    """Whether significands have more than LONG bits."""
+    significand = np.frexp(np.where(np.isfinite(numbers), numbers, 0.0))[0] * 2.0**LONG
+    return np.asarray(significand != np.round(significand))
+
+
+def _has_both_signs(off: FloatArray) -> bool:
+    few, signs = len(off) // 4, int(np.sum(off > 0))
+    return few <= signs <= len(off) - few
+
+
+def _is_spread_as_rounding(g: FloatArray, D: FloatArray, dtype: type[np.floating]) -> bool:
+    """Whether |g - D| in units in the last place of a format has the quartiles of roundings."""
+    with np.errstate(all="ignore"):
+        unit = np.abs(np.spacing(D.astype(dtype))).astype(np.float64)
+    low, middle, high = np.quantile(np.abs(g - D) / unit, [0.25, 0.5, 0.75])
+    return bool(CENTRE[0] <= middle <= CENTRE[1] and high <= SPREAD * low)
 
 
 def _confined(c: Comparison, failed: Mask) -> str:
