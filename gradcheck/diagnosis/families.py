@@ -10,6 +10,7 @@ e = sigmoid(-c).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,18 @@ def chained(s: Symbols, layer: int, z: Array) -> Array | None:
     return ((1 - s.Y) / sigmoid(-z) - s.Y / sigmoid(z)) * s.s(layer) * s.top
 
 
+def clipped_in_denominator(side: str) -> Delta:
+    """The same as numbers near 1 have it: 1 - a and 1 - a_clipped have few digits."""
+    low, high = side != "upper", side != "lower"
+
+    def delta(s: Symbols, layer: int, e: Array) -> Array | None:
+        a, rest = rounded_parts(s, layer)
+        c = np.minimum(np.maximum(a, e if low else 0.0), 1 - e if high else 1.0)
+        return None if s.is_quadratic else ((1 - s.Y) / (1 - c) - s.Y / c) * a * rest * s.top
+
+    return delta
+
+
 def both_clipped(s: Symbols, _: int, z: Array) -> Array | None:
     """(a_clipped - Y) sigmoid'(z_clipped) / M."""
     return ((1 - s.Y) * sigmoid(z) - s.Y * sigmoid(-z)) * slope(z) / s.M if s.is_quadratic else None
@@ -173,7 +186,8 @@ SLOPE_NAMES = (
 CLIPPED = tuple(
     Family(key, place, f"delta_{{l}} {says.format(INTERVALS[side])}", clipped(side, value),
            tail(side), EPSILONS, is_step=False,
-           also=SLOPE_NAMES if value is slope_clipped and side == "both" else ())
+           also=SLOPE_NAMES if value is slope_clipped and side == "both" else (),
+           rounded=clipped_in_denominator(side) if value is chained else None)
     for key, place, says, value in (
         ("clipped", OUTPUT, "has a_{{l}} clipped to {}", plain),
         ("clipped in the denominator", OUTPUT,
@@ -191,13 +205,28 @@ CLIPPED = tuple(
 # --- epsilons -------------------------------------------------------------------------------------
 
 
-def logarithms(first: bool, second: bool) -> Delta:
+Parts = Callable[["Symbols", int], "tuple[Array, Array]"]
+"""a and 1 - a."""
+
+
+def exact_parts(s: Symbols, layer: int) -> tuple[Array, Array]:
+    """sigmoid(z) and sigmoid(-z)."""
+    return sigmoid(s.z[layer]), sigmoid(-s.z[layer])
+
+
+def rounded_parts(s: Symbols, layer: int) -> tuple[Array, Array]:
+    """A as its dtype has it, and 1 - a, which has few digits near 0."""
+    a = sigmoid(s.z[layer]).astype(s.problem.dtype)
+    return a.astype(float), (1 - a).astype(float)
+
+
+def logarithms(parts: Parts, *, first: bool, second: bool) -> Delta:
     """(-Y / (a + e) + (1 - Y) / (1 - a + e)) a (1 - a) / M, e in one term or in both."""
 
     def delta(s: Symbols, layer: int, e: Array) -> Array | None:
         if s.is_quadratic:
             return None
-        a, rest = sigmoid(s.z[layer]), sigmoid(-s.z[layer])
+        a, rest = parts(s, layer)
         one = s.Y * a * rest / (a + e * first)
         other = (1 - s.Y) * a * rest / (rest + e * second)
         return (other - one) / s.M
@@ -205,22 +234,36 @@ def logarithms(first: bool, second: bool) -> Delta:
     return delta
 
 
-def one_moved(s: Symbols, layer: int, e: Array) -> Array | None:
+def one_moved(parts: Parts) -> Delta:
     """(-Y / (a + e) + (1 - Y) / (1 - (a + e))) a (1 - a) / M."""
-    a, rest = sigmoid(s.z[layer]), sigmoid(-s.z[layer])
-    if s.is_quadratic:
-        return None
-    return ((1 - s.Y) * a * rest / (rest - e) - s.Y * a * rest / (a + e)) / s.M
+
+    def delta(s: Symbols, layer: int, e: Array) -> Array | None:
+        a, rest = parts(s, layer)
+        if s.is_quadratic:
+            return None
+        return ((1 - s.Y) * a * rest / (rest - e) - s.Y * a * rest / (a + e)) / s.M
+
+    return delta
 
 
-def added_below(s: Symbols, layer: int, e: Array) -> Array | None:
+def added_below(parts: Parts) -> Delta:
     """(a - Y) s / (s + e) / M, s = a (1 - a)."""
-    return None if s.is_quadratic else s.error(layer) * s.s(layer) / (s.s(layer) + e)
+
+    def delta(s: Symbols, layer: int, e: Array) -> Array | None:
+        a, rest = parts(s, layer)
+        return None if s.is_quadratic else s.error(layer) * a * rest / (a * rest + e)
+
+    return delta
 
 
-def floored_below(s: Symbols, layer: int, e: Array) -> Array | None:
+def floored_below(parts: Parts) -> Delta:
     """(a - Y) s / max(s, e) / M, s = a (1 - a)."""
-    return None if s.is_quadratic else s.error(layer) * s.s(layer) / np.maximum(s.s(layer), e)
+
+    def delta(s: Symbols, layer: int, e: Array) -> Array | None:
+        a, rest = parts(s, layer)
+        return None if s.is_quadratic else s.error(layer) * a * rest / np.maximum(a * rest, e)
+
+    return delta
 
 
 def slopes(s: Symbols, layer: int) -> Array:
@@ -229,7 +272,8 @@ def slopes(s: Symbols, layer: int) -> Array:
 
 
 ADDED = tuple(
-    Family(key, OUTPUT, f"delta_{{l}} has {says}", delta, slopes, EPSILONS, is_step=False)
+    Family(key, OUTPUT, f"delta_{{l}} has {says}", delta(exact_parts), slopes, EPSILONS,
+           is_step=False, rounded=delta(rounded_parts))
     for key, says, delta in (
         ("epsilon in the denominator",
          "a_{l} (1 - a_{l}) + {limit} in its denominator a_{l} (1 - a_{l})", added_below),
@@ -237,12 +281,12 @@ ADDED = tuple(
          "max(a_{l} (1 - a_{l}), {limit}) in its denominator a_{l} (1 - a_{l})", floored_below),
         ("epsilon in the logarithms",
          "a_{l} + e and 1 - a_{l} + e, e = {limit}, in the denominators of dC/da_{l}",
-         logarithms(first=True, second=True)),
+         partial(logarithms, first=True, second=True)),
         ("epsilon in log a", "a_{l} + {limit} in the denominator of -Y / a_{l}",
-         logarithms(first=True, second=False)),
+         partial(logarithms, first=True, second=False)),
         ("epsilon in log (1 - a)",
          "1 - a_{l} + {limit} in the denominator of (1 - Y) / (1 - a_{l})",
-         logarithms(first=False, second=True)),
+         partial(logarithms, first=False, second=True)),
         ("epsilon moves a", "a_{l} + {limit} for a_{l} in the denominators of dC/da_{l}",
          one_moved),
     )

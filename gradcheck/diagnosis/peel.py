@@ -249,7 +249,7 @@ def _fits(s: Symbols, layer: int, deltas: Array, seen: Seen) -> Array:
     turned = np.swapaxes(deltas, 1, 2)
     value, terms = turned @ A, np.abs(turned) @ np.abs(A)
     room = seen.room(layer, np.maximum(terms, np.abs(value)))
-    ok = np.abs(np.hstack(seen.g[layer]) - value) <= room
+    ok = np.isfinite(value) & (np.abs(np.hstack(seen.g[layer]) - value) <= room)
     return np.stack([ok[:, :, :-1].all(axis=(1, 2)), ok[:, :, -1].all(axis=1)], axis=1)
 
 

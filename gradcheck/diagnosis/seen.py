@@ -85,7 +85,8 @@ class Seen:
     def fits(self, layer: int, which: int, value: Array, terms: Array | None = None) -> bool:
         """Whether the engine's block (0: weights, 1: biases) is this value, within the room."""
         size = np.abs(value) if terms is None else np.maximum(terms, np.abs(value))
-        return bool(np.all(np.abs(self.g[layer][which] - value) <= self.room(layer, size)))
+        off = np.abs(self.g[layer][which] - value)
+        return bool(np.all(np.isfinite(value) & (off <= self.room(layer, size))))
 
 
 @dataclass(frozen=True)

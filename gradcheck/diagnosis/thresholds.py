@@ -85,6 +85,7 @@ class Family:
         usual: limits as people choose them, the likeliest first.
         is_step: what is beyond the limit does not depend on it.
         also: other ways to write it, told where a usual limit of theirs fits and none of its own.
+        rounded: its values with the digits that a and 1 - a have in their dtype, where those count.
     """
 
     key: str
@@ -95,6 +96,7 @@ class Family:
     usual: tuple[float, ...]
     is_step: bool = True
     also: tuple[Naming, ...] = ()
+    rounded: Delta | None = None
 
     def formula(self) -> Formula:
         """Return it as a member of the library: its limit is not known yet."""
@@ -149,9 +151,34 @@ def fitted(
         seen: the engine's gradient.
         span: the limits that are allowed.
     """
+    every = _all_fitted(formula, s, layer, seen, span)
+    return next((one for one in every if _is_usual(one)), every[0] if every else None)
+
+
+def _all_fitted(
+    formula: Formula, s: Symbols, layer: int, seen: Seen, span: tuple[float, float]
+) -> list[Formula]:
+    """Return what fits with the digits of a and 1 - a as they are, and as their dtype has them."""
     family = formula.family
-    sizes = family.sizes(s, layer) if isinstance(family, Family) else None
-    if sizes is None or not isinstance(family, Family) or not _is_wrong(s, layer, seen):
+    if not isinstance(family, Family) or not _is_wrong(s, layer, seen):
+        return []
+    ways = [family] if family.rounded is None else [family, replace(family, delta=family.rounded)]
+    found = [_fitted(way, s, layer, seen, span) for way in ways]
+    return [replace(one, family=family) for one in found if one is not None]
+
+
+def _is_usual(formula: Formula) -> bool:
+    family, span = formula.family, formula.span
+    if not isinstance(family, Family) or span is None:
+        return False
+    return any(span[0] <= u <= span[1] for u in family.usual)
+
+
+def _fitted(
+    family: Family, s: Symbols, layer: int, seen: Seen, span: tuple[float, float]
+) -> Formula | None:
+    sizes = family.sizes(s, layer)
+    if sizes is None:
         return None
     v = np.unique(sizes[np.isfinite(sizes) & (sizes > 0)])
     tried = [t for t in family.usual if span[0] <= t < span[1]]
@@ -222,7 +249,7 @@ def deviations(family: Family, s: Symbols, layer: int, seen: Seen, ts: Array) ->
         F, T = turned @ A, np.abs(turned) @ np.abs(A)
         room = seen.room(layer, np.maximum(T, np.abs(F)))
         off = np.where(g == F, 0.0, np.abs(g - F) / room)
-        found.append(np.where(np.isnan(off), np.inf, off).max(axis=(1, 2)))
+        found.append(np.where(np.isfinite(F) & ~np.isnan(off), off, np.inf).max(axis=(1, 2)))
     return np.concatenate(found)
 
 
@@ -291,11 +318,11 @@ def narrowed(formula: Formula, layer: int, others: Sequence[Seen]) -> Formula | 
     for seen in others:
         s = seen.symbols.right()
         if _is_wrong(s, layer, seen):
-            there = fitted(family.formula(), s, layer, seen, span if family.is_step else ANY)
-            common = None if there is None or there.span is None else _common(there.span, span)
-            if common is None:
+            there = _all_fitted(family.formula(), s, layer, seen, span if family.is_step else ANY)
+            common = [c for one in there if one.span and (c := _common(one.span, span))]
+            if not common:
                 return None
-            span = common
+            span = common[0]
         elif family.is_step:
             kept = _unaffected(family, s, layer, seen, span)
             if kept is None:
@@ -340,8 +367,8 @@ def again(formula: Formula, s: Symbols, layer: int, seen: Seen) -> Formula:
     """Return a fitted formula with the limit of its interval that fits another problem, if any."""
     family = formula.family
     if isinstance(family, Family) and formula.span is not None and not family.is_step:
-        there = fitted(family.formula(), s, layer, seen)
-        is_same = there is not None and there.span and _common(there.span, formula.span)
-        return there if there is not None and is_same else formula
+        there = _all_fitted(formula, s, layer, seen, ANY)
+        same = [one for one in there if one.span and _common(one.span, formula.span)]
+        return same[0] if same else formula
     every = options(formula, s, layer)
     return next((one for one in every if _keeps(one, s, layer, seen)), formula)

@@ -11,6 +11,7 @@ from test_missing_formulas import engine, residual, told
 from gradcheck.case import parse
 from gradcheck.diagnosis.families import FAMILIES
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT
+from gradcheck.diagnosis.peel import _fits
 from gradcheck.diagnosis.probes import seen_once
 from gradcheck.diagnosis.thresholds import deviations, fitted, narrowed, options, told_limit
 from gradcheck.mutants.backprop import Backprop, sigmoid, sigmoid_prime
@@ -177,6 +178,39 @@ def test_clipped_flushed_and_scaled_errors_are_named():
     ):
         said = told(MILD, changed(value))
         assert re.search("|".join(map(re.escape, name.split("|"))), said), said
+
+
+# --- with the digits that engines have ------------------------------------------------------------
+
+
+def by_logarithms(b):
+    """As everybody writes it: 1 - a has few digits where a is near 1."""
+    a = 1 / (1 + np.exp(-z(b)))
+    return (-b.Y / (a + 1e-8) + (1 - b.Y) / (1 - a + 1e-8)) * a * (1 - a)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "gc1:6-12-2:cross_entropy:mean:m11:float64:w30:generic:soft:s3865822113",
+        "gc1:4-2-1-6-5:cross_entropy:sum:m12:float64:w10:generic:one_hot:s2223704800",
+        "gc1:2-6-5:cross_entropy:mean:m3:float32:w30:generic:soft:s2029130982",
+        "gc1:1-5-1-1:cross_entropy:mean:m5:float64:w30:generic:half:s756254428",
+        "gc1:2-5-5:cross_entropy:sum:m4:float64:w3:zero_weights:zeros:s4091231577",
+    ],
+)
+def test_an_epsilon_is_found_where_1_minus_a_has_few_digits(token):
+    said = told(token, error(by_logarithms))
+    assert "a + e and 1 - a" in re.sub(r"_[0-9]", "", said.partition("; expected")[0]), said
+    assert "e = 1e-08" in said
+
+
+def test_a_formula_that_is_infinite_explains_nothing():
+    seen = seen_of(error(by_logarithms), HARD)
+    s = seen.symbols.right()
+    infinite = np.full_like(s.delta[s.L], np.inf)
+    assert not seen.fits(s.L, 0, infinite.T @ s.a[s.L - 1])
+    assert not _fits(s, s.L, infinite[None], seen).any()
 
 
 # --- the fit itself -------------------------------------------------------------------------------
