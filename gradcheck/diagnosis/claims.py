@@ -16,7 +16,7 @@ import numpy as np
 from gradcheck.diagnosis.factors import FACTOR, known_factors
 from gradcheck.diagnosis.finding import FORMULA, UNKNOWN, Candidate, Finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
-from gradcheck.diagnosis.peel import whole_answer
+from gradcheck.diagnosis.peel import answer_beside
 from gradcheck.diagnosis.seen import blocks_of, terms_of
 from gradcheck.diagnosis.thresholds import again, narrowed
 
@@ -38,8 +38,8 @@ DIVIDED = re.compile(r"divided by (n|[0-9]+)")
 def confirmed(findings: Findings, others: Sequence[Seen]) -> Findings:
     """Return the findings, from the first on, that every other problem bears out.
 
-    Of the first one the likeliest candidate is kept that they bear out. Something must be wrong in
-    its layer on one of them at least.
+    Of the first one those candidates are kept that they bear out. Something must be wrong in its
+    layer on one of them at least.
 
     Args:
         findings: in the order of the backward path.
@@ -50,11 +50,16 @@ def confirmed(findings: Findings, others: Sequence[Seen]) -> Findings:
         first = _with_limits(first, others)
         if not first.candidates:
             return ()
-    for k in range(max(1, len(first.candidates))):
-        told = _that_holds((replace(first, candidates=first.candidates[k:]), *rest), others)
-        if told and any(_is_wrong(first.layer, seen) for seen in others):
-            return told
-    return ()
+    if not any(_is_wrong(first.layer, seen) for seen in others):
+        return ()
+    each = [replace(first, candidates=(c,)) for c in first.candidates] or [first]
+    told = [_that_holds((one, *rest), others) for one in each]
+    kept = [one for one in told if one]
+    if not kept:
+        return ()
+    best = kept[0]
+    also = [c for one in kept for c in one[0].candidates]
+    return (replace(best[0], candidates=tuple(also)), *best[1:])
 
 
 def _that_holds(told: Findings, others: Sequence[Seen]) -> Findings:
@@ -109,7 +114,7 @@ def _down(findings: Findings, seen: Seen) -> int:
     number = {(f.place, f.layer): n for n, f in enumerate(findings)}
     for layer in range(s.L, min(f.layer for f in findings) - 1, -1):
         if layer > first.layer:
-            delta = _above(first, s, layer, seen)
+            delta = above(first, s, layer, seen)
             if delta is None:
                 return 0
             s = s.knowing(layer, delta, seen.g[layer][W])
@@ -145,7 +150,7 @@ def _both_follow(s: Symbols, layer: int, delta: Array, seen: Seen) -> bool:
     return all(_follows(known, layer, which, seen) for which in (W, B))
 
 
-def _above(first: Finding, s: Symbols, layer: int, seen: Seen) -> Array | None:
+def above(first: Finding, s: Symbols, layer: int, seen: Seen) -> Array | None:
     """Return delta_l above the first finding: right, or wrong by the same formula; else None."""
     right = s.error(layer)
     if _both_follow(s, layer, right, seen):
@@ -153,7 +158,7 @@ def _above(first: Finding, s: Symbols, layer: int, seen: Seen) -> Array | None:
     if first.kind != FORMULA:
         return None
     if first.place == HIDDEN and layer < s.L:
-        delta = value_of(_there(first.candidates[0], s, layer, seen), first.place, s, layer)
+        delta = value_of(there(first.candidates[0], s, layer, seen), first.place, s, layer)
         return delta if _both_follow(s, layer, delta, seen) else None
     if first.place in (WEIGHT, BIAS):
         which, known = (W, B)[first.place == BIAS], s.knowing(layer, right)
@@ -166,13 +171,13 @@ def _error(claimed: Finding, s: Symbols, layer: int, seen: Seen) -> Array | None
     """Return delta_l as it is claimed to be, if one block at least is what it gives."""
     if claimed.kind == UNKNOWN:
         return None
-    delta = value_of(_there(claimed.candidates[0], s, layer, seen), claimed.place, s, layer)
+    delta = value_of(there(claimed.candidates[0], s, layer, seen), claimed.place, s, layer)
     known = s.knowing(layer, delta)
     fits = _follows(known, layer, W, seen) or _follows(known, layer, B, seen)
     return delta if fits else None
 
 
-def _there(candidate: Candidate, s: Symbols, layer: int, seen: Seen) -> Candidate:
+def there(candidate: Candidate, s: Symbols, layer: int, seen: Seen) -> Candidate:
     """Return a candidate with the limit that fits another problem, of the interval it has."""
     if candidate.formula is None or candidate.formula.span is None:
         return candidate
@@ -240,7 +245,6 @@ def _factor(candidate: Candidate, place: str, s: Symbols, layer: int) -> float:
 
 
 def _answer_holds(first: Finding, seen: Seen) -> bool:
-    """Whether a whole gradient is right, or was changed in the same way."""
-    if first.kind == UNKNOWN or not seen.is_wrong:
-        return True
-    return any(c.says == first.candidates[0].says for c in whole_answer(seen))
+    """Whether a whole gradient was changed in the same way: one where that shows is not right."""
+    holds = first.candidates[0].holds if first.candidates else None
+    return holds is None or holds(*answer_beside(seen))

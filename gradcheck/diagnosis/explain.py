@@ -11,19 +11,34 @@ bear out is not told, and where nothing is left, only which layer is wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradcheck.diagnosis.claims import Findings, confirmed, how_many_hold, located
+from gradcheck.diagnosis.evidence import Evidence, evidence, held_elsewhere, without_batch
 from gradcheck.diagnosis.factors import FACTOR
 from gradcheck.diagnosis.finding import FORMULA, PATTERN, UNKNOWN, Candidate, Finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT, expected
 from gradcheck.diagnosis.formulas import LIBRARY, Library, only, size
 from gradcheck.diagnosis.peel import Guide, Path, peel
-from gradcheck.diagnosis.probes import MOST, alike, frame_of, further, others, rich, seen_on
+from gradcheck.diagnosis.probes import (
+    MOST,
+    alike,
+    ask,
+    ask_others,
+    frame_of,
+    further,
+    rich,
+    rich_answers,
+    seen_once,
+    widened,
+)
 from gradcheck.diagnosis.seen import Seen, arithmetic_of, blocks_of, terms_of
+from gradcheck.diagnosis.where import placed
+from gradcheck.verdict import Suspect
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.symbols import Symbols
@@ -58,6 +73,7 @@ class Diagnosis:
         runner_up: the key of what would also give these numbers, or "".
         backward_passes: how often the engine was asked.
         findings: all that the text tells, in the order of the backward path.
+        suspects: every mistake that the first one may be, the likeliest first.
     """
 
     text: str
@@ -68,6 +84,7 @@ class Diagnosis:
     runner_up: str = ""
     backward_passes: int = 0
     findings: tuple[Finding, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
 
 
 NOTHING = Diagnosis("")
@@ -93,39 +110,128 @@ def diagnose(
     arithmetic = arithmetic_of(engine.info.arithmetic, problem)
     witness = _witness(engine, problem, arithmetic, library)
     seen = Seen.of(frame_of(problem, arithmetic), gradient, failed)
-    findings = _findings(seen, witness, library)
+    held = _in_float64(engine, problem, arithmetic) or seen
+    findings = _findings(seen, held, witness, library)
     if not findings:
         return replace(NOTHING, backward_passes=witness.asked)
-    elsewhere = others(engine, problem, arithmetic)
+    answers = ask_others(engine, problem, arithmetic)
     has_limit = any(c.formula and c.formula.span for c in findings[0].candidates)
-    if has_limit or not any(other.is_wrong for other in elsewhere):
-        elsewhere = [*elsewhere, *further(engine, problem, arithmetic)]
-    findings = _borne_out(findings, seen, elsewhere, witness.hints(), library)
-    told = tuple(map(distinct, alike_first(findings)))
-    asked = witness.asked + len(elsewhere)
-    return replace(_told(told, seen, size(library)), backward_passes=asked)
+    if has_limit or not any(other.is_wrong for other in answers.seen):
+        answers = answers.and_also(further(engine, problem, arithmetic))
+    every = [held, *answers.seen]
+    asked = witness.asked + (held is not seen) + len(answers.seen) + answers.refused
+    findings = alike_first(_borne_out(findings, every, witness.hints(), library))
+    asks = _Asks(engine, problem, arithmetic, every, witness, answers.refused)
+    findings, known, suspects = _weighed(findings, asks)
+    told = tuple(map(distinct, findings))
+    text = _told(told, seen, size(library), known)
+    return replace(text, backward_passes=asked + asks.count, suspects=suspects)
+
+
+@dataclass
+class _Asks:
+    """What was asked about one failure, and problems rich in shapes, if they are asked for.
+
+    Attributes:
+        every: answers to problems of the structure that failed.
+        witness: what the engine does elsewhere.
+        refused: how many problems of the structure were not answered.
+    """
+
+    engine: Engine
+    problem: Problem
+    arithmetic: str
+    every: list[Seen]
+    witness: Witness
+    refused: int
+
+    @cached_property
+    def more(self) -> list[Seen]:
+        """Answers to further problems rich in shapes; they are asked when first looked at."""
+        return rich_answers(self.engine, self.problem, self.arithmetic)
+
+    @property
+    def count(self) -> int:
+        """How many of them were asked."""
+        return len(self.__dict__.get("more", ()))
+
+
+def _weighed(findings: Findings, asks: _Asks) -> tuple[Findings, Evidence, tuple[Suspect, ...]]:
+    """Keep of the first finding what the evidence bears; say of it what it rests on."""
+    every, first, right = asks.every, findings[0], asks.every[0].symbols
+    known = _evidence(first, every, asks.witness, asks.refused)
+    if not asks.witness.shows(first):
+        first = without_batch(first, every)
+    if _is_open(first, known):
+        first, known = held_elsewhere(first, known, asks.more)
+    suspects = _suspects(first if first.candidates else findings[0], right)
+    if first.kind == FORMULA and not (known.is_formula and first.candidates):
+        findings = (located(every) or _unnamed(first),)
+    else:
+        findings = (first, *findings[1:])
+    if _is_about_an_error(findings):
+        findings = placed(findings, every, asks.more)
+    return findings, known, suspects
+
+
+def _in_float64(engine: Engine, problem: Problem, arithmetic: str) -> Seen | None:
+    """Ask about the same numbers in float64, where a formula shows through less rounding.
+
+    None where that is no other problem, or the engine is right on it.
+    """
+    wide = widened(engine, problem)
+    seen = None if wide is problem else seen_once(engine, wide, arithmetic)
+    return seen if seen is not None and seen.is_wrong else None
+
+
+def _is_open(first: Finding, known: Evidence) -> bool:
+    """Whether further problems may tell which formula it is, or whether it is one."""
+    return first.kind == FORMULA and (len(first.candidates) > 1 or not known.is_formula)
+
+
+def _is_about_an_error(findings: Findings) -> bool:
+    """Whether nothing gives delta_l, or what is said of both its products has no formula."""
+    first = findings[0]
+    if first.kind == UNKNOWN and first.place in (OUTPUT, HIDDEN):
+        return True
+    both = {f.place for f in findings if f.layer == first.layer} >= {WEIGHT, BIAS}
+    return both and first.kind != FORMULA
+
+
+def _evidence(first: Finding, every: list[Seen], witness: Witness, refused: int) -> Evidence:
+    """Count what the first finding rests on."""
+    elsewhere = witness.shows(first)
+    counted = evidence(first, every, refused=refused, elsewhere=int(elsewhere))
+    not_shown = int(witness.is_elsewhere and not elsewhere)
+    return replace(
+        counted,
+        asked=counted.asked + not_shown + witness.refused,
+        refused=counted.refused + witness.refused,
+    )
+
+
+def _suspects(first: Finding, s: Symbols) -> tuple[Suspect, ...]:
+    """Return every mistake that the first finding may be."""
+    right = "" if first.kind == UNKNOWN else expected(first.place, first.layer, s)
+    return tuple(Suspect(first.place, first.layer, c.key, c.says, right) for c in first.candidates)
 
 
 def _borne_out(
-    findings: Findings,
-    seen: Seen,
-    elsewhere: list[Seen],
-    hints: frozenset[tuple[str, str]],
-    library: Library,
+    findings: Findings, every: list[Seen], hints: frozenset[tuple[str, str]], library: Library
 ) -> Findings:
-    """Keep what problems of the same structure bear out; else what is seen on one of them."""
-    kept = confirmed(findings, elsewhere)
+    """Keep what all problems of the same structure bear out; else what is seen on one of them."""
+    kept = confirmed(findings, every)
     if kept and kept[0].kind != UNKNOWN:
         return kept
-    for other in elsewhere:
+    for other in every[1:]:
         searched = library if work(other) <= WORK else only(library, hints)
         path = peel(other, Guide(searched, hints))
         named = tuple(takewhile(lambda f: f.kind != UNKNOWN, path.findings))
-        if named and (found := confirmed(named, [seen, *elsewhere])):
-            return tuple(replace(f, is_elsewhere=True) for f in found)
+        if named and (found := confirmed(named, every)):
+            return found
     if kept:
         return kept
-    place = located([seen, *elsewhere])
+    place = located(every)
     return (place,) if place else findings
 
 
@@ -141,6 +247,8 @@ class Witness:
         right: a problem of the same sizes on which it is right.
         rich: the problem rich in shapes, if it is right there.
         asked: how often it was asked.
+        is_elsewhere: whether a problem of another structure was answered.
+        refused: how many problems of another structure were not.
         alike: what the engine answers to a problem of the same sizes, where that was asked.
     """
 
@@ -148,12 +256,19 @@ class Witness:
     right: Seen | None
     rich: Seen | None
     asked: int
+    is_elsewhere: bool = False
+    refused: int = 0
     alike: Seen | None = None
 
     def hints(self) -> frozenset[tuple[str, str]]:
         """Places and keys of all that is wrong there."""
         found = self.wrong.findings if self.wrong else ()
         return frozenset((f.place, c.key) for f in found for c in f.candidates)
+
+    def shows(self, first: Finding) -> bool:
+        """Whether a problem of another structure shows a finding."""
+        path = self.wrong if self.is_elsewhere else None
+        return bool(path and first.candidates and is_among(first, first.candidates[0], path))
 
     def refutes(self, finding: Finding, candidate: Candidate, *, strict: bool) -> bool:
         """Whether the engine would have to be wrong elsewhere in a way in which it is not.
@@ -181,6 +296,19 @@ class Witness:
         path = peel(self.alike, Guide(only(LIBRARY, keys), keys))
         return is_among(finding, candidate, path)
 
+    def has_factor(self, finding: Finding, candidate: Candidate) -> bool:
+        """Whether a problem of the same sizes has the same factor, and others some other one."""
+        found = self.wrong.findings if self.wrong else ()
+        is_factor = any(
+            f.place == finding.place and any(c.formula is None for c in f.candidates)
+            for f in found
+            if f.kind == FORMULA
+        )
+        if self.alike is None or candidate.formula is not None or not is_factor:
+            return False
+        alone = replace(finding, candidates=(candidate,))
+        return self.alike.is_wrong and how_many_hold((alone,), self.alike) == 1
+
     def _has_dead_units(self, place: str) -> bool:
         """Whether some units are 0 where there are many: a layer of one unit is 0 as a whole."""
         found = self.wrong.findings if self.wrong else ()
@@ -196,18 +324,19 @@ def is_among(finding: Finding, candidate: Candidate, path: Path) -> bool:
 def _witness(engine: Engine, problem: Problem, arithmetic: str, library: Library) -> Witness:
     """Ask about a problem rich in shapes; if it is right there, about one of the same sizes."""
     asked, clean = 0, []
-    for probe in (rich(engine, problem), alike(engine, problem)):
-        seen = None if probe is None else seen_on(engine, probe, arithmetic)
-        asked += probe is not None
+    for make in (rich, alike):
+        seen, was_asked = ask(engine, problem, make, arithmetic)
+        asked += was_asked
         clean.append(seen)
+        refused = int(clean[0] is None and asked > 0)
         if seen is None:
             continue
         path = _explained(seen, library)
         if path.findings:
-            other = None if len(clean) > 1 else alike(engine, problem)
-            also = None if other is None else seen_on(engine, other, arithmetic)
-            return Witness(path, None, None, asked + (other is not None), also)
-    return Witness(None, clean[1], clean[0], asked)
+            is_rich = len(clean) == 1
+            also, again = ask(engine, problem, alike, arithmetic) if is_rich else (None, False)
+            return Witness(path, None, None, asked + again, is_rich, refused, also)
+    return Witness(None, clean[1], clean[0], asked, clean[0] is not None, refused)
 
 
 _paths: dict[tuple[int, bytes], Path] = {}
@@ -267,8 +396,11 @@ def work(seen: Seen) -> int:
     return seen.symbols.m * sum(W.size for W in seen.symbols.W.values())
 
 
-def _findings(seen: Seen, witness: Witness, library: Library) -> tuple[Finding, ...]:
-    """Explain the problem by what was found elsewhere, else by what is not refuted there."""
+def _findings(seen: Seen, held: Seen, witness: Witness, library: Library) -> Findings:
+    """Explain the problem by what was found elsewhere, else by what is not refuted there.
+
+    What was found elsewhere must hold here, too: on `held`, which is the same problem in float64.
+    """
     hints = witness.hints()
     banned: frozenset[tuple[str, str]] = frozenset()
     if hints:
@@ -290,8 +422,9 @@ def _findings(seen: Seen, witness: Witness, library: Library) -> tuple[Finding, 
             banned |= {(refuted.place, key) for key in refuted.names()}
     elsewhere = witness.wrong.findings[0] if witness.wrong else None
     if path.findings and elsewhere is not None and elsewhere.kind == FORMULA:
-        moved = _moved(elsewhere, path.findings[0], seen)
-        return path.findings if moved is None else (moved,)
+        moved = _moved(elsewhere, path.findings[0], held)
+        if moved is not None:
+            return (moved,)
     if path.findings and path.findings[0].kind == FORMULA:
         path = peel(seen, Guide(NO_FORMULAS, hints, banned))
     return tuple(_unnamed(f) if f.kind == FORMULA else f for f in path.findings)
@@ -312,6 +445,8 @@ def _confirmed(path: Path, witness: Witness, *, strict: bool) -> Finding | None:
         return None
     first = path.findings[0]
     kept = tuple(c for c in first.candidates if not witness.refutes(first, c, strict=strict))
+    if not kept:
+        kept = tuple(c for c in first.candidates if witness.has_factor(first, c))
     return replace(first, candidates=kept) if kept else None
 
 
@@ -329,7 +464,9 @@ def _moved(elsewhere: Finding, here: Finding, seen: Seen) -> Finding | None:
         )
         for c in elsewhere.candidates
     )
-    return replace(elsewhere, layer=layer, candidates=moved, is_elsewhere=True)
+    each = [replace(elsewhere, layer=layer, candidates=(c,)) for c in moved]
+    kept = tuple(one.candidates[0] for one in each if how_many_hold((one,), seen))
+    return replace(elsewhere, layer=layer, candidates=kept) if kept else None
 
 
 def _renumbered(candidate: Candidate, elsewhere: Finding, layer: int) -> str:
@@ -363,9 +500,9 @@ def distinct(finding: Finding) -> Finding:
 # --- in words -------------------------------------------------------------------------------------
 
 
-def _told(findings: tuple[Finding, ...], seen: Seen, formulas: int) -> Diagnosis:
+def _told(findings: Findings, seen: Seen, formulas: int, known: Evidence) -> Diagnosis:
     first, *rest = findings[:MOST_TOLD]
-    parts = [_sentence(first, seen), _how_sure(first, formulas)]
+    parts = [_sentence(first, seen), first.detail, _how_sure(first, formulas, known)]
     parts += [f"then {_sentence(f, seen)}" for f in rest]
     best = first.candidates[0] if first.candidates else None
     second = first.candidates[1] if len(first.candidates) > 1 else None
@@ -383,21 +520,23 @@ def _told(findings: tuple[Finding, ...], seen: Seen, formulas: int) -> Diagnosis
 def _sentence(f: Finding, seen: Seen) -> str:
     """Tell one finding: the layer, what is wrong, what is expected."""
     if f.kind == UNKNOWN:
-        where = f"layer {f.layer}: {f.says}, and nothing above it" if f.layer else f.says
-        return f"unknown; {where}"
+        if not f.layer:
+            return f"unknown; {f.says}"
+        what = f.says.partition(" is wrong")[0]
+        return f"unknown; layer {f.layer}: {f.says}; look first: {what}; everything above is right"
     if f.place == ANSWER:
         return f"all layers: {f.candidates[0].says}; expected {expected(ANSWER, 0, seen.symbols)}"
     right = expected(f.place, f.layer, seen.symbols)
     return f"layer {f.layer}: {f.candidates[0].says}; expected {right}"
 
 
-def _how_sure(f: Finding, formulas: int) -> str:
+def _how_sure(f: Finding, formulas: int, known: Evidence) -> str:
     if f.kind == UNKNOWN:
         return ""
     if f.kind == PATTERN:
         return "a pattern, no formula gives it"
-    if f.is_elsewhere:
-        return "found on another network; here rounding hides how"
-    if len(f.candidates) == 1:
+    if len(f.candidates) > 1:
+        return f"or else, with the same numbers: {f.candidates[1].says}"
+    if known.is_enough:
         return f"sure: of {formulas} formulas no other gives these numbers"
-    return f"or else, with the same numbers: {f.candidates[1].says}"
+    return known.told()

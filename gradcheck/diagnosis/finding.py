@@ -59,7 +59,7 @@ class Finding:
         kind: FORMULA, PATTERN or UNKNOWN.
         candidates: what would give it, the likeliest first; none if UNKNOWN.
         says: what is known of an UNKNOWN mistake.
-        is_elsewhere: it was found on another problem.
+        detail: what is to be added at the end.
     """
 
     place: str
@@ -67,7 +67,7 @@ class Finding:
     kind: str
     candidates: tuple[Candidate, ...] = ()
     says: str = ""
-    is_elsewhere: bool = False
+    detail: str = ""
 
     def names(self) -> set[str]:
         """The keys of the candidates."""

@@ -22,7 +22,7 @@ from gradcheck.diagnosis.factors import FACTOR, named
 from gradcheck.diagnosis.finding import FORMULA, PATTERN, UNKNOWN, Candidate, Finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT, Formula
 from gradcheck.diagnosis.formulas import Library, only
-from gradcheck.diagnosis.scale import changed
+from gradcheck.diagnosis.scale import Changed, changed
 from gradcheck.diagnosis.seen import blocks_of, terms_of
 from gradcheck.diagnosis.thresholds import fitted as with_limit
 
@@ -50,6 +50,9 @@ PLAIN = 1.2
 
 HINTED = 0.7
 """What a mistake costs that another problem has shown, in place of 1."""
+
+MOST_BY_CHANCE = 8
+"""So many different numbers, which rounding changes, must be round for a gradient to be rounded."""
 
 W, B = 0, 1
 
@@ -549,22 +552,45 @@ def _whole(seen: Seen, guide: Guide) -> Path | None:
     return Path(seen.symbols.right(), guide).with_finding(told)
 
 
-def whole_answer(seen: Seen) -> list[Candidate]:
-    """Recognise what was done to a whole right gradient."""
+def answer_beside(seen: Seen) -> tuple[Array, Array, Array]:
+    """Return the whole gradient, the right one and the room, each as one vector."""
     s = seen.symbols.right()
     layers = range(1, s.L + 1)
     D = _flat([blocks_of(s, layer, s.delta[layer]) for layer in layers])
     g = _flat([seen.g[layer] for layer in layers])
     terms = [(layer, terms_of(s, layer, s.delta[layer])) for layer in layers]
     room = _flat([(seen.room(layer, T), seen.room(layer, t)) for layer, (T, t) in terms])
+    return g, D, room
+
+
+def whole_answer(seen: Seen) -> list[Candidate]:
+    """Recognise what was done to a whole right gradient."""
+    g, D, room = answer_beside(seen)
     if np.all(np.abs(g - D) <= room):
         return []
     return [
-        Candidate(key, f"the gradient {says}")
-        for key, says, value, slack in changed(g, D, s.problem.dtype)
-        if np.all(np.abs(g - value) <= room * _growth(value, D) + slack)
-        and np.sum(room * _growth(value, D) < np.abs(value) / 8) > 1
+        Candidate(way.key, f"the gradient {way.says}", holds=partial(_was_changed, way))
+        for way in changed(g, D, seen.symbols.problem.dtype)
+        if _was_changed(way, g, D, room) and _tells_apart(way, g, D, room)
     ]
+
+
+def _was_changed(way: Changed, g: Array, D: Array, room: Array) -> bool:
+    """Whether a gradient is D changed in this way, within the room."""
+    if way.slack is not None and way.is_round is not None:
+        return way.is_round(g) and bool(np.all(np.abs(g - D) <= way.slack(D) + room))
+    value = way.value(D)
+    return bool(np.all(np.abs(g - value) <= room * _growth(value, D)))
+
+
+def _tells_apart(way: Changed, g: Array, D: Array, room: Array) -> bool:
+    """Whether several entries could show it; of rounded ones, several that are not round anyway."""
+    value = way.value(D)
+    shows = room * _growth(value, D) < np.abs(value) / 8
+    if way.slack is None:
+        return bool(np.sum(shows) > 1)
+    shows = (np.abs(value - D) > room) & (g != 0)
+    return len(np.unique(np.abs(g[shows]))) >= MOST_BY_CHANCE
 
 
 def _flat(pairs: list[Pair]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from gradcheck.problem import DTYPES, Problem, dtype_name
 from gradcheck.splitmix64 import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gradcheck.engines.base import Engine
     from gradcheck.problem import Array
 
@@ -32,15 +35,40 @@ ORDERS = (20_029, 20_047)
 STEEPER = (10.0, 20.0, 40.0, 100.0)
 """Weight scales of problems that are asked where no other one of the same sizes is wrong."""
 
+MANY = (
+    (1.0, "generic", "binary", BATCH),
+    (4.0, "generic", "", BATCH),
+    (16.0, "generic", "binary", BATCH),
+    (16.0, "generic", "", BATCH),
+    (1.0, "saturated", "binary", 1),
+    (1.0, "saturated", "", 1),
+    (1.0, "zero_preactivations", "binary", 1),
+    (1.0, "zero_preactivations", "", 1),
+)
+"""Weight scales, corners, targets and batches of further problems rich in shapes: z of many sizes,
+and 0. One example where all activations are alike: of one, delta_l can be solved for."""
+
 STEEP = 3.0
 """Weight scale of a second problem of the same sizes: slopes differ more from 1/4 there."""
 
 
-def rich(engine: Engine, problem: Problem) -> Problem | None:
+def rich(engine: Engine, problem: Problem, targets: str = "") -> Problem | None:
     """Return a small random problem on which few mistakes look alike, within the engine's limits.
 
     Loss and reduction are those of the problem that failed; None where the limits forbid it.
     """
+    return _rich(engine, problem, targets, SEEDS[0], _batch(problem))
+
+
+def _rich(
+    engine: Engine,
+    problem: Problem,
+    targets: str,
+    seed: int,
+    batch: int,
+    scale: float = 1.0,
+    corner: str = "generic",
+) -> Problem | None:
     info, network = engine.info, problem.architecture
     limits = dict(info.limits)
     depth = min(len(RICH) - 1, int(limits.get("max_depth", 8)))
@@ -50,14 +78,59 @@ def rich(engine: Engine, problem: Problem) -> Problem | None:
         sizes,
         network.loss,
         network.reduction,
-        min(BATCH if problem.batch != BATCH else OTHER_BATCH, int(limits.get("max_batch", BATCH))),
+        min(batch, int(limits.get("max_batch", BATCH))),
         _precision(info.dtypes, problem),
-        _targets(limits.get("targets")),
-        SEEDS[0],
+        targets or _targets(limits.get("targets")),
+        seed,
+        scale,
+        corner,
     )
 
 
-def alike(engine: Engine, problem: Problem) -> Problem | None:
+def _batch(problem: Problem) -> int:
+    return BATCH if problem.batch != BATCH else OTHER_BATCH
+
+
+def rich_answers(engine: Engine, problem: Problem, arithmetic: str) -> list[Seen]:
+    """Ask about problems rich in shapes whose numbers are of many sizes, and some special ones."""
+    seen = []
+    limits = dict(engine.info.limits)
+    for seed, (scale, corner, targets, batch) in enumerate(MANY, start=SEEDS[2]):
+        kind = "" if "targets" in limits else targets
+        probe = _rich(engine, problem, kind, seed, batch, scale, corner)
+        if probe is not None and (told := seen_on(engine, probe, arithmetic)) is not None:
+            seen.append(told)
+    return seen
+
+
+def has_hard_targets(problem: Problem) -> bool:
+    """Whether all targets are 0 or 1."""
+    return bool(np.all((problem.targets == 0) | (problem.targets == 1)))
+
+
+def ask(
+    engine: Engine, problem: Problem, make: Callable[..., Problem | None], arithmetic: str
+) -> tuple[Seen | None, bool]:
+    """Ask about a problem; with targets of 0 and 1 where others are refused.
+
+    Args:
+        engine: what is asked.
+        problem: where it failed.
+        make: `rich` or `alike`.
+        arithmetic: the class that is allowed.
+
+    Returns:
+        What was seen, and whether there was anything to ask.
+    """
+    probe = make(engine, problem)
+    seen = None if probe is None else seen_on(engine, probe, arithmetic)
+    if seen is None and probe is not None and has_hard_targets(problem):
+        other = make(engine, problem, "binary")
+        seen = None if other is None else seen_on(engine, other, arithmetic)
+    return seen, probe is not None
+
+
+def alike(engine: Engine, problem: Problem, targets: str = "") -> Problem | None:
     """Return a random problem of the same sizes and batch, on which nothing is saturated."""
     network, info = problem.architecture, engine.info
     return _case(
@@ -66,44 +139,65 @@ def alike(engine: Engine, problem: Problem) -> Problem | None:
         network.reduction,
         problem.batch,
         _precision(info.dtypes, problem),
-        _targets(dict(info.limits).get("targets")),
+        targets or _targets(dict(info.limits).get("targets")),
         SEEDS[1],
     )
 
 
+def steep(engine: Engine, problem: Problem, targets: str = "") -> Problem | None:
+    """Return another problem of the same sizes and batch, with larger weights."""
+    network, info = problem.architecture, engine.info
+    return _case(
+        network.sizes,
+        network.loss,
+        network.reduction,
+        problem.batch,
+        _precision(info.dtypes, problem),
+        targets or _targets(dict(info.limits).get("targets")),
+        SEEDS[2],
+        STEEP,
+    )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an engine answers to problems of one structure, and how many it does not answer."""
+
+    seen: list[Seen]
+    refused: int
+
+    def and_also(self, other: Answers) -> Answers:
+        """Return these and others."""
+        return Answers([*self.seen, *other.seen], self.refused + other.refused)
+
+
 def others(engine: Engine, problem: Problem, arithmetic: str) -> list[Seen]:
+    """Return the engine's answers to problems of the same structure and of other numbers."""
+    return ask_others(engine, problem, arithmetic).seen
+
+
+def ask_others(engine: Engine, problem: Problem, arithmetic: str) -> Answers:
     """Ask the engine about problems of the same structure and of other numbers.
 
     Two are drawn anew, a mild and a steeper one. Two have the numbers of the problem itself in
     other places, for mistakes that show where units are saturated, weights zero, and the like; in
     float64 if the engine is wrong there too.
     """
-    network, info = problem.architecture, engine.info
-    steep = _case(
-        network.sizes,
-        network.loss,
-        network.reduction,
-        problem.batch,
-        _precision(info.dtypes, problem),
-        _targets(dict(info.limits).get("targets")),
-        SEEDS[2],
-        STEEP,
-    )
-    drawn = [p for p in (alike(engine, problem), steep) if p is not None]
-    seen = [seen_on(engine, p, arithmetic) for p in drawn]
-    wide = DTYPES[_precision(info.dtypes, problem)]
+    asked = [ask(engine, problem, make, arithmetic) for make in (alike, steep)]
+    seen = [s for s, was_asked in asked if was_asked]
+    wide = DTYPES[_precision(engine.info.dtypes, problem)]
     for dtype in dict.fromkeys((wide, problem.dtype)):
         mixed = [shuffled(problem, seed, dtype) for seed in ORDERS]
         seen += [seen_once(engine, p, arithmetic) for p in mixed]
         if any(s is not None and s.is_wrong for s in seen):
             break
-    return [s for s in seen if s is not None]
+    answered = [s for s in seen if s is not None]
+    return Answers(answered, len(seen) - len(answered))
 
 
-def further(engine: Engine, problem: Problem, arithmetic: str) -> list[Seen]:
+def further(engine: Engine, problem: Problem, arithmetic: str) -> Answers:
     """Ask about problems of the same structure with |z| of many sizes, as limits have to show."""
     network, info = problem.architecture, engine.info
-    is_hard = bool(np.all((problem.targets == 0) | (problem.targets == 1)))
     targets = dict(info.limits).get("targets")
     drawn = [
         _case(
@@ -112,14 +206,15 @@ def further(engine: Engine, problem: Problem, arithmetic: str) -> list[Seen]:
             network.reduction,
             problem.batch,
             _precision(info.dtypes, problem),
-            "binary" if is_hard and targets is None else _targets(targets),
+            "binary" if has_hard_targets(problem) and targets is None else _targets(targets),
             seed,
             scale,
         )
         for seed, scale in enumerate(STEEPER, start=SEEDS[2] + 1)
     ]
     seen = [seen_on(engine, p, arithmetic) for p in drawn if p is not None]
-    return [s for s in seen if s is not None]
+    answered = [s for s in seen if s is not None]
+    return Answers(answered, len(seen) - len(answered))
 
 
 def shuffled(problem: Problem, seed: int, dtype: np.dtype[Any]) -> Problem:
@@ -218,6 +313,7 @@ def _case(
     targets: str,
     seed: int,
     scale: float = 1.0,
+    corner: str = "generic",
 ) -> Problem | None:
     try:
         return Case(
@@ -228,6 +324,7 @@ def _case(
             dtype=dtype,
             targets=targets,
             weight_scale=scale,
+            corner=corner,
             seed=seed,
         ).problem()
     except ValueError:  # one_hot targets and one output, for instance

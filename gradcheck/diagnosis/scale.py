@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,23 @@ if TYPE_CHECKING:
 EPSILONS = (0.0, 1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 DECIMALS = range(1, 15)
 
-Changed = tuple[str, str, "Array", "Array"]
+
+class Changed(NamedTuple):
+    """What a right gradient may have been turned into.
+
+    Attributes:
+        key: names it.
+        says: what is said.
+        value: turns any right gradient into the changed one.
+        slack: of entries that are rounded, how far from the right ones they may be.
+        is_round: of a gradient, whether its entries are rounded in this way.
+    """
+
+    key: str
+    says: str
+    value: Callable[[Array], Array]
+    slack: Callable[[Array], Array] | None = None
+    is_round: Callable[[Array], bool] | None = None
 
 
 def changed(g: Array, D: Array, dtype: np.dtype[np.floating]) -> Iterator[Changed]:
@@ -23,24 +40,54 @@ def changed(g: Array, D: Array, dtype: np.dtype[np.floating]) -> Iterator[Change
         g: the engine's gradient, which parameters are read from.
         D: the right one.
         dtype: of the problem.
-
-    Yields:
-        A key, what is said, the changed gradient, and how far g may be from it beyond rounding.
     """
-    exactly = np.zeros_like(D)
-    with np.errstate(all="ignore"):
-        for eps in EPSILONS:
-            told = f"has each entry g divided by |g| + {eps:g}"
-            yield "own size", told, D / (np.abs(D) + eps), exactly
+    for eps in EPSILONS:
+        told = f"has each entry g divided by |g| + {eps:g}"
+        yield Changed("own size", told, partial(_by_own_size, eps))
     largest = float(np.abs(g).max(initial=0.0))
     if largest > 0 and np.sum(np.abs(D) > largest) > 1:
         told = f"has every entry clipped to [-{largest:.6g}, {largest:.6g}]"
-        yield "entries clipped", told, np.clip(D, -largest, largest), exactly
+        yield Changed("entries clipped", told, partial(_clipped, largest))
+    eps = 2 * float(np.finfo(dtype).eps)
     for d in DECIMALS:
-        if np.allclose(g, np.round(g, d), rtol=2 * np.finfo(dtype).eps, atol=0) and g.any():
-            half = np.full_like(D, 0.5 * 10.0**-d)
-            yield "decimals", f"is rounded to {d} decimals", D, half
+        decimals = _to_decimals(d, eps)
+        if decimals.is_round is not None and decimals.is_round(g) and g.any():
+            yield decimals
             break
-    if dtype == np.float64 and np.array_equal(g, g.astype(np.float32)):
-        spacing = np.abs(np.spacing(g.astype(np.float32))).astype(float)
-        yield "in float32", "is rounded to float32", D, spacing
+    if dtype == np.float64 and _is_float32(g):
+        told = "is rounded to float32"
+        yield Changed("in float32", told, _in_float32, _spacing, _is_float32)
+
+
+def _to_decimals(d: int, eps: float) -> Changed:
+    def rounded(D: Array) -> Array:
+        return np.round(D, d)
+
+    def half(D: Array) -> Array:
+        return np.full_like(D, 0.5 * 10.0**-d)
+
+    def is_round(g: Array) -> bool:
+        return bool(np.allclose(g, np.round(g, d), rtol=eps, atol=0))
+
+    return Changed("decimals", f"is rounded to {d} decimals", rounded, half, is_round)
+
+
+def _by_own_size(eps: float, D: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return D / (np.abs(D) + eps)
+
+
+def _clipped(largest: float, D: Array) -> Array:
+    return np.clip(D, -largest, largest)
+
+
+def _in_float32(D: Array) -> Array:
+    return D.astype(np.float32).astype(float)
+
+
+def _spacing(D: Array) -> Array:
+    return np.abs(np.spacing(D.astype(np.float32))).astype(float)
+
+
+def _is_float32(g: Array) -> bool:
+    return bool(np.array_equal(g, g.astype(np.float32)))

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradcheck.diagnose import UNKNOWN
 from gradcheck.diagnosis.answers import told_of_shapes
-from gradcheck.diagnosis.calls import EXPECTED, keeps_something, told_of_calls, told_of_memory
+from gradcheck.diagnosis.calls import (
+    CALLS,
+    MEMORY_CALLS,
+    keeps_something,
+    told_of_calls,
+    told_of_memory,
+)
 from gradcheck.diagnosis.explain import diagnose
 from gradcheck.diagnosis.finding import UNKNOWN as NO_NAME
 from gradcheck.diagnosis.probes import answer, frame_of, widened
 from gradcheck.diagnosis.seen import arithmetic_of
 from gradcheck.rounding import ARITHMETICS
-from gradcheck.verdict import Kind, Outcome, Reason, Verdict
+from gradcheck.verdict import Kind, Outcome, Reason, Suspect, Verdict
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
     from gradcheck.problem import Array, Problem
 
 
-MEMORY = f"all layers: the answer depends on the calls before; {EXPECTED}"
+class Told(NamedTuple):
+    """What is said of a failure.
+
+    Attributes:
+        text: the likely mistake, or "".
+        calls: how often the engine was asked.
+        suspects: every mistake that would give the numbers.
+    """
+
+    text: str = ""
+    calls: int = 0
+    suspects: tuple[Suspect, ...] = ()
 
 
 def diagnosed(engine: Engine, problem: Problem, outcome: Outcome, *, label: str = "") -> Outcome:
@@ -35,49 +51,49 @@ def diagnosed(engine: Engine, problem: Problem, outcome: Outcome, *, label: str 
         label: the class of algorithms that explains the gradient: nothing is wrong in a formula
             then.
     """
-    if outcome.verdict is not Verdict.FAIL or label in ARITHMETICS:
+    if outcome.verdict is not Verdict.FAIL:
         return outcome
+    if label in ARITHMETICS:
+        is_zero = outcome.diagnosis.startswith("every wrong coordinate is exactly 0")
+        return outcome if is_zero else replace(outcome, diagnosis="")
     with np.errstate(all="ignore"):  # engines return numbers of any size
-        told, calls = _told(engine, problem, outcome)
-    passes = outcome.backward_passes + calls
-    return replace(outcome, diagnosis=told or outcome.diagnosis, backward_passes=passes)
+        told = _told(engine, problem, outcome)
+    return _with(outcome, told)
 
 
-def _told(engine: Engine, problem: Problem, outcome: Outcome) -> tuple[str, int]:
-    """Return the diagnosis, and how often the engine was asked."""
+def _with(outcome: Outcome, told: Told) -> Outcome:
+    return replace(
+        outcome,
+        diagnosis=told.text or outcome.diagnosis,
+        suspects=told.suspects,
+        backward_passes=outcome.backward_passes + told.calls,
+    )
+
+
+def _told(engine: Engine, problem: Problem, outcome: Outcome) -> Told:
     if outcome.reason is Reason.SHAPE:
-        return told_of_shapes(engine, problem), 1
+        return Told(told_of_shapes(engine, problem), 1)
     if outcome.reason is Reason.NONDETERMINISTIC:
-        return told_of_calls(engine, problem), 5
-    return _of_formulas(engine, problem, outcome)
-
-
-def _of_formulas(engine: Engine, problem: Problem, outcome: Outcome) -> tuple[str, int]:
+        return Told(told_of_calls(engine, problem), CALLS)
     c = outcome.comparison
     if c is None:
-        return "", 0
-    failed = c.kind == Kind.FAILED
-    return _named(engine, problem, c.engine, failed, c.allowance, outcome.diagnosis)
+        return Told()
+    return _named(engine, problem, c.engine, c.kind == Kind.FAILED, c.allowance)
 
 
-def _named(
-    engine: Engine, problem: Problem, g: Array, failed: Array, allowance: Array, pattern: str
-) -> tuple[str, int]:
-    """Name a formula; else what is kept between calls; else the pattern that is known already."""
-    if keeps_something(engine, problem, g, allowance):
-        told = told_of_memory(engine, problem)
-        return told or MEMORY, 8
+def _named(engine: Engine, problem: Problem, g: Array, failed: Array, allowance: Array) -> Told:
+    """Name a formula; else what is kept between calls; else the place."""
+    if kept := keeps_something(engine, problem, g, allowance):
+        return Told(kept, 3 + MEMORY_CALLS)
     try:
         found = diagnose(engine, problem, g, failed)
     except np.linalg.LinAlgError:  # least squares that do not converge
-        return "", 3
+        return Told("", 3)
     calls = found.backward_passes + 3
-    if found.kind != NO_NAME:
-        return found.text, calls
-    if memory := told_of_memory(engine, problem):
-        return memory, calls + 5
-    has_pattern = bool(pattern) and not pattern.startswith((UNKNOWN, "only "))
-    return (pattern if has_pattern else found.text), calls
+    is_open = found.kind == NO_NAME or found.key == "zero"
+    if is_open and (memory := told_of_memory(engine, problem)):
+        return Told(memory, calls + MEMORY_CALLS)
+    return Told(found.text, calls, found.suspects)
 
 
 # --- where the witness is another one than the exact gradient -------------------------------------
@@ -97,18 +113,17 @@ def also_diagnosed(engine: Engine, problem: Problem, outcome: Outcome) -> Outcom
     if outcome.verdict is not Verdict.FAIL or outcome.reason is not Reason.MISMATCH:
         return outcome
     with np.errstate(all="ignore"):  # engines return numbers of any size
-        told, calls = _told_by_exact(engine, widened(engine, problem))
-    passes = outcome.backward_passes + calls
-    return replace(outcome, diagnosis=told or outcome.diagnosis, backward_passes=passes)
+        told = _told_by_exact(engine, widened(engine, problem))
+    return _with(outcome, told)
 
 
-def _told_by_exact(engine: Engine, problem: Problem) -> tuple[str, int]:
+def _told_by_exact(engine: Engine, problem: Problem) -> Told:
     g = answer(engine, problem)
     if g is None:
-        return "", 1
+        return Told("", 1)
     frame = frame_of(problem, arithmetic_of(engine.info.arithmetic, problem))
     failed = ~(np.abs(g - frame.right) <= 2 * frame.bound)
     if not failed.any():
-        return "", 1
-    told, calls = _named(engine, problem, g, failed, 2 * frame.bound, "")
-    return told, calls + 1
+        return Told("", 1)
+    told = _named(engine, problem, g, failed, 2 * frame.bound)
+    return told._replace(calls=told.calls + 1)

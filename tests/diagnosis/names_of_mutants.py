@@ -181,7 +181,7 @@ NAMES = {
     "bias_as_buffer": "<input_changed>",
     "returns_weights": "<aliased>",
     "returns_buffer": "<aliased>",
-    "noisy": "random noise of relative size",
+    "noisy": "random noise of relative size|answers to one problem differ from call to call",
     "dropout_left_on": "some units are 0 in one call and not in the next",
     "every_second_call": "some calls return 2 times the gradient",
     "kept_by_shape": "the first answer for matrices of these shapes is kept",

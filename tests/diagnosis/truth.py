@@ -430,8 +430,11 @@ def _whole(seen, finding):
         most = float(limit[1]) * (1 + 1e-5)
         if np.all(np.abs(g - np.clip(D, -most, most)) <= room + 1e-5 * most):
             return True
-    for _, told, value, slack in changed(g, D, s.problem.dtype):
+    for way in changed(g, D, s.problem.dtype):
+        value = D if way.slack else way.value(D)
+        slack = way.slack(D) if way.slack else 0.0
         growth = np.maximum(1.0, np.abs(value / np.where(D == 0, 1.0, D)))
-        if told == says and np.all(np.abs(g - value) <= room * growth + slack):
+        is_round = way.is_round is None or way.is_round(g)
+        if way.says == says and is_round and np.all(np.abs(g - value) <= room * growth + slack):
             return True
     raise NotSo(f"not so: {finding.candidates[0].says}")
