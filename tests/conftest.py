@@ -1,8 +1,16 @@
-"""Hypothesis profiles: `ci` repeats the same examples for ever, `nightly` searches new ones."""
+"""Profiles of Hypothesis, and how tests are shared out among processes (`pytest -n 2`).
 
+Hypothesis' profile `ci` repeats the same examples for ever, `nightly` searches new ones.
+"""
+
+import multiprocessing
+
+import pytest
 from hypothesis import HealthCheck, settings
 
+from gradcheck.report.engines import worker
 from gradcheck.threads import one_thread_a_process
+from gradcheck.verify import pool
 
 one_thread_a_process()  # matrices are small here
 
@@ -15,3 +23,59 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],  # large networks are drawn on purpose
 )
 settings.load_profile("ci")
+
+
+ONE_REPORT = ("tests/report/test_", "tests/report/textbook/")
+"""These tests read one report, which a process measures once."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Share out whole modules, which keep what is costly, and the reports' tests as one.
+
+    Files with many tests are begun first, so that processes end at about the same time.
+    """
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - there if processes are asked for
+
+    class ByModule(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "report" if nodeid.startswith(ONE_REPORT) else super()._split_scope(nodeid)
+
+    return ByModule(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Refuse names that differ from process to process."""
+    named = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if named:
+        raise pytest.UsageError(f"an address in the name of a test: {', '.join(named[:3])}")
+
+
+LOADED = (
+    "pytest",
+    "gradcheck.ladder",
+    "gradcheck.report.engines.worker",
+    "gradcheck.engines.reference",
+)
+"""What a worker has loaded before it has done anything."""
+
+
+@pytest.fixture(autouse=True)
+def warm(monkeypatch):
+    """Fork workers off a server that has everything loaded, in a tenth of the time.
+
+    What they print goes where the server was started, and not to the test.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(list(LOADED))
+        for module in (pool, worker):
+            monkeypatch.setattr(module, "START", "forkserver")
+
+
+@pytest.fixture
+def cold(warm, monkeypatch):
+    """Start workers as users have them, each in a fresh interpreter."""
+    for module in (pool, worker):
+        monkeypatch.setattr(module, "START", "spawn")

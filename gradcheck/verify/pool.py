@@ -18,8 +18,8 @@ import signal
 import time
 from collections.abc import Generator, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import Generic, TypeAlias, TypeVar
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from gradcheck.engines.base import EngineInfo
 from gradcheck.verdict import Outcome, Reason, Verdict
@@ -29,6 +29,9 @@ from gradcheck.verify.worker import DIED, FLUSHES, TIMEOUT, Hired, Ready, Reply,
 T = TypeVar("T")
 
 Work: TypeAlias = Generator[Task, Reply, T]
+
+START = "spawn"
+"""How a worker is started, as `multiprocessing` names it."""
 
 LOADING = 300.0
 """Seconds that an engine may take to be loaded; large libraries take tens of them."""
@@ -66,9 +69,9 @@ class Worker:
     """One process, and what it is doing."""
 
     def __init__(self, hired: Hired) -> None:
-        context = multiprocessing.get_context("spawn")
+        context: Any = multiprocessing.get_context(START)
         self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(
+        self.process: BaseProcess = context.Process(
             target=serve, args=(theirs, hired), daemon=False
         )
         self.process.start()

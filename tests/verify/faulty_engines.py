@@ -169,6 +169,7 @@ def exits(problem):
 
 def hangs_when_deep(problem):
     if problem.architecture.depth == 8:
+        Path("hangs").touch()
         time.sleep(1000)
     return reference.value_and_grad(problem)
 

@@ -27,6 +27,9 @@ from gradcheck.verify.worker import plain_info
 LOADING = 300.0
 """Seconds that an engine may take to be loaded."""
 
+START = "spawn"
+"""How a worker is started, as `multiprocessing` names it."""
+
 RESTARTS = 3
 GRACE = 2.0
 
@@ -166,7 +169,7 @@ def _why(said: object) -> str:
 
 
 def _start(spec: str) -> tuple[Any, Connection]:
-    context = multiprocessing.get_context("spawn")
+    context: Any = multiprocessing.get_context(START)
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, spec), daemon=False)
     process.start()

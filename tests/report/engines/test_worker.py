@@ -63,7 +63,7 @@ def test_a_library_that_is_not_installed_is_told_with_the_command(monkeypatch, t
     assert made.missing.why == "python -m gradcheck.engines.legacy_setup theano"
 
 
-def test_what_an_engine_prints_does_no_harm(capfd):
+def test_what_an_engine_prints_does_no_harm(capfd, cold):
     _, results = run(":says", SMALL)
     assert results[0][1].verdict == "PASS"
     assert capfd.readouterr().out == ""
