@@ -43,6 +43,8 @@ class Candidate:
         if one is not None and two is not None and one.span and two.span:
             overlap = max(one.span[0], two.span[0]) <= min(one.span[1], two.span[1])
             return one.family is two.family and overlap
+        if one is not None and two is not None and one.family is not None:
+            return one.family is two.family
         if one is not two:
             return False
         fitted = self.key == FACTOR or (self.formula is not None and self.formula.is_term)

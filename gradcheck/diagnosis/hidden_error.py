@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.diagnosis import at_zero, families, slopes
+from gradcheck.diagnosis import at_zero, families, searches, slopes
 from gradcheck.diagnosis.formula import HIDDEN, Formula
 from gradcheck.diagnosis.output_error import rounded
 from gradcheck.diagnosis.symbols import sigmoid, slope
@@ -172,4 +172,11 @@ SMALL = (
     of("in float16", "is rounded to float16", rounded(np.float16)),
 )  # fmt: skip
 
-FORMULAS = (*SLOPES, *PRODUCTS, *SMALL, *at_zero.HIDDEN_FORMULAS, *families.FORMULAS[HIDDEN])
+FORMULAS = (
+    *SLOPES,
+    *PRODUCTS,
+    *SMALL,
+    *at_zero.HIDDEN_FORMULAS,
+    *families.FORMULAS[HIDDEN],
+    *searches.FORMULAS[HIDDEN],
+)

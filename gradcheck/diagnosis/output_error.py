@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.diagnosis import at_zero, batch, families, residuals, slopes
+from gradcheck.diagnosis import at_zero, batch, families, residuals, searches, slopes
 from gradcheck.diagnosis.formula import OUTPUT, Formula
 from gradcheck.diagnosis.symbols import sigmoid
 
@@ -136,4 +136,5 @@ FORMULAS = (
     *TERMS,
     *at_zero.OUTPUT_FORMULAS,
     *families.FORMULAS[OUTPUT],
+    *searches.FORMULAS[OUTPUT],
 )

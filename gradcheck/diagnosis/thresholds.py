@@ -135,6 +135,27 @@ def told_limit(span: tuple[float, float], t: float, *, is_step: bool) -> str:
     return f"a limit {between}{example}"
 
 
+@dataclass(frozen=True)
+class Search:
+    """A wrong delta_l with a place in it, or several numbers, which are looked for.
+
+    Attributes:
+        key: names it, without layers and numbers.
+        place: which step it replaces.
+        says: what is wrong, as a member of the library.
+        find: returns the formula that gives what is seen in a layer, or None.
+    """
+
+    key: str
+    place: str
+    says: str
+    find: Callable[[Symbols, int, Seen], Formula | None]
+
+    def formula(self) -> Formula:
+        """Return it as a member of the library."""
+        return Formula(self.key, self.place, self.says, lambda s, layer: None, family=self)  # noqa: ARG005
+
+
 # --- one problem ----------------------------------------------------------------------------------
 
 
@@ -151,6 +172,9 @@ def fitted(
         seen: the engine's gradient.
         span: the limits that are allowed.
     """
+    if isinstance(formula.family, Search):
+        found = formula.family.find(s, layer, seen) if _is_wrong(s, layer, seen) else None
+        return found and replace(found, family=formula.family)
     every = _all_fitted(formula, s, layer, seen, span)
     return next((one for one in every if _is_usual(one)), every[0] if every else None)
 

@@ -180,6 +180,25 @@ def test_clipped_flushed_and_scaled_errors_are_named():
         assert re.search("|".join(map(re.escape, name.split("|"))), said), said
 
 
+@pytest.mark.parametrize(("e", "f"), [(1e-7, 1e-8), (1e-8, 1e-7), (1e-12, 1e-6)])
+def test_a_clip_that_is_not_symmetric_is_found(e, f):
+    token = "gc1:3-4-5:cross_entropy:mean:m6:float64:w100:generic:soft:s1"
+    said = told(token, error(lambda b: clip(b, e, 1 - f) - b.Y))
+    assert said.startswith(f"layer 2: delta_2 has a_2 clipped to [{e:g}, 1 - {f:g}]; exp"), said
+
+
+@pytest.mark.parametrize(("r", "name"), [(0, "0"), (-1, "-1"), (1.5, "1.5")])
+def test_one_wrong_entry_of_the_weights_on_the_way_back_is_found(r, name):
+    def passed_down(b, k):
+        W = b.W[k + 1].copy()
+        W[1, 2] *= r if k == 2 else 1
+        return b.delta[k + 1] @ W
+
+    said = told(CROSS.replace("w10", "w1"), engine(passed_down=passed_down))
+    told_so = f"delta_2 has W_3 with one wrong entry, [1, 2], {name} times it; expected"
+    assert said.startswith(f"layer 2: {told_so}"), said
+
+
 # --- with the digits that engines have ------------------------------------------------------------
 
 
