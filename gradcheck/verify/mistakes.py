@@ -17,10 +17,11 @@ A problem whose cause is not known by itself joins a mistake that fits it:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
+from gradcheck.diagnose import UNKNOWN
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.rounding import ARITHMETICS
 from gradcheck.verdict import Reason
@@ -30,6 +31,7 @@ from gradcheck.verify.phrases import at_layer, common, of_any_layer, skeleton
 from gradcheck.verify.signature import kind, label
 from gradcheck.verify.suspects import (
     KEPT,
+    LIMIT,
     Named,
     Place,
     depth_of,
@@ -37,7 +39,10 @@ from gradcheck.verify.suspects import (
     lost,
     named,
     sizes_of,
+    told_limit,
 )
+
+T = TypeVar("T")
 
 Id: TypeAlias = tuple[str, str | Product]
 """A mistake: its step, and its key or the factor that it is."""
@@ -54,6 +59,9 @@ PATTERN = "pattern"
 """The key of all patterns of one step."""
 
 STEPS_OF_A_RANK = 1000
+
+FEWEST = 3
+"""Problems that bear out a mistake which none of them bears out by itself."""
 
 REASONS = {
     Reason.NONFINITE.value: "the gradient is not finite",
@@ -104,7 +112,15 @@ class Failing:
         for rank, one in enumerate(every):
             for step, each in enumerate(_ids(one, witness)):
                 ranks.setdefault((one.place, each), STEPS_OF_A_RANK * rank + step)
-        return cls(witness, ranks, every, None if every else _place(witness), number)
+        return cls(witness, ranks, every, _place(witness), number)
+
+    def without_suspects(self) -> Failing:
+        """Return what is left where the suspects are not borne out: the place."""
+        steps = frozenset(place for place, _ in self.ranks)
+        layer = self.named[0].layer
+        says = self.named[0].says.partition(" ")[0]
+        place = self.place or (Place(steps, layer, says) if layer else None)
+        return replace(self, ranks={}, named=(), place=place)
 
     @property
     def is_sure(self) -> bool:
@@ -185,7 +201,7 @@ class Group:
             is_mean = bool(sizes and sizes.is_mean)
             step = found.says.partition(" ")[0]
             return replace(found, says=f"{step} {factor.says(found.place, sizes, is_mean=is_mean)}")
-        if self.what in _sentences(one, self.mistake):
+        if found.interval or self.what in _sentences(one, self.mistake):
             return replace(found, says=at_layer(self.what, found.layer))
         return found
 
@@ -206,11 +222,21 @@ class Group:
 def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     """Group failing problems by their mistakes, in the order of the log."""
     every = [Failing.of(witness, n) for n, witness in enumerate(witnesses)]
-    is_formula = [bool(one.ranks) and not _is_pattern(one) for one in every]
-    groups = list(_covered([one for one, yes in zip(every, is_formula, strict=True) if yes]))
-    rest = [one for one, yes in zip(every, is_formula, strict=True) if not yes]
-    groups, rest = _joined(groups, rest)
-    return sorted([*groups, *_unnamed(rest)], key=lambda group: group.every[0].number)
+    formulas, rest = _parted(every, lambda one: bool(one.ranks) and not _is_pattern(one))
+    groups, open_ones = _parted(_covered(formulas), _is_borne)
+    rest += [one.without_suspects() for group in open_ones for one in group.members]
+    groups, rest = _joined(groups, rest, alone=True)
+    patterns, rest = _parted(rest, _is_pattern)
+    seen, rest = _joined(list(_unnamed(patterns)), rest, alone=not groups)
+    return sorted([*groups, *seen, *_unnamed(rest)], key=lambda group: group.every[0].number)
+
+
+def _parted(every: Iterable[T], holds: Callable[[T], bool]) -> tuple[list[T], list[T]]:
+    """Return those for which something holds, and the others."""
+    parts: tuple[list[T], list[T]] = ([], [])
+    for one in every:
+        parts[not holds(one)].append(one)
+    return parts
 
 
 # --- few mistakes that explain all ----------------------------------------------------------------
@@ -275,22 +301,42 @@ def _what(mistake: Id, members: Sequence[Failing]) -> str:
         return f"{STEP_NAMES[place]} {key.says(place, is_mean=is_mean)}"
     every = [_sentences(one, mistake) for one in members]
     [(best, _)] = Counter(s for some in every for s in dict.fromkeys(some)).most_common(1)
-    told = [best if best in some else some[0] for some in every]
+    told = common([best if best in some else some[0] for some in every])
     ends = [end for one in members if (end := _interval(one, mistake))]
-    interval = (max(low for low, _ in ends), min(high for _, high in ends)) if ends else None
-    return common(told, interval)
+    if not ends:
+        return told
+    return told.replace(LIMIT, told_limit(max(e[0] for e in ends), min(e[1] for e in ends)))
+
+
+def _is_borne(group: Group) -> bool:
+    """Whether a cause is borne out: by one problem alone, or by several that are not alike.
+
+    Points that are all alike, as one problem may have, bear many formulas.
+    """
+    alone = any(not m.witness.finding.diagnosis.startswith(UNKNOWN) for m in group.members)
+    tokens = {one.witness.token for one in group.members}
+    structures = {tuple(token.split(":")[1:5]) for token in tokens}
+    return alone or (len(tokens) >= FEWEST and len(structures) > 1)
 
 
 # --- what is not known by itself ------------------------------------------------------------------
 
 
-def _joined(groups: list[Group], rest: list[Failing]) -> tuple[list[Group], list[Failing]]:
-    """Let problems whose cause is not known join the mistake that fits them."""
+def _joined(
+    groups: list[Group], rest: list[Failing], *, alone: bool
+) -> tuple[list[Group], list[Failing]]:
+    """Let problems whose cause is not known join the mistake that fits them.
+
+    Args:
+        groups: the mistakes.
+        rest: the problems.
+        alone: there is no other mistake, so that one may join of which not even a step is known.
+    """
     home = {one.witness.token: n for n, group in enumerate(groups) for one in group.members}
     joined: dict[int, list[Failing]] = {}
     left = []
     for one in rest:
-        number = _home(one, groups, home)
+        number = _home(one, groups, home) if alone or _steps(one) else None
         if number is None:
             left.append(one)
         else:
@@ -324,9 +370,9 @@ def _properties(group: Group) -> set[str]:
 
 def _steps(one: Failing) -> frozenset[str]:
     """Return the steps that may be wrong; none where that is not known."""
-    if one.place is not None:
-        return one.place.steps
-    return frozenset(place for place, _ in one.ranks)
+    if one.ranks or one.place is None:
+        return frozenset(place for place, _ in one.ranks)
+    return one.place.steps
 
 
 def _is_pattern(one: Failing) -> bool:

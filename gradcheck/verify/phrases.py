@@ -18,6 +18,9 @@ PLACE = re.compile(
 SOMEWHERE = " in some places"
 COUNTED = re.compile(r", (but|it lacks) .*")
 OR_SO = " (or so)"
+NEARLY = 0.05
+"""Numbers that are measured agree if they do to this much of themselves."""
+
 LETTERS = "cdefgh"
 
 
@@ -57,14 +60,10 @@ def skeleton(text: str) -> str:
     return NUMBER.sub("#", COUNTED.sub("", PLACE.sub("", text)))
 
 
-def common(sentences: Sequence[str], interval: tuple[float, float] | None = None) -> str:
+def common(sentences: Sequence[str]) -> str:
     """Return one whole sentence for all: numbers that differ are named, with their range.
 
     Where sentences differ in more than numbers, the most frequent kind of them is told.
-
-    Args:
-        sentences: about any layer.
-        interval: in which one number lies that all sentences are about, if that is known.
 
     >>> common(["delta_l is 0 where it is below 1e-08", "delta_l is 0 where it is below 1e-06"])
     'delta_l is 0 where it is below c, c = 1e-08 or 1e-06'
@@ -78,14 +77,20 @@ def common(sentences: Sequence[str], interval: tuple[float, float] | None = None
     told = [s for s in short if skeleton(s) == kind]
     columns = list(zip(*(NUMBER.findall(s) for s in told), strict=True))
     letters: dict[tuple[str, ...], str] = {}
+    columns = [_of_one(column) for column in columns]
     for column in columns:
         if len(set(column)) > 1 and len(letters) < len(LETTERS):
             letters.setdefault(column, LETTERS[len(letters)])
     numbers = iter(letters.get(column, column[0]) for column in columns)
     ranges = [f", {letter} {_range(column)}" for column, letter in letters.items()]
-    if interval and len(ranges) == 1:
-        ranges = [f", {LETTERS[0]} between {interval[0]:g} and {interval[1]:g}"]
     return NUMBER.sub(lambda _: next(numbers), told[0]) + "".join(ranges)
+
+
+def _of_one(column: tuple[str, ...]) -> tuple[str, ...]:
+    """Take numbers that nearly agree for one that was measured: the most frequent of them."""
+    low, high = min(map(float, column)), max(map(float, column))
+    [(best, _)] = Counter(column).most_common(1)
+    return (best,) * len(column) if high - low <= NEARLY * abs(high) else column
 
 
 def _range(column: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 
 from gradcheck.case import Case, parse
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
@@ -22,10 +23,35 @@ LOST = re.compile(r"unknown; layer ([0-9]+): (.*)")
 STEP = re.compile(r"(delta|dC/dW|dC/db)_([0-9]+)")
 ELSE = "or else, with the same numbers: "
 A_PATTERN = "a pattern, no formula"
-INTERVAL = re.compile(r"(.*?) \[(\S+), (\S+)\]")
+PATTERNS = frozenset(
+    [
+        "zero entries",
+        "entry",
+        "permuted",
+        "ratio of some",
+        "confined",
+        "examples",
+        "units zero",
+        "units",
+    ]
+)
+"""The keys of what is seen of a step, of which no cause is known."""
+
+ARRAY = re.compile(r"([Wb])([0-9]+) (holds|has|is) (.*)")
+LIMIT = "a limit"
+INTERVAL = re.compile(
+    LIMIT + r" (?:between (\S+) and (\S+?)|below (\S+?))(?:, e\.g\. (\S+?))?(?=[\],;]*(?: |$))"
+)
+"""How the interval is told in which a limit lies."""
 
 KEPT = "kept between calls"
 """The key of all that is said of answers that depend on the calls before."""
+
+USUAL = tuple(sorted({*(10.0**k for k in range(-16, 1)), *range(1, 51), 100, 500, 700, 709}))
+"""Limits that programs have."""
+
+SHARP = 1e-3
+"""An interval this narrow, beside its end, is told as one number."""
 
 STEPS: Mapping[str, str] = {"delta": HIDDEN, "dC/dW": WEIGHT, "dC/db": BIAS}
 
@@ -37,7 +63,7 @@ class Named:
     Attributes:
         place: the step.
         key: what it is, without layers and numbers.
-        interval: the numbers with which it would, where they are known.
+        interval: in which a limit lies that the sentence leaves out; None where it has none.
         factor: the factor that the step has too much, None where it is something else.
         layer, says, expected: as told of this problem.
         sentence: as told of any layer.
@@ -98,13 +124,36 @@ def named(witness: Witness) -> tuple[Named, ...]:
 
 def _named(token: str, place: str, layer: int, key: str, says: str, expected: str) -> Named:
     sentence = of_any_layer(says, layer, depth_of(token) if place == OUTPUT else 0)
+    interval = interval_of(says)
+    sentence = INTERVAL.sub(LIMIT, sentence) if interval else sentence
     sizes = sizes_of(token, layer)
     factor = factor_of(says.partition(" ")[2], sizes) if sizes and STEP.match(says) else None
-    interval = INTERVAL.fullmatch(key)
-    key = interval[1] if interval else key or skeleton(sentence)
-    key = KEPT if equals_each_time(expected) else key
-    ends = (float(interval[2]), float(interval[3])) if interval else None
-    return Named(place, key, ends, factor, layer, says, expected, sentence)
+    key = KEPT if equals_each_time(expected) else key or skeleton(sentence)
+    return Named(place, key, interval, factor, layer, says, expected, sentence)
+
+
+def interval_of(says: str) -> tuple[float, float] | None:
+    """Return the interval in which a limit is said to lie.
+
+    >>> interval_of("delta_1 is 0 where |z_1| is beyond a limit between 14.2 and 15.8, e.g. 15")
+    (14.2, 15.8)
+    >>> interval_of("delta_1 is clipped to [a limit below 1e-07, 1]")
+    (-inf, 1e-07)
+    """
+    found = INTERVAL.search(says)
+    if found is None:
+        return None
+    low, high, below = found[1], found[2], found[3]
+    return (float(low), float(high)) if low else (-inf, float(below))
+
+
+def told_limit(low: float, high: float) -> str:
+    """Tell the interval of a limit, and a usual number if there is one in it."""
+    short = next((n for n in USUAL if low <= n < high), None)
+    if high - low <= SHARP * high:
+        return f"{high:.4g}"
+    between = f"below {high:.4g}" if low <= 0 else f"between {low:.4g} and {high:.4g}"
+    return f"{LIMIT} {between}" + (f", e.g. {short:g}" if short is not None else "")
 
 
 def equals_each_time(expected: str) -> bool:
@@ -115,6 +164,10 @@ def equals_each_time(expected: str) -> bool:
 def _told(witness: Witness) -> Iterable[tuple[str, int, str, str, str]]:
     """Read the diagnosis: what is wrong first, and what else would give the numbers."""
     first, *rest = witness.finding.diagnosis.split("; ")
+    if array := ARRAY.fullmatch(first):
+        name, layer = "dC/dW" if array[1] == "W" else "dC/db", int(array[2])
+        says = f"{name}_{layer} {array[3]} {array[4]}"
+        yield place_of(witness.token, says), layer, "entry", says, ""
     found = LAYER.fullmatch(first)
     if not found:
         return
@@ -136,7 +189,10 @@ def place_of(token: str, says: str) -> str:
 
 def is_pattern(witness: Witness) -> bool:
     """Whether what is told is a pattern, of which no cause is known."""
-    return A_PATTERN in witness.finding.diagnosis
+    found = witness.finding
+    if found.suspects:
+        return all(suspect.key in PATTERNS for suspect in found.suspects)
+    return A_PATTERN in found.diagnosis or ARRAY.match(found.diagnosis) is not None
 
 
 def lost(witness: Witness) -> Place | None:

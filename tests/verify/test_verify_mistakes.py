@@ -122,15 +122,31 @@ def test_numbers_that_no_two_problems_share_are_told_as_a_range():
 
 
 def cut(at, low, high):
-    key, says = f"cut off [{low}, {high}]", f"is 0 where |z_2| > {high}"
-    return wrong(at, output(says, key=key))
+    says = f"is 0 where |z_2| is beyond a limit between {low} and {high}"
+    return wrong(at, output(says, key="cut off"))
 
 
 def test_thresholds_are_intersected_and_one_that_does_not_fit_stands_apart():
     problems = [cut(token(seed=0), 14.2, 15.8), cut(token(seed=1), 12, 15.1)]
-    assert told(*problems) == [("delta_L is 0 where |z_L| > c, c between 14.2 and 15.1", 2, 0)]
+    what = "delta_L is 0 where |z_L| is beyond a limit between 14.2 and 15.1, e.g. 15"
+    assert told(*problems) == [(what, 2, 0)]
+    [group] = grouped(problems)
+    assert group.told(group.members[0]).says == what.replace("_L", "_2")
     problems.append(cut(token(seed=2), 3, 4))
     assert [count for _, count, _ in told(*problems)] == [2, 1]
+
+
+def test_what_no_problem_bears_out_by_itself_several_do_that_are_not_alike():
+    """One label, zero weights: the points of one problem may be all alike."""
+    unsure = "unknown; layer 2: delta_2 is wrong in a way that nothing explains"
+    slope = output("lacks sigmoid'", key="slope")
+    alike = [wrong(token(seed=n), slope, says=unsure) for n in range(5)]
+    lost = "delta_L is wrong in a way that nothing explains"
+    assert told(*alike) == [(lost, 5, 0)]
+    others = [wrong(token("2-3-1", 5), slope, says=unsure), *alike]
+    assert told(*others) == [("delta_L lacks sigmoid'", 6, 0)]
+    assert told(*others[:2]) == [(lost, 2, 0)]
+    assert told(wrong(token("1-1-1"), slope), *alike) == [("delta_L lacks sigmoid'", 6, 0)]
 
 
 def test_what_some_problems_allow_and_others_do_not_is_dropped():
@@ -285,6 +301,9 @@ def test_patterns_of_one_step_are_one_heading_and_no_cause():
     assert told(*same) == [("dC/dW_l is 0 in some places", 2, 0)]
     every = [*same, pattern(token(seed=2), "is wrong in column 1 only")]
     assert told(*every) == [("dC/dW_l is wrong in some places", 3, 0)]
+    array = wrong(token(seed=4), says="W3 has one wrong entry in row 0, 2 times what it should be")
+    lost = wrong(token(seed=5), says=UNKNOWN_W)
+    assert told(*every, array, lost) == [("dC/dW_l is wrong in some places", 4, 1)]
     [group] = grouped(every)
     assert (group.mistake, group.is_named) == ((WEIGHT, PATTERN), False)
 
