@@ -25,14 +25,8 @@ ELSE = "or else, with the same numbers: "
 A_PATTERN = "a pattern, no formula"
 PATTERNS = frozenset(
     [
-        "zero entries",
-        "entry",
-        "permuted",
-        "ratio of some",
-        "confined",
-        "examples",
-        "units zero",
-        "units",
+        *("zero entries", "entry", "permuted", "ratio of some", "confined", "examples"),
+        *("units zero", "units"),
     ]
 )
 """The keys of what is seen of a step, of which no cause is known."""
