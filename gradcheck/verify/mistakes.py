@@ -60,6 +60,9 @@ PATTERN = "pattern"
 
 STEPS_OF_A_RANK = 1000
 
+LEAST_PART = 0.1
+"""The part of the problems that fail at one step which a mistake at that step must explain."""
+
 FEWEST = 3
 """Problems that bear out a mistake which none of them bears out by itself."""
 
@@ -121,6 +124,13 @@ class Failing:
         says = self.named[0].says.partition(" ")[0]
         place = self.place or (Place(steps, layer, says) if layer else None)
         return replace(self, ranks={}, named=(), place=place)
+
+    @property
+    def steps(self) -> frozenset[str]:
+        """The steps that may be wrong; none where that is not known."""
+        if self.ranks or self.place is None:
+            return frozenset(place for place, _ in self.ranks)
+        return self.place.steps
 
     @property
     def is_sure(self) -> bool:
@@ -216,19 +226,21 @@ class Group:
         if _common(first) == _common(one):
             return True
         place = first.place
-        return place is not None and bool(place.steps & _steps(one))
+        return place is not None and bool(place.steps & one.steps)
 
 
 def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     """Group failing problems by their mistakes, in the order of the log."""
     every = [Failing.of(witness, n) for n, witness in enumerate(witnesses)]
     formulas, rest = _parted(every, lambda one: bool(one.ranks) and not _is_pattern(one))
-    groups, open_ones = _parted(_covered(formulas), _is_borne)
+    failing = Counter(step for one in every for step in one.steps)
+    groups, open_ones = _parted(_covered(formulas), lambda g: _is_borne(g, failing[g.place]))
     rest += [one.without_suspects() for group in open_ones for one in group.members]
     groups, rest = _joined(groups, rest, alone=True)
     patterns, rest = _parted(rest, _is_pattern)
     seen, rest = _joined(list(_unnamed(patterns)), rest, alone=not groups)
-    return sorted([*groups, *seen, *_unnamed(rest)], key=lambda group: group.every[0].number)
+    seen = _below([*seen, *_unnamed(rest)])
+    return sorted([*groups, *seen], key=lambda group: group.every[0].number)
 
 
 def _parted(every: Iterable[T], holds: Callable[[T], bool]) -> tuple[list[T], list[T]]:
@@ -308,11 +320,18 @@ def _what(mistake: Id, members: Sequence[Failing]) -> str:
     return told.replace(LIMIT, told_limit(max(e[0] for e in ends), min(e[1] for e in ends)))
 
 
-def _is_borne(group: Group) -> bool:
+def _is_borne(group: Group, failing: int) -> bool:
     """Whether a cause is borne out: by one problem alone, or by several that are not alike.
 
-    Points that are all alike, as one problem may have, bear many formulas.
+    Points that are all alike, as one problem may have, bear many formulas. A mistake shows on more
+    than a few of the problems on which its step is wrong: what explains less is a coincidence.
+
+    Args:
+        group: the problems that it explains.
+        failing: the findings in which its step is wrong, as far as that is known.
     """
+    if len(group.members) < LEAST_PART * failing:
+        return False
     alone = any(not m.witness.finding.diagnosis.startswith(UNKNOWN) for m in group.members)
     tokens = {one.witness.token for one in group.members}
     structures = {tuple(token.split(":")[1:5]) for token in tokens}
@@ -336,12 +355,31 @@ def _joined(
     joined: dict[int, list[Failing]] = {}
     left = []
     for one in rest:
-        number = _home(one, groups, home) if alone or _steps(one) else None
+        number = _home(one, groups, home) if alone or one.steps else None
         if number is None:
             left.append(one)
         else:
             joined.setdefault(number, []).append(one)
     return [replace(g, joined=tuple(joined.get(n, ()))) for n, g in enumerate(groups)], left
+
+
+def _below(groups: list[Group]) -> list[Group]:
+    """Let what has no known cause be one heading with a wrong delta above it.
+
+    All products of a wrong delta are wrong, and one of them may be right by chance.
+    """
+    here, others = _parted(groups, _is_about_numbers)
+    total = sum(len(group.every) for group in here)
+    tops = [g for g in here if g.mistake is None and g.members[0].steps & {OUTPUT, HIDDEN}]
+    top = min(tops, key=lambda g: OUTPUT not in g.members[0].steps, default=None)
+    if top is None or len(top.every) < LEAST_PART * total:
+        return groups
+    joined = [one for group in here if group is not top for one in group.every]
+    return [replace(top, joined=(*top.joined, *joined)), *others]
+
+
+def _is_about_numbers(group: Group) -> bool:
+    return _is_of_a_formula(group.members[0].witness.finding)
 
 
 def _home(one: Failing, groups: Sequence[Group], home: dict[str, int]) -> int | None:
@@ -352,7 +390,7 @@ def _home(one: Failing, groups: Sequence[Group], home: dict[str, int]) -> int | 
         return None
     if (known := home.get(one.witness.token)) is not None:
         return known
-    if steps := _steps(one):
+    if steps := one.steps:
         return _only(n for n, group in enumerate(groups) if group.place in steps)
     if len(groups) == 1:
         return 0
@@ -368,13 +406,6 @@ def _properties(group: Group) -> set[str]:
     return {one.witness.finding.property for one in group.members}
 
 
-def _steps(one: Failing) -> frozenset[str]:
-    """Return the steps that may be wrong; none where that is not known."""
-    if one.ranks or one.place is None:
-        return frozenset(place for place, _ in one.ranks)
-    return one.place.steps
-
-
 def _is_pattern(one: Failing) -> bool:
     return any(key == PATTERN for _, key in one.ranks)
 
@@ -387,7 +418,7 @@ def _common(one: Failing) -> Hashable:
     if label(found) and not one.ranks:
         return found.reason, label(found)
     if _is_pattern(one):
-        return found.reason, PATTERN, _steps(one)
+        return found.reason, PATTERN, one.steps
     if one.place is not None:
         return found.reason, one.place.steps
     return found.reason, skeleton(_pattern_text(found))
@@ -406,7 +437,7 @@ def _unnamed(rest: Sequence[Failing]) -> Iterator[Group]:
         groups.setdefault(_common(one), []).append(one)
     for members in groups.values():
         first = members[0]
-        steps = _steps(first)
+        steps = first.steps
         place = next(iter(steps)) if len(steps) == 1 else ""
         mistake = (place, PATTERN) if _is_pattern(first) else None
         yield Group(_what_is_seen(members), mistake, place, tuple(members))

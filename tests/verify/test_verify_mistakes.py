@@ -308,6 +308,30 @@ def test_patterns_of_one_step_are_one_heading_and_no_cause():
     assert (group.mistake, group.is_named) == ((WEIGHT, PATTERN), False)
 
 
+DELTA = "unknown; layer 2: delta_2 is wrong in a way that nothing explains; look first: delta_2"
+
+
+def test_what_explains_few_of_the_problems_that_fail_at_its_step_is_a_coincidence():
+    lost = [wrong(token(seed=n), says=DELTA) for n in range(20)]
+    slope = [wrong(token(m=3 + n), output("is steep", key="steep")) for n in range(3)]
+    what = "delta_L is wrong in a way that nothing explains"
+    assert told(*slope[:1], *lost) == [(what, 21, 0)]
+    assert told(*slope, *lost) == [("delta_L is steep", 3, 20)]
+    below = wrong(token(seed=50), (BIAS, 1, "x", "dC/db_1 is x"))
+    assert told(below, *lost) == [("dC/db_l is x", 1, 0), (what, 20, 0)]
+
+
+def test_what_has_no_known_cause_is_one_heading_with_a_wrong_delta_above_it():
+    delta = [wrong(token(seed=n), says=DELTA) for n in range(3)]
+    rest = [pattern(token(seed=10 + n), "is 0 in every wrong entry") for n in range(9)]
+    rest.append(wrong(token(seed=30), says="every wrong coordinate is exactly 0"))
+    rest.append(wrong(token(seed=31), explanation="clipped loss: clipped at 1e-07"))
+    assert told(*delta, *rest) == [("delta_L is wrong in a way that nothing explains", 3, 11)]
+    many = [pattern(token(seed=40 + n), "is 0 in every wrong entry") for n in range(40)]
+    assert len(told(*delta, *many)) == 2
+    assert len(told(*delta, wrong(token(seed=9), reason="nonfinite"))) == 2
+
+
 def test_headings_stand_in_the_order_of_the_log():
     problems = [wrong(token(seed=3), says=UNKNOWN_W), wrong(token(), output(M))]
     assert [group.every[0].number for group in grouped(problems)] == [0, 1]
