@@ -29,6 +29,7 @@ from gradcheck.verify.story import (
     conclusion,
     coordinates,
     covered,
+    curves,
     evidence,
     heading,
     leads,
@@ -74,16 +75,24 @@ def _run(summary: Summary) -> ET.Element:
         _add(usable, "error", "unusable", "the engine became unusable", events)
     elif events:
         ET.SubElement(usable, "system-out").text = events
-    verdict = _case(family, "the verdict is as expected")
-    if summary.exit_code != 0:
-        kind = "failure" if summary.exit_code == 1 else "error"
-        told = [f"{line.label}: {line.text}" for line in leads(summary)]
-        _add(verdict, kind, "verdict", conclusion(summary), "\n".join([*told, conclusion(summary)]))
-    else:
-        ET.SubElement(verdict, "system-out").text = conclusion(summary)
+    verdict = _verdict(_case(family, "the verdict is as expected"), summary)
     suite = _suite("verification", [complete, usable, verdict])
     suite.insert(0, _properties(summary))
     return suite
+
+
+def _verdict(case: ET.Element, summary: Summary) -> ET.Element:
+    """Write the verdict, what to do first, and what was measured besides."""
+    end, measured = conclusion(summary), [*summary.shown.lines(), *curves(summary)]
+    if summary.exit_code != 0:
+        kind = "failure" if summary.exit_code == 1 else "error"
+        told = [f"{line.label}: {line.text}" for line in leads(summary)]
+        _add(case, kind, "verdict", end, "\n".join([*told, end]))
+    else:
+        measured.insert(0, end)
+    if measured:
+        ET.SubElement(case, "system-out").text = "\n".join(measured)
+    return case
 
 
 def _properties(summary: Summary) -> ET.Element:

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from gradcheck.verify.declared import Declared, word
 from gradcheck.verify.failures import Failure
 from gradcheck.verify.story import (
+    CURVES,
     Line,
     concentrated,
     conclusion,
     covered,
+    curves,
     heading,
     leads,
     passes,
@@ -53,7 +55,7 @@ def render(summary: Summary) -> str:
     """Write a verification as GitHub Markdown."""
     blocks = [_head(summary), _table(summary.properties, summary.verdicts), _rest(summary)]
     blocks += [_folded(failure) for failure in summary.failures[:IN_FULL]]
-    blocks += [_folded_known(entry) for entry in summary.known[:IN_FULL]]
+    blocks += [_curves(summary), *(_folded_known(entry) for entry in summary.known[:IN_FULL])]
     blocks.append(_undecided(summary))
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if block) + "\n"
 
@@ -99,6 +101,8 @@ def _rest(summary: Summary) -> Iterator[str]:
             yield f"- {escape(p.name)} fails only with: {escape(told)}"
     for why, names in unsupported(summary).items():
         yield f"- Unsupported ({escape(', '.join(names))}): {escape(why)}"
+    for told in summary.shown.lines():
+        yield f"- {escape(told[:1].upper() + told[1:])}"
     for event in summary.events[:IN_FULL]:
         yield f"- Engine {escape(event.name)}: {escape(' '.join(event.detail.split()))}"
     if summary.command:
@@ -107,6 +111,15 @@ def _rest(summary: Summary) -> Iterator[str]:
 
 def _folded(failure: Failure) -> Iterator[str]:
     yield from _details("FAIL", title(failure), told_of(failure))
+
+
+def _curves(summary: Summary) -> Iterator[str]:
+    if told := curves(summary):
+        yield f"<details><summary><b>MEASURED</b> {CURVES}</summary>"
+        yield ""
+        yield from (f"- {escape(text)}" for text in told)
+        yield ""
+        yield "</details>"
 
 
 def _folded_known(entry: Declared) -> Iterator[str]:

@@ -8,18 +8,24 @@ from dataclasses import dataclass
 from math import isfinite
 
 from gradcheck.diagnose import UNKNOWN
+from gradcheck.diagnosis.formula import HIDDEN, OUTPUT
 from gradcheck.strata import STRATA
 from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure, first_of, told_by
 from gradcheck.verify.findings import COUNTED, FAIL, Coordinate, Witness
 from gradcheck.verify.mistakes import REASONS as SAID
 from gradcheck.verify.summary import Property, Stratum, Summary
-from gradcheck.verify.suspects import ELSE
+from gradcheck.verify.suspects import ELSE, place_of
 from gradcheck.verify.tally import Tally, Why
 from gradcheck.verify.words import count, exactly, number, place
 
 REASONS = 2
 """How many reasons for a refusal are told."""
+
+CURVES = "response curves of one unit, where they leave their bound"
+
+AT_EVERY_Z = "at every z "
+"""What a formula of a whole response curve begins with."""
 
 NAMED = 8
 """More strata that are not covered than this are counted, not named."""
@@ -150,8 +156,26 @@ def look_first(summary: Summary) -> str:
     if failure is None:
         return ""
     told = f"{failure.look}; everything above it is right"
+    told += f"; {curve}" if (curve := curve_of(summary, failure)) else ""
     has_layer = re.search(r"_[0-9]", failure.look) is not None
     return f"on {_network(first_of(failure))}, {told}" if has_layer else told
+
+
+def curves(summary: Summary, most: int = 100) -> list[str]:
+    """Say where the response curves of an engine that fails leave their bound, formulas first."""
+    if not summary.failures:
+        return []
+    told = sorted(summary.shown.intervals, key=lambda text: not text.startswith(AT_EVERY_Z))
+    rest = len(told) - most
+    return told if rest <= 0 else [*told[:most], f"... and {rest:,} more"]
+
+
+def curve_of(summary: Summary, failure: Failure) -> str:
+    """Return what the response curves say of the step where to look for a failure, or ""."""
+    place = place_of(first_of(failure).token, failure.look)
+    curve = {OUTPUT: "delta_L", HIDDEN: "sigmoid'(z_l)"}.get(place, "")
+    told = (c for c in curves(summary) if c.removeprefix(AT_EVERY_Z).startswith(curve))
+    return next(told, "") if curve else ""
 
 
 def leads(summary: Summary) -> list[Line]:

@@ -20,7 +20,7 @@ from gradcheck.verify.phrases import of_any_layer, skeleton
 
 LAYER = re.compile(r"(?:layer ([0-9]+)|all layers): (.*)")
 LOST = re.compile(r"unknown; layer ([0-9]+): (.*)")
-STEP = re.compile(r"(delta|dC/dW|dC/db)_([0-9]+)")
+STEP = re.compile(r"(delta|dC/dW|dC/db)_([0-9]+|l)")
 ELSE = "or else, with the same numbers: "
 A_PATTERN = "a pattern, no formula"
 PATTERNS = frozenset(
@@ -174,11 +174,13 @@ def _told(witness: Witness) -> Iterable[tuple[str, int, str, str, str]]:
 
 def place_of(token: str, says: str) -> str:
     """Return the step that a sentence begins with."""
+    if says.startswith("delta_L"):
+        return OUTPUT
     step = STEP.match(says)
     if step is None:
         return ANSWER
     place = STEPS[step[1]]
-    return OUTPUT if place == HIDDEN and int(step[2]) == depth_of(token) else place
+    return OUTPUT if place == HIDDEN and step[2] == str(depth_of(token)) else place
 
 
 def is_pattern(witness: Witness) -> bool:

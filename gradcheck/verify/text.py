@@ -9,9 +9,11 @@ from gradcheck.verify.declared import Declared, word
 from gradcheck.verify.expected import ELSEWHERE
 from gradcheck.verify.failures import Failure, first_of
 from gradcheck.verify.story import (
+    CURVES,
     concentrated,
     conclusion,
     covered,
+    curves,
     heading,
     leads,
     passes,
@@ -28,12 +30,13 @@ IN_FULL = 2
 NAMED = 6
 EVENTS = 2
 UNDECIDED = 3
+SHOWN = 4
 
 
 def render(summary: Summary) -> str:
     """Write a verification for a terminal."""
     blocks = [_head(summary), _verified(summary), *map(_full, summary.failures[:IN_FULL])]
-    blocks.append(_more(summary.failures[IN_FULL:]))
+    blocks += [_more(summary.failures[IN_FULL:]), _curves(summary)]
     blocks += [_known(summary.known), _undecided(summary), _end(summary)]
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if block) + "\n"
 
@@ -92,6 +95,14 @@ def _more(failures: tuple[Failure, ...]) -> Iterator[str]:
         yield f"FAIL {title(failure)}: {failure.replay or first_of(failure).token}"
     if len(failures) > NAMED:
         yield f"... and {len(failures) - NAMED:,} more ways to fail"
+
+
+def _curves(summary: Summary) -> Iterator[str]:
+    told = curves(summary, SHOWN)
+    if told:
+        yield f"{CURVES}:"
+    for text in told:
+        yield f"  {text}"
 
 
 def _known(entries: Sequence[Declared]) -> Iterator[str]:

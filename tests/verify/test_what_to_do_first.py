@@ -27,12 +27,13 @@ def wrong(*suspects, reason="mismatch", name="agreement", **more):
     return finding(name, "FAIL", reason=reason, suspects=list(suspects), **more)
 
 
-def summary(*findings, token=TOKEN):
-    tokens = [token.replace("s0", f"s{n}") for n in range(len(findings))]
-    cases = [
-        case(n, token, found) for n, (token, found) in enumerate(zip(tokens, findings, strict=True))
-    ]
-    return summarise([header(), *cases, footer(1, "some problems fail")])
+def cases_of(findings):
+    tokens = [TOKEN.replace("s0", f"s{n}") for n in range(len(findings))]
+    return [case(n, *found) for n, found in enumerate(zip(tokens, findings, strict=True))]
+
+
+def summary(*findings):
+    return summarise([header(), *cases_of(findings), footer(1, "some problems fail")])
 
 
 def said(output, summary):
@@ -98,6 +99,44 @@ def test_a_condition_of_the_place_is_kept():
 
 def test_a_right_engine_has_nothing_to_do_first():
     assert leads(summary(finding())) == []
+
+
+# --- what was measured besides -------------------------------------------------------------------
+
+RESPONSE = {
+    "kind": "response",
+    "sentences": ["delta_L is 0 where z_L > 15", "sigmoid'(z_l) is 0", "at every z delta_L is cut"],
+    "notes": ["a (1 - a): no digit left where z_l > 36.45 in float64"],
+}
+
+
+def measured(*findings):
+    fails = any(found["verdict"] == "FAIL" for found in findings)
+    return summarise([header(), *cases_of(findings), RESPONSE, footer(int(fails), "so")])
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_every_output_says_what_was_measured(output):
+    told = said(output, measured(finding(model="p_minus_y")))
+    assert "rounding model: p_minus_y (residual p - y" in told
+    assert "no digit left where z_l > 36.45 in float64" in told
+    assert "where z_l > 15" not in told  # nothing fails
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_every_output_of_an_engine_that_fails_tells_its_response_curves(output):
+    told = said(output, measured(wrong(SIGN)))
+    at = [told.index(s.lower()) for s in (RESPONSE["sentences"][2], *RESPONSE["sentences"][:2])]
+    assert at == sorted(at)
+
+
+def test_where_no_cause_is_known_the_curve_of_the_step_is_told_with_the_place():
+    above = "everything above it is right"
+    top = wrong(diagnosis="unknown; layer 2: delta_2 is wrong in a way that nothing explains")
+    assert look_first(measured(top)) == f"on 3-4-1, delta_2; {above}; at every z delta_L is cut"
+    hidden = wrong(diagnosis="unknown; layer 1: delta_1 is wrong in a way that nothing explains")
+    assert look_first(measured(hidden)) == f"on 3-4-1, delta_1; {above}; sigmoid'(z_l) is 0"
+    assert look_first(measured(wrong(diagnosis=NOWHERE))) == f"on 3-4-1, dC/dW_1; {above}"
 
 
 # --- where the diagnosis is missing ---------------------------------------------------------------
