@@ -10,7 +10,7 @@ not asked: the gradient of a clipped loss is consistent with that loss, and does
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from gradcheck.diagnosis.told import diagnosed
 from gradcheck.engines.base import NO_LOSS
 from gradcheck.examine import Layout, UnderTest, default_resolution, examine
+from gradcheck.forward.told import loss_first, note_on_the_loss
 from gradcheck.ladder import Explanation, explain, explain_overflow
 from gradcheck.measured import allowed_models, narrowest_model
 from gradcheck.oracles.certified import certified_gradient
@@ -92,13 +93,16 @@ def check_agreement(
     passes = outcome.backward_passes + held.backward_passes
     outcome = replace(outcome, backward_passes=passes, model=held.model_of(outcome))
     if told := _about_the_loss(losses[0], exact, problem, _bounds(problem, held.model)):
+        if explained and told != NO_LOSS and outcome.verdict is not Verdict.FAIL:
+            told = note_on_the_loss(engine, problem, exact) or told
         outcome = replace(outcome, notes=(*outcome.notes, told))
     if not explained:
         return outcome
     found = _explanation(engine, problem, outcome, models)
     passes = outcome.backward_passes + found.backward_passes
     outcome = replace(outcome, explanation=found.text, backward_passes=passes)
-    return diagnosed(engine, problem, outcome, label=found.label)
+    likely = partial(diagnosed, engine, problem, label=found.label)
+    return loss_first(engine, problem, outcome, likely, exact=exact)
 
 
 @dataclass

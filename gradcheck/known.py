@@ -72,8 +72,9 @@ SIZES: Mapping[str, Callable[[Case], float]] = {
     "weight_scale": lambda case: case.weight_scale,
 }
 
-FAILING = (Reason.MISMATCH, Reason.NONFINITE, Reason.SHAPE, Reason.DTYPE, Reason.NONDETERMINISTIC,
-           Reason.INPUT_CHANGED, Reason.ALIASED, Reason.RAISED)  # fmt: skip
+FAILING = (Reason.MISMATCH, Reason.LOSS, Reason.NONFINITE, Reason.SHAPE, Reason.DTYPE,
+           Reason.NONDETERMINISTIC, Reason.INPUT_CHANGED, Reason.ALIASED,
+           Reason.RAISED)  # fmt: skip
 OUTCOMES = tuple(f"FAIL {reason.value}" for reason in FAILING)
 PROPERTIES = ("agreement", "consistency", *(f"exact {name}" for name in TESTS))
 

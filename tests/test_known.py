@@ -137,7 +137,10 @@ def test_an_entry_comes_back_from_the_log_as_it_was_written():
         ({"engine": 3}, "engine=3; it must be text"),
         ({"property": "correctness"}, "property='correctness'; it must be one of agreement, c"),
         ({"property": "exact"}, "property='exact'; it must be one of"),
-        ({"outcome": "FAIL"}, "outcome='FAIL'; it must be one of FAIL mismatch, FAIL nonfinite"),
+        (
+            {"outcome": "FAIL"},
+            "outcome='FAIL'; it must be one of FAIL mismatch, FAIL loss, FAIL nonfinite",
+        ),
         ({"outcome": "INCONCLUSIVE noise"}, "outcome='INCONCLUSIVE noise'"),
         ({"issue": "see above"}, "issue='see above'; it must be a link, https://..."),
         ({"issue": "javascript:alert(1)"}, "it must be a link"),
@@ -352,7 +355,7 @@ def folder(tmp_path, monkeypatch):
 
 
 LATER = dt.date(9999, 1, 1)
-DOUBLED = changed(expires=LATER)
+DOUBLED = changed(expires=LATER, outcome="FAIL loss")
 
 
 def run(engine, *options):
@@ -385,7 +388,7 @@ def test_a_declared_failure_is_told_as_known_and_is_no_failure(folder, file, cap
     ]
     assert [r for r in log if r["kind"] == "failure"] == []
     text = capsys.readouterr().out
-    assert "KNOWN twice (agreement, FAIL mismatch): its pinned case fails as declared" in text
+    assert "KNOWN twice (agreement, FAIL loss): its pinned case fails as declared" in text
     assert "known failures of other engines: torch" in text
     assert ", but for " in text.splitlines()[-1]
     for name in ("h.html", "m.md"):
@@ -415,7 +418,7 @@ def test_a_declared_failure_is_told_as_known_and_is_no_failure(folder, file, cap
 
 
 def test_what_is_not_declared_is_a_failure_and_is_shrunk_among_its_like(folder, file):
-    file(some=changed(expires=LATER, match={"max_width": 1}))
+    file(some=changed(expires=LATER, outcome="FAIL loss", match={"max_width": 1}))
     code, log = run("Doubled", "--known", "known.toml")
     assert code == 1
     [failure] = [r for r in log if r["kind"] == "failure" and r["property"] == "agreement"]

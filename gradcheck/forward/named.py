@@ -28,7 +28,7 @@ class LossNamed:
 
     Attributes:
         says: what it is, in a clause; "" where that is unknown.
-        kind: FACTOR, CONSTANT, TERM, NETWORK or UNKNOWN.
+        kind: FACTOR, CONSTANT, TERM, FORM, NETWORK or UNKNOWN.
         engine, meant: both losses, of the problem at hand or of another one on which they differ.
         is_here: they are those of the problem at hand.
         calls: how often the engine was asked.
@@ -48,9 +48,9 @@ class LossNamed:
             return self.says
         if self.says:
             return f"the loss is not the one that is meant: {self.says}"
-        where = "" if self.is_here else "on another problem, "
+        where = "" if self.is_here else "on another problem "
         return (
-            f"the loss is not the one that is meant: {where}it is {self.engine:.10g} where "
+            f"the loss is not the one that is meant; {where}it is {self.engine:.10g} where "
             f"{self.meant:.10g} is meant"
         )
 

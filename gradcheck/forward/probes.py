@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcheck.case import Case
+from gradcheck.case import Case, largest_preactivation
 from gradcheck.forward.heads import CROSS_ENTROPY
 from gradcheck.problem import DTYPES, Architecture, Problem, dtype_name
 
@@ -117,6 +117,9 @@ class Asking:
             yield from self._answer(problem)
 
     def _answer(self, problem: Problem, z: float = 0.0) -> Iterator[Answer]:
+        most = float(dict(self.engine.info.limits).get("max_preactivation", np.inf))
+        if most < np.inf and largest_preactivation(problem) > most:
+            return
         self.calls += 1
         loss = asked(self.engine, problem)
         if loss is not None:
@@ -131,10 +134,11 @@ def precision(engine: Engine, problem: Problem) -> str:
 
 def allows(engine: Engine, recipe: Recipe) -> bool:
     """Whether an engine's limits leave room for a problem."""
-    sizes, batch, _, targets = recipe
+    sizes, batch, scale, targets = recipe
     limits = dict(engine.info.limits)
     n_parameters = sum((n + 1) * k for n, k in pairwise(sizes))
-    needed = {
+    needed: dict[str, float] = {
+        "max_weight_scale": scale,
         "max_depth": len(sizes) - 1,
         "max_width": max(sizes),
         "max_outputs": sizes[-1],

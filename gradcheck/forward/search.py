@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.forward.heads import HEADS, Head, with_epsilons
+from gradcheck.forward.heads import HEADS, SIGMOID, Head, with_epsilons
 from gradcheck.forward.networks import NETWORKS, USUAL, Network
 from gradcheck.forward.probes import AT_ONCE, Answer
 from gradcheck.forward.scales import (
@@ -39,9 +39,12 @@ from gradcheck.forward.tables import evaluated, may_be_meant, table, unit
 from gradcheck.forward.values import K_FUNCTIONS, FloatArray
 from gradcheck.problem import Problem
 
-FACTOR, CONSTANT, TERM, NETWORK, UNKNOWN = "factor", "constant", "term", "network", "unknown"
-"""A factor or a constant leaves the forward pass as it is, a term is added to it; a network is
-another forward pass, or another form of the loss."""
+FACTOR, CONSTANT, TERM, FORM = "factor", "constant", "term", "form"
+"""A factor or a constant leaves the loss as it is, a term is added to it; a form is another function
+of the same outputs."""
+
+NETWORK, UNKNOWN = "network", "unknown"
+"""Other outputs."""
 
 FEWEST = 2
 """So many problems, and one more where a number is fitted, must show that the loss is another one:
@@ -89,8 +92,10 @@ class Found:
     def kind(self) -> str:
         """Say what kind of another loss it is."""
         c = self.candidate
-        if c.network != Network() or c.head.departures(self.loss):
-            return CONSTANT if c.head.form == "kl" and c.network == Network() else NETWORK
+        if c.network != Network() or c.head.output != SIGMOID:
+            return NETWORK
+        if c.head.departures(self.loss):
+            return CONSTANT if c.head.form == "kl" else FORM
         if c.term is not None:
             return CONSTANT if c.term.is_constant else TERM
         return FACTOR

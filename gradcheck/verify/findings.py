@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradcheck.verdict import Suspect
+from gradcheck.verdict import Reason, Suspect
 from gradcheck.verify.words import line
 
 Record = Mapping[str, Any]
@@ -86,6 +86,14 @@ class Witness:
 
     token: str
     finding: Finding
+
+
+def loss_of(finding: Finding) -> tuple[str, str]:
+    """Return what the loss is, if not the one that is meant, and of what the gradient is; or ""."""
+    told = finding.diagnosis if finding.reason == Reason.LOSS.value else ""
+    first, _, rest = (told or finding.detail).partition("; ")
+    is_told = first.startswith(("the loss ", "the returned loss "))
+    return (first, rest.partition("; ")[0]) if is_told else ("", "")
 
 
 def read_finding(record: Record) -> Finding:

@@ -49,7 +49,8 @@ def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
     told = f"no wrong gradient on {examined} problems"
     if failures:
         ways = "one way" if len(failures) == 1 else f"{len(failures)} ways"
-        told = f"wrong on {counted['failing']} of {examined} problems, in {ways}"
+        what = "the loss is wrong" if is_the_loss(failures) else "wrong"
+        told = f"{what} on {counted['failing']} of {examined} problems, in {ways}"
     if counted["known"]:
         told += f", but for {counted['known']} that fail as declared"
     entries = [f"known failure {entry['name']}: {entry['told']}" for entry in unexpected(records)]
@@ -67,6 +68,11 @@ def _raised_everywhere(records: Sequence[Record]) -> str:
     told = [finding for finding in findings if finding["verdict"] != "UNSUPPORTED"]
     raised = all(finding["reason"] == Reason.RAISED.value for finding in told)
     return str(told[0]["detail"]) if told and raised else ""
+
+
+def is_the_loss(failures: Sequence[Record]) -> bool:
+    """Whether all that is wrong is the loss."""
+    return all(failure.get("reason") == Reason.LOSS.value for failure in failures)
 
 
 def ended(records: Sequence[Record]) -> Record | None:

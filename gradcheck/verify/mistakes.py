@@ -26,7 +26,7 @@ from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.rounding import ARITHMETICS
 from gradcheck.verdict import Reason
 from gradcheck.verify.factors import Product, giving
-from gradcheck.verify.findings import Finding, Witness
+from gradcheck.verify.findings import Finding, Witness, loss_of
 from gradcheck.verify.phrases import at_layer, common, of_any_layer, skeleton
 from gradcheck.verify.signature import kind, label
 from gradcheck.verify.suspects import (
@@ -414,7 +414,7 @@ def _common(one: Failing) -> Hashable:
     """Return what problems without a known cause have in common."""
     found = one.witness.finding
     if found.reason != Reason.MISMATCH.value:
-        return found.reason, kind(found)
+        return found.reason, kind(found) or skeleton(loss_of(found)[0])
     if label(found) and not one.ranks:
         return found.reason, label(found)
     if _is_pattern(one):

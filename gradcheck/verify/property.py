@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from gradcheck.case import Case
 from gradcheck.diagnosis.told import also_diagnosed
 from gradcheck.engines.base import EngineUnusableError, MalformedAnswerError, Unsupported
 from gradcheck.exact import TESTS
+from gradcheck.forward.told import loss_first, right_gradient_first
 from gradcheck.problem import Problem
 from gradcheck.sweep import check_engine
 from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict
@@ -63,15 +65,16 @@ def judged(engine: Guarded, name: str, problem: Problem, case: Case | None) -> O
 
 
 def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
-    """Run the check that a property stands for, and name the likely mistake of a FAIL."""
+    """Run the check that a property stands for; name what is wrong: the loss, else a mistake."""
     if name == "agreement":
         return check_agreement(engine, problem, require=engine.require)
+    likely = partial(also_diagnosed, engine, problem)
     if name == "consistency":
-        return also_diagnosed(engine, problem, check_engine(engine, problem))
+        return right_gradient_first(engine, problem, check_engine(engine, problem), likely)
     if case is None:
         raise ValueError(f"{name!r} needs a case token, not a case file")
-    test = TESTS[name.removeprefix(EXACT)]
-    return also_diagnosed(engine, problem, test.check(engine, case, engine.require))
+    found = TESTS[name.removeprefix(EXACT)].check(engine, case, engine.require)
+    return loss_first(engine, problem, found, likely)
 
 
 def applicable(problem: Problem, case: Case | None, arithmetic: str) -> list[str]:

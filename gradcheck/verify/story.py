@@ -10,9 +10,10 @@ from math import isfinite
 from gradcheck.diagnose import UNKNOWN
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT
 from gradcheck.strata import STRATA
+from gradcheck.verdict import Reason
 from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure, first_of, told_by
-from gradcheck.verify.findings import COUNTED, FAIL, Coordinate, Witness
+from gradcheck.verify.findings import COUNTED, FAIL, Coordinate, Witness, loss_of
 from gradcheck.verify.mistakes import REASONS as SAID
 from gradcheck.verify.summary import Property, Stratum, Summary
 from gradcheck.verify.suspects import ELSE, place_of
@@ -90,6 +91,8 @@ def told_of(failure: Failure) -> list[Line]:
         lines += _case("smallest", failure.smallest)
         lines.append(Line("", f"found in {count(failure.shrink_checks, 'check')}"))
     lines.append(Line("explained by", finding.explanation))
+    if finding.reason != Reason.LOSS.value:
+        lines.append(Line("the loss", "; ".join(filter(None, loss_of(finding)))))
     lines += cause_of(failure)
     lines += [Line("note", note) for note in finding.notes[:1]]
     lines.append(Line("replay", failure.replay, is_code=True))
@@ -139,10 +142,12 @@ def likely_cause(diagnosis: str) -> list[Line]:
 
 
 def fix_first(summary: Summary) -> str:
-    """Name the first mistake on the backward path, with the right equation; "" where unknown."""
+    """Name another loss, else the first mistake on the backward path, with what is expected."""
     for failure in summary.failures:
         witness = first_of(failure)
         cause = failure.cause or told_by(witness)
+        if any(loss := loss_of(witness.finding)):
+            return f"on {_network(witness)}, {'; '.join(filter(None, loss))}"
         if cause is not None and cause.expected:
             return f"on {_network(witness)}, {cause}; expected {cause.expected}"
     return ""

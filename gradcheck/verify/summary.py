@@ -8,6 +8,7 @@ from typing import Any
 
 from gradcheck.case import parse, strata_of
 from gradcheck.strata import STRATA
+from gradcheck.verdict import Reason
 from gradcheck.verify.declared import Declared, read_declared
 from gradcheck.verify.failures import Failure, gather, on_the_path, read_failure
 from gradcheck.verify.findings import (
@@ -144,6 +145,8 @@ class Summary:
         told = STATES.get(self.exit_code, ("", "not one of this program"))[1]
         if self.exit_code == 1 and not self.failures:
             told = "a known failure has healed or expired, or is not as declared"
+        elif self.exit_code == 1 and all(f.reason == Reason.LOSS.value for f in self.failures):
+            told = "the loss is wrong"
         return f"exit code {self.exit_code}: {told}"
 
     @property

@@ -157,48 +157,48 @@ OTHER_LOSSES = {
         {"output": lambda z: sigmoid(sigmoid(z))}, ANY,
         "the output looks like sigmoid, taken twice", "network"),
     "quadratic": (
-        {"form": quadratic}, CE, "the loss is the quadratic one, not the cross-entropy", "network"),
+        {"form": quadratic}, CE, "the loss is the quadratic one, not the cross-entropy", "form"),
     "cross-entropy": (
         {"form": cross_entropy}, QUAD,
-        "the loss is the cross-entropy, not the quadratic one", "network"),
+        "the loss is the cross-entropy, not the quadratic one", "form"),
     "positive term": (
         {"form": lambda p, y: -y * np.log(p)}, CE,
-        "the loss has the term -y log p alone, not -(1 - y) log(1 - p)", "network"),
+        "the loss has the term -y log p alone, not -(1 - y) log(1 - p)", "form"),
     "swapped": (
         {"form": lambda p, y: cross_entropy(y, p)}, CE,
-        "the arguments of the cross-entropy are swapped", "network"),
+        "the arguments of the cross-entropy are swapped", "form"),
     "swapped with an epsilon": (
         {"form": lambda p, y: -p * np.log(y + 1e-8) - (1 - p) * np.log(1 - y + 1e-8)}, CE,
         "the arguments of the cross-entropy are swapped and 1e-08 is added inside the logarithms",
-        "network"),
+        "form"),
     "absolute": (
         {"form": lambda p, y: np.where(p.real > y, p - y, y - p)}, ANY,
-        "the loss is the absolute error", "network"),
+        "the loss is the absolute error", "form"),
     "hinge": (
         {"output": lambda z: z, "form": lambda s, y: relu(1 - (2 * y - 1) * s)}, ANY,
         "the loss is the hinge loss", "network"),
     "focal": (
         {"form": lambda p, y: -y * (1 - p) ** 2 * np.log(p) - (1 - y) * p**2 * np.log(1 - p)}, CE,
-        "the loss is the focal loss, gamma 2", "network"),
+        "the loss is the focal loss, gamma 2", "form"),
     "smoothed": (
         {"form": lambda p, y: cross_entropy(p, smooth(y, 0.1))}, CE,
-        "targets are smoothed by 0.1", "network"),
+        "targets are smoothed by 0.1", "form"),
     "entropy subtracted": (
         {"form": lambda p, y: cross_entropy(p, y) - np.where(
             (y > 0) & (y < 1), cross_entropy(clip(y, 1e-9, 1 - 1e-9), y), 0)}, CE,
         "the entropy of the targets is subtracted, a constant", "constant"),
     "clipped": (
         {"form": lambda p, y: cross_entropy(clip(p, 1e-7, 1 - 1e-7), y)}, CE,
-        "probabilities are clipped at 1e-07", "network"),
+        "probabilities are clipped at 1e-07", "form"),
     "clipped finely": (
         {"form": lambda p, y: cross_entropy(clip(p, 1e-15, 1 - 1e-15), y)}, CE,
-        "probabilities are clipped at 1e-15", "network"),
+        "probabilities are clipped at 1e-15", "form"),
     "clipped oddly": (
         {"form": lambda p, y: cross_entropy(clip(p, 3e-5, 1 - 3e-5), y)}, CE,
-        "probabilities are clipped at 3e-05", "network"),
+        "probabilities are clipped at 3e-05", "form"),
     "epsilon": (
         {"form": lambda p, y: -y * np.log(p + 1e-8) - (1 - y) * np.log(1 - p + 1e-8)}, CE,
-        "1e-08 is added inside the logarithms", "network"),
+        "1e-08 is added inside the logarithms", "form"),
     "no bias": ({"bias": lambda b, *_: 0}, ANY, "the loss lacks the biases", "network"),
     "no last bias": (
         {"bias": lambda b, layer, depth, _: b * (layer < depth)}, ANY,

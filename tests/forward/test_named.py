@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from other_losses import NAMELESS, OTHER_LOSSES, consistent, sigmoid
 
-from gradcheck.case import Case, sample_cases
+from gradcheck.case import Case, largest_preactivation, sample_cases
 from gradcheck.engines.base import EngineInfo, Unsupported, engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.forward.named import named_loss
@@ -109,6 +109,15 @@ def test_limits_are_kept():
     assert named_loss(engine, problem()).says == "hidden layers look like relu"
     assert all(p.architecture.depth <= 2 and max(p.architecture.sizes) <= 4 for p in seen)
     assert all(p.batch <= 6 for p in seen)
+
+
+def test_limits_of_size_are_kept():
+    engine, seen = limited("doubled", max_preactivation=3.0, max_weight_scale=1.0), []
+    loss = engine.loss
+    engine.loss = lambda problem: seen.append(problem) or loss(problem)
+    assert named_loss(engine, problem()).says == "the loss is 2 times the one that is meant"
+    assert len(seen) > 3
+    assert all(largest_preactivation(p) <= 3 for p in seen)
 
 
 def test_an_engine_that_refuses_every_other_problem_has_no_name_but_numbers():

@@ -28,6 +28,16 @@ def wrong_without_a_loss(problem):
     return None, doubled(problem)[1]
 
 
+def loss_doubled(problem):
+    value, layers = reference.value_and_grad(problem)
+    return 2 * value, layers
+
+
+def both_doubled(problem):
+    value, layers = reference.value_and_grad(problem)
+    return 2 * value, [(2 * W, 2 * b) for W, b in layers]
+
+
 def doubled(problem):
     """W1 twice as steep as it should be."""
     value, [(W, b), *rest] = reference.value_and_grad(problem)

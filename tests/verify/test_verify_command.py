@@ -171,6 +171,28 @@ def test_an_engine_without_a_loss_is_verified_by_agreement(capsys):
     assert {f["verdict"] for f in consistency} == {"UNSUPPORTED"}
 
 
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [
+        ("loss_doubled", "the returned loss is 2 times the claimed one; the gradient is right"),
+        (
+            "both_doubled",
+            "the loss is 2 times the one that is meant; the gradient is that of this loss",
+        ),
+    ],
+)
+def test_a_loss_that_is_wrong_is_told_and_no_gradient(engine, told, capsys):
+    code, log = verify(engine)
+    assert code == 1
+    failed = [f for case in cases(log) for f in case["findings"] if f["verdict"] == "FAIL"]
+    assert {f["reason"] for f in failed} == {"loss"}
+    *_, first, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(f"fix first: on [0-9-]+, {told}", first)
+    assert re.fullmatch(
+        "WRONG: the loss is wrong on .* problems, in .*; exit code 1: the loss is wrong", last
+    )
+
+
 def test_what_is_refused_is_replaced(capsys):
     code = cli.main(["verify", "py:faulty_engines:refuses_float32", "--examples", "8",
                      *BOTH, "--log", "run.log"])  # fmt: skip

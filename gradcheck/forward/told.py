@@ -1,0 +1,290 @@
+"""Says of a failure what the loss is, where it is not the one that is meant, before anything else.
+
+No gradient is diagnosed against a forward pass that differs, unless it is not the derivative of the
+engine's own loss either. Whether it is, differences of that loss say (gradcheck.check), along two
+directions: the difference of the engine's gradient and the exact one, along which the derivatives
+of both losses are furthest apart, and random signs. On a problem where they do not decide (a kink,
+saturated units) random problems are asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradcheck.check import check_gradient
+from gradcheck.diagnose import UNKNOWN as NO_PATTERN
+from gradcheck.engines.base import require_loss
+from gradcheck.forward.named import LossNamed, named_loss
+from gradcheck.forward.probes import GENERIC, allows, drawn, precision
+from gradcheck.forward.search import CONSTANT, FACTOR, NETWORK, UNKNOWN
+from gradcheck.oracles.certified import certified_gradient
+from gradcheck.problem import DTYPES, Problem, dtype_name, gradient_as_dict
+from gradcheck.rounding import ARITHMETICS, gradient_bound
+from gradcheck.splitmix64 import Stream
+from gradcheck.structure import structure_of
+from gradcheck.verdict import Outcome, Reason, Verdict, is_within
+
+if TYPE_CHECKING:
+    from gradcheck.engines.base import Engine
+    from gradcheck.forward.values import FloatArray
+    from gradcheck.oracles.certified import Certified
+
+Diagnose = Callable[[Outcome], Outcome]
+
+WIDEST = "absolute_sigmoid"
+"""The class within whose rounding a gradient is called right."""
+
+ANOTHER = (NETWORK, UNKNOWN)
+"""Kinds of losses beside which a gradient that is meant for another network says nothing."""
+
+SMALL = 60
+"""Parameters of a network that is differentiated along every axis, at 16 forward passes each."""
+
+ASKED = 3
+"""Random problems that are asked, at most, whether a gradient is that of its own loss."""
+
+OF_THIS_LOSS = "the gradient is that of this loss"
+NOT_OF_THIS = "the gradient is not that of this loss either"
+UNDECIDED = "whether the gradient is that of this loss could not be decided"
+
+
+def loss_first(
+    engine: Engine,
+    problem: Problem,
+    outcome: Outcome,
+    diagnose: Diagnose,
+    *,
+    exact: Certified | None = None,
+) -> Outcome:
+    """Return the outcome of agreement or an exact test, with what its loss is, then its diagnosis.
+
+    Args:
+        engine: what was checked; it is asked again.
+        problem: where.
+        outcome: what was found; only a mismatch says anything of a loss.
+        diagnose: puts the likely mistake of the gradient into an outcome.
+        exact: the exact gradient, if it is known already.
+    """
+    if outcome.verdict is not Verdict.FAIL or outcome.reason is not Reason.MISMATCH:
+        return diagnose(outcome)
+    if outcome.explanation.partition(":")[0] in ARITHMETICS:  # rounding, and nothing else
+        return diagnose(outcome)
+    named = _quietly(engine, problem, exact)
+    if named is None or named.kind == CONSTANT:
+        return diagnose(outcome)
+    with np.errstate(all="ignore"):  # engines return numbers of any size
+        is_own = is_the_derivative(engine, problem)
+    outcome = replace(outcome, forward_passes=outcome.forward_passes + named.calls)
+    if is_own:
+        return _of_the_loss(outcome, named, OF_THIS_LOSS)
+    what = NOT_OF_THIS if is_own is False else UNDECIDED
+    outcome = replace(outcome, detail=f"{named.told}; {what}; {outcome.detail}")
+    if named.kind in ANOTHER:
+        pattern = _beside_its_own(engine, problem) if is_own is False else ""
+        return replace(outcome, diagnosis=pattern and f"beside its own loss, {pattern}")
+    return diagnose(outcome)
+
+
+def _beside_its_own(engine: Engine, problem: Problem) -> str:
+    """Return the pattern that a gradient makes beside differences of its own loss, or ""."""
+    for where in _problems(engine, problem):
+        g = _gradient(engine, where)
+        if g is None or where.architecture.n_parameters > SMALL:
+            continue
+        outcome = check_gradient(
+            partial(_loss_at, engine, where), partial(_as_arrays, where, g), where.parameters
+        )
+        if outcome.verdict is Verdict.FAIL and not outcome.diagnosis.startswith(NO_PATTERN):
+            return outcome.diagnosis
+    return ""
+
+
+def _as_arrays(problem: Problem, g: FloatArray, _at: Any) -> dict[str, FloatArray]:
+    leaves = structure_of(problem.parameters).leaves
+    return {x.name: g[x.start : x.stop].reshape(x.shape) for x in leaves}
+
+
+def _loss_at(engine: Engine, problem: Problem, parameters: Any) -> float:
+    return require_loss(engine.loss(problem.with_parameters(parameters)))
+
+
+def right_gradient_first(
+    engine: Engine, problem: Problem, outcome: Outcome, diagnose: Diagnose
+) -> Outcome:
+    """Return the outcome of consistency; where the gradient is right, what the loss is instead.
+
+    Args:
+        engine: what was checked; it is asked again.
+        problem: where.
+        outcome: what was found; only a mismatch says anything of a loss.
+        diagnose: puts the likely mistake of the gradient into an outcome.
+    """
+    if outcome.verdict is not Verdict.FAIL or outcome.reason is not Reason.MISMATCH:
+        return diagnose(outcome)
+    if dtype_name(problem.dtype) not in BOUNDED:
+        return diagnose(outcome)
+    exact = certified_gradient(problem)
+    named = _quietly(engine, problem, exact)
+    if named is None:
+        return diagnose(outcome)
+    if not _is_right(engine, problem, exact):
+        outcome = replace(outcome, detail=f"{named.told}; {NOT_OF_THIS}; {outcome.detail}")
+        return outcome if named.kind in ANOTHER else diagnose(outcome)
+    outcome = replace(outcome, forward_passes=outcome.forward_passes + named.calls)
+    return _of_the_loss(outcome, named, "", "the gradient is right; ")
+
+
+BOUNDED = ("float16", "float32", "float64")
+
+
+def note_on_the_loss(engine: Engine, problem: Problem, exact: Certified) -> str:
+    """Say that the loss of an engine whose gradient is right is another one, or return ""."""
+    named = _quietly(engine, problem, exact)
+    if named is None:
+        return ""
+    same = " (the gradient is the same)" if named.kind == CONSTANT else ""
+    return f"{named.told}{same}"
+
+
+def _quietly(engine: Engine, problem: Problem, exact: Certified | None) -> LossNamed | None:
+    if dtype_name(problem.dtype) not in BOUNDED:
+        return None
+    return named_loss(engine, problem, exact=exact)
+
+
+def _of_the_loss(outcome: Outcome, named: LossNamed, then: str, first: str = "") -> Outcome:
+    """Turn a failure into one of the loss."""
+    returned = _returned(named) if first else named.told
+    detail = f"{first}{returned}" + (f"; {then}" if then else "")
+    is_class = outcome.explanation.startswith("clipped loss:")
+    return replace(
+        outcome,
+        reason=Reason.LOSS,
+        detail=detail,
+        diagnosis=f"{returned}; {then or 'the gradient is right'}",
+        explanation=outcome.explanation if is_class else "",
+        suspects=(),
+    )
+
+
+def _returned(named: LossNamed) -> str:
+    """Say it of a loss that is returned beside a right gradient."""
+    if named.kind == FACTOR and " times the one that is meant" in named.says:
+        factor = named.says.removeprefix("the loss is ").removesuffix(
+            " times the one that is meant"
+        )
+        if " " not in factor:
+            return f"the returned loss is {factor} times the claimed one"
+    return f"the returned {named.told.removeprefix('the ')}"
+
+
+# --- whether a gradient is that of the engine's own loss ------------------------------------------
+
+
+def is_the_derivative(engine: Engine, problem: Problem) -> bool | None:
+    """Whether an engine's gradient is that of its own loss, and the exact one is not.
+
+    Returns:
+        None where differences of the loss decide neither on the problem nor on others.
+    """
+    for where in _problems(engine, problem):
+        decided = _decided(engine, where)
+        if decided is not None:
+            return decided
+    return None
+
+
+def _problems(engine: Engine, problem: Problem) -> Iterator[Problem]:
+    """Yield the problem, in float64 if the engine computes in that, and random ones."""
+    dtype = precision(engine, problem)
+    yield problem if dtype == dtype_name(problem.dtype) else problem.astype(DTYPES[dtype])
+    many, network = 0, problem.architecture
+    for recipe in GENERIC:
+        other = drawn(recipe, network.loss, network.reduction, dtype)
+        if other is not None and allows(engine, recipe) and many < ASKED:
+            many += 1
+            yield other
+
+
+def _decided(engine: Engine, problem: Problem) -> bool | None:
+    """Decide on one problem."""
+    g = _gradient(engine, problem)
+    exact = certified_gradient(problem).gradient
+    if g is None or not np.isfinite(g).all() or not np.isfinite(exact).all():
+        return None
+    line = Line.between(engine, problem, g - exact)
+    if line is None:
+        return None
+    try:
+        own = check_gradient(line.loss, lambda _: line.slopes(g), np.ones(2)).verdict
+        if own is not Verdict.PASS:
+            return False if own is Verdict.FAIL else None
+        meant = check_gradient(line.loss, lambda _: line.slopes(exact), np.ones(2)).verdict
+    except Exception:  # noqa: BLE001 - what an engine raises here was told where it was checked
+        return None
+    return True if meant is Verdict.FAIL else None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A plane through the parameters: x -> theta + (x_0 - 1) v_0 + (x_1 - 1) v_1.
+
+    Attributes:
+        engine: whose loss is evaluated.
+        problem: where.
+        directions: v_0 and v_1.
+    """
+
+    engine: Engine
+    problem: Problem
+    directions: FloatArray
+
+    @classmethod
+    def between(cls, engine: Engine, problem: Problem, difference: FloatArray) -> Line | None:
+        """Return the plane along a difference of gradients and along random signs."""
+        largest = float(np.abs(difference).max(initial=0.0))
+        if not (largest > 0 and np.isfinite(largest)):
+            return None
+        theta = np.concatenate([np.ravel(x) for x in problem.parameters.values()])
+        size = float(np.abs(theta.astype(np.float64)).max(initial=0.0)) or 1.0
+        signs = Stream(0, "signs of a plane").signs(difference.shape)
+        return cls(engine, problem, size * np.stack([difference / largest, signs]))
+
+    def loss(self, x: Any) -> float:
+        """Return the engine's loss at a point."""
+        moved = (np.asarray(x, np.float64) - 1) @ self.directions
+        parameters, start = {}, 0
+        for name, array in self.problem.parameters.items():
+            part = moved[start : start + array.size].reshape(array.shape)
+            parameters[name] = (array + part).astype(array.dtype)
+            start += array.size
+        return _loss_at(self.engine, self.problem, parameters)
+
+    def slopes(self, gradient: FloatArray) -> FloatArray:
+        """Return the derivatives by x that a gradient says."""
+        return self.directions @ gradient
+
+
+def _gradient(engine: Engine, problem: Problem) -> FloatArray | None:
+    try:
+        _, layers = engine.value_and_grad(problem)
+        parts = list(gradient_as_dict(layers, problem.architecture).values())
+        shapes = [np.shape(part) for part in problem.parameters.values()]
+        if [np.shape(part) for part in parts] != shapes:
+            return None
+        return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
+    except Exception:  # noqa: BLE001 - as above
+        return None
+
+
+def _is_right(engine: Engine, problem: Problem, exact: Certified) -> bool:
+    """Whether the gradient is the exact one, within the rounding of any form."""
+    g = _gradient(engine, problem)
+    arithmetic = engine.info.arithmetic or WIDEST
+    bound = gradient_bound(problem, arithmetic) + exact.bound
+    return g is not None and is_within(g, exact.gradient, bound)

@@ -1,0 +1,174 @@
+"""A wrong loss is told first, and a gradient beside the loss that it could be of."""
+
+import re
+
+import pytest
+from other_losses import OTHER_LOSSES, consistent
+
+from gradcheck.agreement import check_agreement
+from gradcheck.case import Case
+from gradcheck.engines.registry import find
+from gradcheck.forward.told import is_the_derivative
+from gradcheck.verdict import Reason, Verdict
+from gradcheck.verify.property import outcome
+
+REFERENCE = find("reference")
+LOSS, MISMATCH = (Verdict.FAIL, Reason.LOSS), (Verdict.FAIL, Reason.MISMATCH)
+
+SHOWN = ("relu", "softmax cross-entropy", "swapped", "no bias", "doubled", "over outputs", "l2",
+         "hinge", "standardised")  # fmt: skip
+
+
+def problem(loss="cross_entropy", **recipe):
+    recipe = {"sizes": (3, 4, 2), "batch": 5, "targets": "soft", "loss": loss} | recipe
+    return Case(**recipe).problem()
+
+
+def planted(name):
+    return consistent(name, **OTHER_LOSSES[name][0])
+
+
+class Changed:
+    """An engine with the loss of another one, and a gradient of its own."""
+
+    def __init__(self, name, gradient):
+        self.engine, self.gradient = planted(name), gradient
+        self.info = self.engine.info
+
+    def loss(self, problem):
+        return self.engine.loss(problem)
+
+    def value_and_grad(self, problem):
+        return self.loss(problem), self.gradient(self.engine, problem)
+
+
+def right(_engine, problem):
+    return REFERENCE.value_and_grad(problem)[1]
+
+
+def first_doubled(engine, problem):
+    (W, b), *rest = engine.value_and_grad(problem)[1]
+    return [(2 * W, b), *rest]
+
+
+def kind(found):
+    return found.verdict, found.reason
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_gradient_of_another_loss_is_no_wrong_gradient(name):
+    found = check_agreement(planted(name), problem())
+    assert kind(found) == LOSS
+    assert OTHER_LOSSES[name][2] in found.detail
+    assert found.detail.endswith("; the gradient is that of this loss")
+    assert found.diagnosis == found.detail
+    assert "layer" not in found.diagnosis.replace("hidden layers", "")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_right_gradient_with_another_loss_is_called_right(name):
+    found = outcome(Changed(name, right), "consistency", problem(), None)
+    assert kind(found) == LOSS
+    assert found.detail.startswith("the gradient is right; the returned loss ")
+    assert check_agreement(Changed(name, right), problem()).verdict is Verdict.PASS
+
+
+def test_a_factor_of_the_returned_loss_is_told():
+    found = outcome(Changed("doubled", right), "consistency", problem(), None)
+    assert found.detail == "the gradient is right; the returned loss is 2 times the claimed one"
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_gradient_of_neither_loss_is_wrong_and_the_loss_is_told_first(name):
+    found = check_agreement(Changed(name, first_doubled), problem())
+    assert kind(found) == MISMATCH
+    first, second, *_ = found.detail.split("; ")
+    assert first.endswith(OTHER_LOSSES[name][2])
+    assert second == "the gradient is not that of this loss either"
+
+
+@pytest.mark.parametrize("name", ["relu", "no bias", "standardised"])
+def test_beside_another_network_the_gradient_is_told_by_differences_of_its_loss(name):
+    told = check_agreement(Changed(name, first_doubled), problem()).diagnosis
+    assert re.match(r"beside its own loss, (W1: )?engine = 2 x the derivative", told)
+    assert "delta" not in told
+
+
+@pytest.mark.parametrize("name", ["doubled", "l2", "swapped"])
+def test_beside_another_function_of_the_same_outputs_the_exact_gradient_tells_more(name):
+    told = check_agreement(Changed(name, first_doubled), problem()).diagnosis
+    assert told.startswith("layer 2: ")
+
+
+def test_of_consistency_the_loss_is_told_first_too():
+    found = outcome(Changed("relu", first_doubled), "consistency", problem(), None)
+    assert kind(found) == MISMATCH
+    assert found.detail.startswith(
+        "the loss is not the one that is meant: hidden layers look like relu; the gradient is not "
+        "that of this loss either; "
+    )
+    assert "engine = 2 x the derivative" in found.diagnosis
+
+
+@pytest.mark.parametrize("name", ["a constant", "entropy subtracted"])
+def test_a_constant_is_a_note(name):
+    found = check_agreement(planted(name), problem())
+    assert found.verdict is Verdict.PASS
+    assert [note.endswith("(the gradient is the same)") for note in found.notes] == [True]
+    assert outcome(planted(name), "consistency", problem(), None).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("name", ["a constant", "entropy subtracted"])
+def test_beside_a_constant_the_gradient_is_diagnosed(name):
+    found = check_agreement(Changed(name, first_doubled), problem())
+    assert kind(found) == MISMATCH
+    assert found.diagnosis.startswith("layer 1: dC/dW_1 has an extra factor 2; ")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_differences_tell_a_gradient_of_its_own_loss(name, dtype):
+    where = problem(dtype=dtype)
+    assert is_the_derivative(planted(name), where) is True
+    assert is_the_derivative(Changed(name, first_doubled), where) is False
+
+
+def test_at_a_kink_another_problem_decides():
+    where = problem(corner="zero_weights")
+    assert is_the_derivative(planted("relu"), where) is True
+
+
+def test_a_loss_that_is_the_same_here_is_told_where_it_is_not():
+    """With zero weights relu gives the loss of a sigmoid, and another gradient."""
+    found = check_agreement(planted("relu"), problem(corner="zero_weights"))
+    assert kind(found) == LOSS
+    assert "hidden layers look like relu" in found.detail
+
+
+def test_exact_tests_say_it_too():
+    case = Case(sizes=(3, 4, 2), batch=4, corner="zero_preactivations", targets="binary")
+    found = outcome(planted("doubled"), "exact lattice", case.problem(), case)
+    assert kind(found) == LOSS
+    assert found.detail == (
+        "the loss is 2 times the one that is meant; the gradient is that of this loss"
+    )
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_loss_that_is_not_finite_leaves_the_diagnosis_alone(value):
+    def not_finite(engine, problem):
+        return [(2 * W, b) for W, b in REFERENCE.value_and_grad(problem)[1]]
+
+    engine = Changed("doubled", not_finite)
+    engine.loss = lambda problem: value
+    found = check_agreement(engine, problem())
+    assert kind(found) == MISMATCH
+    assert found.diagnosis.startswith("layer 2: dC/dW_2 has an extra factor 2; ")
+
+
+def test_an_engine_without_a_loss_is_diagnosed_as_ever():
+    engine = Changed("doubled", lambda _, p: first_doubled(REFERENCE, p))
+    engine.loss = lambda problem: None
+    found = check_agreement(engine, problem())
+    assert kind(found) == MISMATCH
+    assert found.diagnosis.startswith("layer 1: dC/dW_1 has an extra factor 2; ")
