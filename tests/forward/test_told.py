@@ -10,6 +10,7 @@ from gradcheck.case import Case
 from gradcheck.engines.registry import find
 from gradcheck.forward.told import is_the_derivative
 from gradcheck.verdict import Reason, Verdict
+from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.property import outcome
 
 REFERENCE = find("reference")
@@ -147,7 +148,7 @@ def test_a_loss_that_is_the_same_here_is_told_where_it_is_not():
 
 def test_exact_tests_say_it_too():
     case = Case(sizes=(3, 4, 2), batch=4, corner="zero_preactivations", targets="binary")
-    found = outcome(planted("doubled"), "exact lattice", case.problem(), case)
+    found = outcome(Guarded(planted("doubled")), "exact lattice", case.problem(), case)
     assert kind(found) == LOSS
     assert found.detail == (
         "the loss is 2 times the one that is meant; the gradient is that of this loss"
