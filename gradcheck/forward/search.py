@@ -40,8 +40,8 @@ from gradcheck.forward.values import K_FUNCTIONS, FloatArray
 from gradcheck.problem import Problem
 
 FACTOR, CONSTANT, TERM, FORM = "factor", "constant", "term", "form"
-"""A factor or a constant leaves the loss as it is, a term is added to it; a form is another function
-of the same outputs."""
+"""A factor or a constant leaves the loss as it is, a term is added to it; a form is another
+function of the same outputs."""
 
 NETWORK, UNKNOWN = "network", "unknown"
 """Other outputs."""
