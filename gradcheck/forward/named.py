@@ -102,7 +102,7 @@ def _named(engine: Engine, problem: Problem, exact: Certified | None) -> LossNam
     if shown is None:
         return None
     says, kind = ("", UNKNOWN) if found is None else (found.says, found.kind)
-    meant = float(meant_by(shown.problem)[0])
+    meant = certified_gradient(shown.problem).loss
     calls = asking.calls + 1
     return LossNamed(says, kind, shown.loss, meant, shown.problem is problem, calls)
 
