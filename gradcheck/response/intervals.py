@@ -8,7 +8,7 @@ What is said of an interval is true whatever its cause is:
     multiple    v = c f(z)
     shifted     v = f(z) + c
     digits      the relative error |v - f| / |f| grows with |z|, v too large and too small in turn
-    departs     it grows with |z|, and v stays on one side of f
+    departs     it grows with |z|, and v is on one side of f for long
     other       the relative error lies between two numbers
     nan, inf    no finite number
     raises      no answer
@@ -43,8 +43,8 @@ GROWS = 10.0
 SMALL = 0.1
 """An error that is less at the near end grows from next to nothing."""
 
-BOTH = 0.15
-"""So large a share of errors of either sign is of both signs."""
+TURNS = 0.2
+"""Errors that change their sign at so many of the steps in z are those of digits that are lost."""
 
 NEARLY = 0.9
 """Of errors that are nearly the largest, the one nearest to 0 is shown."""
@@ -262,8 +262,8 @@ def _as_function(view: _View, inside: list[int]) -> tuple[str, float]:
     same_side = z.min() >= 0 or z.max() <= 0
     if not (same_side and errors[far] >= GROWS * errors[near] and errors[near] < SMALL):
         return OTHER, np.nan
-    above = float(np.mean(v > e))
-    return (DIGITS if BOTH <= above <= 1 - BOTH else DEPARTS), np.nan
+    turns = float(np.mean(np.diff(np.sign(v - e)) != 0))
+    return (DIGITS if turns >= TURNS else DEPARTS), np.nan
 
 
 def _is_kept(view: _View, first: int, last: int) -> bool:

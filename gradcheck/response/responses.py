@@ -73,8 +73,9 @@ class Responses:
         return not self.intervals
 
     def sentences(self) -> tuple[str, ...]:
-        """Say where the bound is left and what is given there, and the formula that gives it."""
-        return (*sentences(self.intervals), *told_of_names(self.names))
+        """Say what formula gives whole curves, where the bound is left, and what is given there."""
+        named = {(name.quantity, name.dtype) for name in self.names}
+        return (*told_of_names(self.names), *sentences(self.intervals, named))
 
     def notes(self) -> tuple[str, ...]:
         """Say where digits are lost within the bound, and where the loss is not finite."""

@@ -20,9 +20,9 @@ SAME = 16
 FLAT = 3
 """So many equal numbers in a row are a constant, where the exact ones differ."""
 
-WIDE, WIDE_SHARE = 2.5, 0.1
+WIDE, WIDE_SHARE, LEAST_WIDE = 2.5, 0.1, 0.25
 """A constant is kept for so long a part of the z axis, or for that share of z where z is small;
-digits that are lost leave shorter steps: e^-z changes by a factor 12 in WIDE."""
+digits that are lost leave shorter steps: e^-z changes by a factor 12 in WIDE. So do tables."""
 
 
 def kinds_of(curve: Curve) -> npt.NDArray[np.object_]:
@@ -62,4 +62,4 @@ def flat_runs(curve: Curve) -> npt.NDArray[np.intp]:
 
 
 def _is_wide(z: npt.NDArray[np.float64]) -> bool:
-    return bool(np.ptp(z) >= min(WIDE, WIDE_SHARE * np.abs(z).max()))
+    return bool(np.ptp(z) >= max(LEAST_WIDE, min(WIDE, WIDE_SHARE * np.abs(z).max())))

@@ -7,7 +7,7 @@ where it is not as delta_L; the quadratic loss only where nothing else is wrong 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from math import isfinite, isinf, isnan
 
@@ -36,24 +36,39 @@ NAMES = {
 ORDER = (DELTA, WEIGHT, SLOPE, ACTIVATION, LOSS)
 LOSSES = {"cross_entropy": "cross-entropy", "quadratic": "quadratic"}
 
+VAGUE = (DIGITS, DEPARTS, OTHER)
+NO_NUMBER = (NAN, INFINITE, RAISES)
+
 CLOSE = 2e-3
 """Numbers that differ by so little, relative to their size, are told as one."""
 
+ALIKE = 0.05
+"""Exact values at the ends of intervals that are told as one may differ by so much."""
+
+NEAR_1 = 1e-3
+
 NEGLIGIBLE = 0.1
 """A relative error below it is told in place of the exact value."""
+
+WIDE = "float64"
 
 Group = list[Interval]
 """Intervals that are told in one sentence."""
 
 
-def sentences(intervals: Iterable[Interval]) -> tuple[str, ...]:
+def sentences(
+    intervals: Iterable[Interval], named: Container[tuple[str, str]] = ()
+) -> tuple[str, ...]:
     """Tell intervals, one sentence for those that are alike.
 
     Args:
         intervals: of all curves of an engine, in one rounding model.
+        named: quantities and dtypes that have a formula, which tells the size of their errors.
     """
     every = list(intervals)
-    kept = told_apart(every)
+    kept = [
+        i for i in told_apart(every) if i.kind not in VAGUE or (i.quantity, i.dtype) not in named
+    ]
     pairs = _at_0(kept)
     texts = [_linear(*pair, pairs) for pair in pairs]
     rest = [i for i in kept if all(i not in pair for pair in pairs)]
@@ -139,12 +154,12 @@ def expected(at: Interval, *, both: bool = False) -> str:
         at: the interval.
         both: it stands for others of the other sign.
     """
-    if at.kind in (MULTIPLE, SHIFTED, RAISES):
-        return ""
-    if at.kind in (DIGITS, DEPARTS, OTHER):
+    if at.kind in VAGUE:
         return _error(at)
     if at.is_point:
         return f"the exact value is {number(at.exact[0])}"
+    if at.kind in (MULTIPLE, SHIFTED, *NO_NUMBER):
+        return ""
     least, most = at.error
     if at.kind in (CONSTANT, KEPT) and most < NEGLIGIBLE:
         shrinks = abs(at.number - at.exact[1]) < abs(at.number - at.exact[0])
@@ -158,7 +173,7 @@ def _error(at: Interval) -> str:
     least, most = at.error
     z, v, e = at.shown
     runs = f"about {size(most)}" if size(least) == size(most) else f"{size(least)} to {size(most)}"
-    example = f"{variable(at)} = {number(z)} gives {size(v)}, not {size(e)}"
+    example = f"{variable(at)} = {number(z)} gives {', not '.join(told_apart_numbers(v, e))}"
     return f"its relative error is {runs}: {example}"
 
 
@@ -205,7 +220,7 @@ def _both_signs(group: Group) -> str:
 
 
 def _same_range(a: Interval, b: Interval) -> bool:
-    return _close(a.low, b.low) and _close(a.high, b.high)
+    return where(a) == where(b) or (_close(a.low, b.low) and _close(a.high, b.high))
 
 
 def where(at: Interval) -> str:
@@ -257,8 +272,25 @@ def simplest(a: float, b: float) -> str:
 
 
 def number(x: float) -> str:
-    """Write a constant with up to four digits."""
-    return plain(f"{x:.4g}")
+    """Write a constant with up to four digits; 1 - 1e-5 if they do not tell it from 1.
+
+    >>> number(0.25), number(2.0611e-9), number(-0.99999)
+    ('0.25', '2.061e-9', '-(1 - 1e-5)')
+    """
+    below = 1 - abs(x)
+    if not 0 < abs(below) < NEAR_1:
+        return plain(f"{x:.4g}")
+    told = f"1 {'-' if below > 0 else '+'} {size(abs(below))}"
+    return told if x > 0 else f"-({told})"
+
+
+def told_apart_numbers(x: float, y: float) -> tuple[str, str]:
+    """Write two numbers with as many digits as tell them apart, two at least."""
+    for digits in range(2, 17):
+        pair = plain(f"{x:.{digits}g}"), plain(f"{y:.{digits}g}")
+        if pair[0] != pair[1]:
+            return pair
+    return repr(x), repr(y)
 
 
 def size(x: float) -> str:
@@ -322,28 +354,46 @@ def grouped(intervals: Iterable[Interval]) -> list[Group]:
 
 
 def _is_told_by(i: Interval, every: list[Interval]) -> bool:
-    """Whether another interval tells the same: delta_L for dC/dW_L, anything for the quadratic."""
+    """Whether another interval tells the same.
+
+    delta_L does for dC/dW_L, float64 for an error of the same kind in float32, and everything else
+    for the quadratic loss.
+    """
     if i.quantity == WEIGHT:
         same = (i.loss, i.y, i.dtype, i.kind, i.low, i.high)
         return any(
             j.quantity == DELTA and (j.loss, j.y, j.dtype, j.kind, j.low, j.high) == same
             for j in every
         )
+    if i.kind in VAGUE and i.dtype != WIDE:
+        return any(j.dtype == WIDE and j.kind in VAGUE and _overlap(i, j) for j in every)
     if i.loss != "quadratic" or i.quantity in HIDDEN:
         return False
     basic = [j for j in every if j.quantity in HIDDEN or j.loss != i.loss]
     return any(j.dtype == i.dtype and j.low <= i.beyond[1] and i.beyond[0] <= j.high for j in basic)
 
 
+def _overlap(i: Interval, j: Interval) -> bool:
+    """Whether two intervals of one quantity and label have some z in common."""
+    same = (i.quantity, i.loss, i.y) == (j.quantity, j.loss, j.y)
+    return same and j.low <= i.high and i.low <= j.high
+
+
 def _alike(a: Interval, b: Interval) -> bool:
     if (a.quantity, a.kind, a.says) != (b.quantity, b.kind, b.says):
         return False
-    pairs = [(a.low, b.low), (a.high, b.high), (a.number, b.number)]
-    if a.kind in (DIGITS, DEPARTS, OTHER):
+    if not _same_range(a, b):
+        return False
+    pairs = [(a.number, b.number)]
+    if a.kind in NO_NUMBER:
+        return True
+    if a.kind in VAGUE:
         pairs += zip(a.error, b.error, strict=True)
         pairs.append((abs(a.shown[1]), abs(b.shown[1])))
     elif a.quantity not in HIDDEN:
-        pairs.append((abs(a.exact[0]), abs(b.exact[0])))
+        near, other = abs(a.exact[0]), abs(b.exact[0])
+        if abs(near - other) > ALIKE * max(near, other):
+            return False
     return all(_close(x, y) for x, y in pairs)
 
 
