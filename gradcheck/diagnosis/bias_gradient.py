@@ -110,6 +110,8 @@ FORMULAS = (
     of("+ c sign b", "has an extra term {c} sign(b_{l})", lambda s, k: np.sign(s.b[k]),
        is_term=True),
     of("sign only", "is its own sign", lambda s, k: np.sign(s.bias_gradient(k))),
+    of("mean over units", "is its mean over the units, in every unit",
+       lambda s, k: np.full_like(s.b[k], s.bias_gradient(k).mean()) if len(s.b[k]) > 1 else None),
     of("first unit for all", "has the entry of unit 0 in every unit", first_unit),
     of("residual summed", "is the sum of a_{l} - Y", lambda s, k: s.residual.sum(axis=0)
        if k == s.L and s.is_quadratic else None),

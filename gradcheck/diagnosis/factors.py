@@ -25,6 +25,9 @@ FACTOR = "factor"
 """The key of a factor that is just a number."""
 
 LARGEST_DIVISOR = 1024
+NORMS = (1.0, 5.0, 0.5, 10.0, 0.1, 2.0, 0.25, 0.01, 100.0)
+"""To which gradients are scaled down, as people choose it."""
+
 RESOLVED = 2e-2
 """A factor that is known less well than to this much of itself is not recognised."""
 
@@ -61,6 +64,9 @@ def known_factors(s: Symbols, layer: int, place: str) -> Iterator[Known]:
         norm = float(np.sqrt(sum(np.sum(g**2) for g in _right(s))))
         if norm > 0:
             yield Known("norm", "is divided by the norm of the whole gradient", 1 / norm)
+        for t in NORMS:
+            told = f"is scaled so that the whole gradient has a norm of {t:g} at most"
+            yield Known(f"norm of {t:g} at most", told, min(1.0, t / norm) if norm > 0 else 1.0)
 
 
 def _widths(s: Symbols, layer: int, place: str) -> Iterator[Known]:

@@ -104,6 +104,18 @@ def first_path(s: Symbols, layer: int) -> Array | None:
     return (delta[:, :1] @ W[:1]) * s.s(layer) if len(W) > 1 else None
 
 
+def without_last_path(s: Symbols, layer: int) -> Array | None:
+    """All paths but that through the last unit above."""
+    delta, W = s.delta[layer + 1], s.W[layer + 1]
+    return (delta[:, :-1] @ W[:-1]) * s.s(layer) if len(W) > 2 else None
+
+
+def in_float16(s: Symbols, layer: int) -> Array | None:
+    """W_{l+1} rounded to float16."""
+    W = s.W[layer + 1]
+    return None if s.problem.dtype == np.float16 else W.astype(np.float16).astype(float)
+
+
 def first_paths(s: Symbols, layer: int) -> Array | None:
     """The paths through the first 16 units above only."""
     delta, W = s.delta[layer + 1], s.W[layer + 1]
@@ -152,6 +164,8 @@ PRODUCTS = (
     with_weights("sizes of weights", "has |W_{up}| for W_{up}", lambda s, k: np.abs(s.W[k + 1])),
     of("product missing", "lacks the product with W_{up}", without_product),
     of("first path only", "has unit 0 only of the sum delta_{up} W_{up}", first_path),
+    of("last path missing", "lacks the last unit in the sum delta_{up} W_{up}", without_last_path),
+    with_weights("weights in float16", "has W_{up} rounded to float16 for W_{up}", in_float16),
     of("first paths only", "lacks the terms from 16 on of delta_{up} W_{up}", first_paths),
     of("summed over units", "is summed over its units", summed_over_units),
     of("output error everywhere", "has delta_L for delta_{up}", from_the_top),

@@ -109,6 +109,10 @@ PLAIN = (
 )  # fmt: skip
 
 TERMS = (
+    of("term of Y weighed", "has {c} of its term -Y (1 - a_{l}) too much",
+       cross_entropy(lambda s, k: -s.Y * sigmoid(-s.z[k]) * s.top), is_term=True),
+    of("term of 1 - Y weighed", "has {c} of its term (1 - Y) a_{l} too much",
+       cross_entropy(lambda s, k: (1 - s.Y) * sigmoid(s.z[k]) * s.top), is_term=True),
     of("targets smoothed", "has smoothed targets (1 - s) Y + s/2 for Y, s = {c}",
        lambda s, _: (s.Y - 0.5) * s.top, is_term=True),
     of("class weights", "has {c} of itself too much where Y > 1/2",

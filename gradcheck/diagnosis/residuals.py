@@ -150,6 +150,8 @@ OUTPUTS = (
     output("slope for a", "sigmoid'(z_{l})", lambda s, k: slope(s.z[k])),
     output("a squared for a", "a_{l}^2", lambda s, k: sigmoid(s.z[k]) ** 2),
     output("sigmoid of 2 z for a", "sigmoid(2 z_{l})", lambda s, k: sigmoid(2 * s.z[k])),
+    output("sigmoid of z/2 for a", "sigmoid(z_{l} / 2)", lambda s, k: sigmoid(s.z[k] / 2)),
+    output("bias twice", "sigmoid(z_{l} + b_{l})", lambda s, k: sigmoid(s.z[k] + s.b[k])),
     output("a without bias", "sigmoid(z_{l} - b_{l})",
            lambda s, k: sigmoid(s.a[k - 1] @ s.W[k].T)),
     *(output("hard sigmoid for a", f"clip(z/{w:g} + 1/2, 0, 1)", hard(w)) for w in (4.0, 5.0, 6.0)),

@@ -48,6 +48,11 @@ def changed(g: Array, D: Array, dtype: np.dtype[np.floating]) -> Iterator[Change
     if largest > 0 and np.sum(np.abs(D) > largest) > 1:
         told = f"has every entry clipped to [-{largest:.6g}, {largest:.6g}]"
         yield Changed("entries clipped", told, partial(_clipped, largest))
+    lost, kept = np.abs(D[g == 0]), np.abs(D[g != 0])
+    if np.sum(lost > 0) > 1 and len(kept) and lost.max() < kept.min():
+        t = _between(float(lost.max()), float(kept.min()))
+        told = f"has every entry that is smaller than {t:.4g} or so made 0"
+        yield Changed("small entries", told, partial(_without_small, t))
     eps = 2 * float(np.finfo(dtype).eps)
     for d in DECIMALS:
         decimals = _to_decimals(d, eps)
@@ -79,6 +84,16 @@ def _by_own_size(eps: float, D: Array) -> Array:
 
 def _clipped(largest: float, D: Array) -> Array:
     return np.clip(D, -largest, largest)
+
+
+def _between(low: float, high: float) -> float:
+    """Return a power of ten between two numbers, else their geometric mean."""
+    power = 10.0 ** np.floor(np.log10(high))
+    return float(power if power > low else np.sqrt(low * high))
+
+
+def _without_small(t: float, D: Array) -> Array:
+    return np.where(np.abs(D) < t, 0.0, D)
 
 
 def _in_float32(D: Array) -> Array:

@@ -77,6 +77,8 @@ SLOPES = (
     Slope("slope of a sigmoid", "sigmoid(a_{l})", lambda s, k: sigmoid(s.a[k])),
     Slope("slope without bias", "sigmoid'(z_{l} - b_{l})",
           lambda s, k: slope(s.a[k - 1] @ s.W[k].T)),
+    Slope("slope with bias twice", "sigmoid'(z_{l} + b_{l})", lambda s, k: slope(s.z[k] + s.b[k])),
+    Slope("a cubed for slope", "a_{l}^3", lambda s, k: s.a[k] ** 3),
     Slope("slope of 2 z", "sigmoid'(2 z_{l})", steep(2.0)),
     Slope("slope of z/2", "sigmoid'(z_{l} / 2)", steep(0.5)),
 )  # fmt: skip

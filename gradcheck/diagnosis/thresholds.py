@@ -212,7 +212,9 @@ def _fitted(
         if interval is None:
             return None
         return family.at(_chosen(interval, family.usual), interval)
-    middles = np.sqrt(v[:-1] * v[1:]) if len(v) <= MOST_TRIED else np.array([])
+    if len(v) > MOST_TRIED:
+        v = v[np.unique(np.linspace(0, len(v) - 1, MOST_TRIED).astype(int))]
+    middles = np.sqrt(v[:-1] * v[1:])
     every = np.array([*tried, *middles])
     return _solved(family, s, layer, seen, every, span) if len(every) else None
 
@@ -285,10 +287,11 @@ def _solved(
     if not np.isfinite(off).any():
         return None
     t, best = float(ts[int(np.argmin(off))]), float(off.min())
-    if best > 1 and t > 0:
-        near = t * np.geomspace(1 / LONGEST, LONGEST, MOST_TRIED)
-        off = deviations(family, s, layer, seen, near)
-        t, best = float(near[int(np.argmin(off))]), float(off.min())
+    for width in (LONGEST, LONGEST ** (2 / MOST_TRIED)):
+        if best > 1 and t > 0:
+            near = t * np.geomspace(1 / width, width, MOST_TRIED)
+            off = deviations(family, s, layer, seen, near)
+            t, best = float(near[int(np.argmin(off))]), float(off.min())
     for _ in range(NEWTON):
         if best <= 1:
             break

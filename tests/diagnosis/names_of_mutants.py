@@ -149,7 +149,7 @@ NAMES = {
     "float16_sums": "dC/db_l is summed in float16",
     "rounded_to_decimals": "the gradient is rounded to 8 decimals",
     "gradient_clipped": r"every entry clipped to \[-0.25, 0.25\]",
-    "norm_clipped": "delta_l is divided by the norm",
+    "norm_clipped": "delta_l is (divided by the norm|scaled so that the whole gradient)",
     "probabilities_clipped": "delta_l has a_l clipped to|clipped loss",
     "pre_activations_clipped": r"delta_l has z_l clipped to \[-20, 20\]",
     "epsilon_in_denominator": r"delta_l has a_l \(1 - a_l\) \+ 1e-08 in its denominator",

@@ -1,5 +1,7 @@
 """Mistakes that had no formula are called what they are; each engine has one, and its name."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -122,6 +124,30 @@ INPUTS = {
 def test_what_stands_for_an_activation_is_named(name):
     wrong = engine(**with_input(INPUTS[name]))
     assert told(WIDE, wrong).startswith(f"layer 3: dC/dW_3 has {name}; expected")
+
+
+OTHERS = {
+    "delta_3 has 2 of its term -Y (1 - a_3) too much":
+        {"residual": lambda b: (1 - b.Y) * b.a[b.L] - 3 * b.Y * (1 - b.a[b.L])},
+    "delta_3 has 0.5 of its term (1 - Y) a_3 too much":
+        {"residual": lambda b: 1.5 * (1 - b.Y) * b.a[b.L] - b.Y * (1 - b.a[b.L])},
+    "delta_2 lacks the last unit in the sum delta_3 W_3":
+        {"passed_down": lambda b, k: b.delta[k + 1][:, :-1] @ b.W[k + 1][:-1]},
+    "delta_2 has W_3 rounded to float16 for W_3":
+        {"passed_down": lambda b, k: b.delta[k + 1] @ b.W[k + 1].astype(np.float16).astype(float)},
+    "delta_3 is scaled so that the whole gradient has a norm of 0.1 at most":
+        {"finish": lambda b: b.change(partial(np.multiply, min(1, 0.1 / b.norm())))},
+    "dC/db_3 is its mean over the units, in every unit":
+        {"bias_gradient": lambda b, k: np.full_like(b.b[k], b.delta[k].sum(axis=0).mean())},
+    "dC/dW_3 has a_2 of the first example for all":
+        {"weight_gradient": lambda b, k: np.outer(b.delta[k].sum(axis=0), b.a[k - 1][0])},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_terms_paths_and_norms_are_named(name):
+    said = told(CROSS.replace("5-2:", "5-3:"), engine(**OTHERS[name]))
+    assert f": {name}" in said.partition("; expected")[0], said
 
 
 # --- factors --------------------------------------------------------------------------------------
