@@ -21,11 +21,11 @@ from gradcheck.engines.base import NO_LOSS
 from gradcheck.examine import Layout, UnderTest, default_resolution, examine
 from gradcheck.forward.told import loss_first, note_on_the_loss
 from gradcheck.ladder import Explanation, explain, explain_overflow
-from gradcheck.measured import allowed_models, narrowest_model
+from gradcheck.measured import Model, allowed_models, model_bound, narrowest_model
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.oracles.lines import Lines
 from gradcheck.problem import dtype_name, gradient_as_dict
-from gradcheck.rounding import ARITHMETICS, gradient_bound, gradient_deviation, loss_bound
+from gradcheck.rounding import ARITHMETICS, gradient_deviation, loss_bound
 from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict, agree
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class _Held:
 
     def compared(self, g: FloatArray) -> Comparison:
         """Compare with the exact gradient, within the narrowest model that explains it."""
-        comparison = self._within(g, self.models[0])
+        comparison = self._within(g, Model(self.models[0]))
         if not np.isin(comparison.kind, (Kind.FAILED, Kind.ANOMALOUS)).any():
             return comparison
         found = narrowest_model(self.engine, self.problem, g, self.models[1:])
@@ -141,14 +141,14 @@ class _Held:
         if not found.name:
             return comparison
         self.model = found.name
-        return self._within(g, found.name)
+        return self._within(g, found)
 
     def model_of(self, outcome: Outcome) -> str:
         """Return the model that explains an outcome, "" of one that fails."""
         return "" if outcome.verdict is Verdict.FAIL else self.model
 
-    def _within(self, g: FloatArray, model: str) -> Comparison:
-        bounds = _bounds(self.problem, model)
+    def _within(self, g: FloatArray, model: Model) -> Comparison:
+        bounds = _bounds(self.problem, model.name, model.wider)
         return agree(
             self.names,
             g,
@@ -165,16 +165,20 @@ class Bounds:
 
     problem: Problem
     arithmetic: str
+    wider: str = ""
 
     @cached_property
     def gradient(self) -> FloatArray:
         """The certain bound of every coordinate."""
-        return gradient_bound(self.problem, self.arithmetic)
+        return model_bound(self.problem, self.arithmetic, self.wider)
 
     @cached_property
     def deviation(self) -> FloatArray:
         """The standard deviation of every coordinate."""
-        return gradient_deviation(self.problem, self.arithmetic)
+        if not self.wider:
+            return gradient_deviation(self.problem, self.arithmetic)
+        within = gradient_deviation(self.problem.astype(self.wider), self.arithmetic)
+        return np.asarray(np.hypot(gradient_deviation(self.problem), within))
 
     @cached_property
     def loss(self) -> float:
@@ -182,16 +186,16 @@ class Bounds:
         return loss_bound(self.problem, self.arithmetic)
 
 
-_recent: dict[str, Bounds] = {}
+_recent: dict[tuple[str, str], Bounds] = {}
 """By model, the bounds of the problem asked about last: several engines are put to one problem."""
 
 
-def _bounds(problem: Problem, arithmetic: str) -> Bounds:
+def _bounds(problem: Problem, arithmetic: str, wider: str = "") -> Bounds:
     if any(array.flags.writeable for array in (*problem.weights, *problem.biases)):
-        return Bounds(problem, arithmetic)  # the same problem may hold other numbers next time
-    known = _recent.get(arithmetic)
+        return Bounds(problem, arithmetic, wider)  # it may hold other numbers next time
+    known = _recent.get((arithmetic, wider))
     if known is None or known.problem is not problem:
-        known = _recent[arithmetic] = Bounds(problem, arithmetic)
+        known = _recent[arithmetic, wider] = Bounds(problem, arithmetic, wider)
     return known
 
 

@@ -22,6 +22,12 @@ case, a cut-off, an overflow. At f <= 0.8 the probes lie below every |z| at whic
 could excuse a cut-off: its bound is at most 10 u, a cut-off at |z| errs by e^-|z|, and
 u^0.8 > 10 u in float32 and float64.
 
+**Wider formats.** An engine may keep its numbers in a wider format than the problem's, of unit
+roundoff v < u, and round the gradient at last. It then loses the same digits where v, not u, is
+left of e^-|z|; its bound is that of the model in the wider format, and the strictest one in the
+problem's own for what is rounded at last. Each format is tried, the problem's own first, with
+z = f log(1 / v). The 80-bit format has the bound of float64, which is wider.
+
 An engine that does not take one unit is asked about the architecture of the problem, with all units
 of one layer at such a z. One that answers nothing has shown nothing: the first condition decides.
 """
@@ -42,12 +48,12 @@ from gradcheck.ladder import (
     answered,
     companions,
     generic,
-    is_of_class,
     milder,
 )
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Architecture, Problem, dtype_name, require_name
-from gradcheck.rounding import ARITHMETICS, loss_bound, may_lose_a_log, models_up_to
+from gradcheck.rounding import ARITHMETICS, gradient_bound, loss_bound, may_lose_a_log, models_up_to
+from gradcheck.verdict import is_within
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
@@ -71,16 +77,69 @@ STANDARD = models_up_to("standard")
 
 
 @dataclass(frozen=True)
+class Format:
+    """A format that an engine may keep its numbers in.
+
+    Attributes:
+        dtype: the one whose bounds hold in it.
+        u: its unit roundoff.
+    """
+
+    dtype: str
+    u: float
+
+
+FORMATS = (Format("float32", 2.0**-24), Format("float64", 2.0**-53), Format("float64", 2.0**-64))
+
+
+@dataclass(frozen=True)
 class Model:
     """The narrowest rounding model that explains a gradient.
 
     Attributes:
         name: a name in ARITHMETICS, "" if none of those that were allowed does.
+        wider: the dtype whose rounding it is, "" for the problem's own.
         backward_passes: how often the engine was asked.
     """
 
     name: str
-    backward_passes: int
+    wider: str = ""
+    backward_passes: int = 0
+
+
+def formats_of(problem: Problem) -> tuple[Format, ...]:
+    """Return the formats that an engine may keep its numbers in, the problem's own first."""
+    own = Format(dtype_name(problem.dtype), float(np.finfo(problem.dtype).eps) / 2)
+    return (own, *(each for each in FORMATS if each.u < own.u))
+
+
+def model_bound(problem: Problem, name: str, wider: str = "") -> FloatArray:
+    """Bound what rounding does to a gradient by a model in a wider format, and at last in its own.
+
+    Args:
+        problem: of dtype float16, float32 or float64.
+        name: of the model.
+        wider: the dtype of the wider format; "" for the problem's own.
+    """
+    if not wider or wider == dtype_name(problem.dtype):
+        return gradient_bound(problem, name)
+    return gradient_bound(problem) + gradient_bound(problem.astype(wider), name)
+
+
+def explains(
+    name: str, wider: str, problem: Problem, gradient: FloatArray, exact: Exact | None = None
+) -> bool:
+    """Say whether every entry of a gradient is within the bound of a model.
+
+    Args:
+        name: of the model.
+        wider: the dtype of its wider format; "" for the problem's own.
+        problem: where.
+        gradient: as one vector.
+        exact: remembers exact gradients.
+    """
+    right = (exact or Exact())(problem)
+    return is_within(gradient, right.gradient, model_bound(problem, name, wider) + right.bound)
 
 
 def allowed_models(declared: str, require: str | None) -> tuple[str, ...]:
@@ -117,19 +176,21 @@ def narrowest_model(
         gradient: the engine's, as one vector.
         among: the models to try, the narrowest first.
     """
-    exact = Exact()
-    fits = [name for name in among if is_of_class(name, problem, gradient, exact)]
-    if not fits:
-        return Model("", 0)
-    answers = list(answered(engine, companions(problem)))
-    calls = len(answers)
-    for name in fits:
-        if all(is_of_class(name, *answer[1:], exact) for answer in answers):
-            errs, asked = errs_as_predicted(engine, problem, name)
+    exact, calls = Exact(), 0
+    answers: list[Answer] | None = None
+    for name, kept in product(among, formats_of(problem)):
+        wider = "" if kept == formats_of(problem)[0] else kept.dtype
+        if not explains(name, wider, problem, gradient, exact):
+            continue
+        if answers is None:
+            answers = list(answered(engine, companions(problem)))
+            calls += len(answers)
+        if all(explains(name, wider, *answer[1:], exact) for answer in answers):
+            errs, asked = errs_as_predicted(engine, problem, name, kept)
             calls += asked
             if errs:
-                return Model(name, calls)
-    return Model("", calls)
+                return Model(name, wider, calls)
+    return Model("", "", calls)
 
 
 def model_where_half_saturated(engine: Engine, problem: Problem, among: Sequence[str]) -> str:
@@ -140,9 +201,10 @@ def model_where_half_saturated(engine: Engine, problem: Problem, among: Sequence
         problem: says these.
         among: the models to try, the narrowest first.
     """
-    answers = _half_saturated_answers(engine, problem, (1, -1))
-    explains = (name for name in among if not _leaves(name, answers))
-    return next(explains, "") if answers else ""
+    own = formats_of(problem)[0]
+    answers = _half_saturated_answers(engine, problem, (1, -1), own.u)
+    fits = (name for name in among if not _leaves(name, "", answers))
+    return next(fits, "") if answers else ""
 
 
 # --- what a model predicts ------------------------------------------------------------------------
@@ -161,13 +223,16 @@ def _remembered(engine: Engine, problem: Problem, question: str) -> tuple[Any, t
         return {}, key
 
 
-def errs_as_predicted(engine: Engine, problem: Problem, name: str) -> tuple[bool, int]:
+def errs_as_predicted(
+    engine: Engine, problem: Problem, name: str, kept: Format | None = None
+) -> tuple[bool, int]:
     """Say whether an engine lacks the digits that a model says it lacks, and no others.
 
     Args:
         engine: asked about one unit, in the problem's dtype, loss and reduction.
         problem: says these.
         name: of the model.
+        kept: the format of the engine's numbers; default: the problem's own.
 
     Returns:
         Whether it does, true also where it answers none of the probes; and the calls it took.
@@ -175,36 +240,43 @@ def errs_as_predicted(engine: Engine, problem: Problem, name: str) -> tuple[bool
     if name not in PREDICTS:
         return True, 0
     narrower, signs = PREDICTS[name]
-    known, key = _remembered(engine, problem, name)
+    own = formats_of(problem)[0]
+    kept = kept or own
+    known, key = _remembered(engine, problem, f"{name} {kept.u}")
     if key in known:
         return known[key], 0
-    answers = _half_saturated_answers(engine, problem, signs)
-    known[key] = not answers or (_leaves(narrower, answers) and not _leaves(name, answers))
+    wider = "" if kept == own else kept.dtype
+    answers = _half_saturated_answers(engine, problem, signs, kept.u)
+    errs = _leaves(narrower, "", answers) and not _leaves(name, wider, answers)
+    known[key] = errs or not answers
     return known[key], len(answers)
 
 
 def _half_saturated_answers(
-    engine: Engine, problem: Problem, signs: tuple[int, ...]
+    engine: Engine, problem: Problem, signs: tuple[int, ...], u: float
 ) -> list[Answer]:
     """Ask about one unit; an engine that does not take that, about the problem's architecture."""
-    answers = list(answered(engine, half_saturated(problem, signs)))
-    return answers or list(answered(engine, half_saturated_layers(problem, signs)))
+    answers = list(answered(engine, half_saturated(problem, signs, u)))
+    return answers or list(answered(engine, half_saturated_layers(problem, signs, u)))
 
 
-def _leaves(name: str, answers: Sequence[Answer]) -> bool:
+def _leaves(name: str, wider: str, answers: Sequence[Answer]) -> bool:
     """Whether some answer is beyond the bound of a model."""
-    return not all(is_of_class(name, *answer[1:]) for answer in answers)
+    return not all(explains(name, wider, *answer[1:]) for answer in answers)
 
 
-def half_saturated(problem: Problem, signs: tuple[int, ...]) -> Iterator[tuple[str, Problem]]:
+def half_saturated(
+    problem: Problem, signs: tuple[int, ...], u: float
+) -> Iterator[tuple[str, Problem]]:
     """Yield one unit at z = sign f log(1 / u), as the output and as a hidden unit.
 
     Args:
         problem: has the dtype, loss and reduction.
         signs: of z.
+        u: the unit roundoff of the numbers that the engine keeps.
     """
     dtype, network = problem.dtype, problem.architecture
-    farthest = -float(np.log(np.finfo(dtype).eps / 2))
+    farthest = -float(np.log(u))
     one = np.ones((1, 1), dtype)
     for f, sign in product(FRACTIONS, signs):
         W, b = np.array([[sign * f * farthest * UNEVEN]], dtype), np.zeros(1, dtype)
@@ -217,16 +289,17 @@ def half_saturated(problem: Problem, signs: tuple[int, ...]) -> Iterator[tuple[s
 
 
 def half_saturated_layers(
-    problem: Problem, signs: tuple[int, ...]
+    problem: Problem, signs: tuple[int, ...], u: float
 ) -> Iterator[tuple[str, Problem]]:
     """Yield the problem's architecture with all units of its last, or its last hidden, layer at z.
 
     Args:
         problem: has architecture, batch and dtype.
         signs: of z.
+        u: the unit roundoff of the numbers that the engine keeps.
     """
     dtype, network = problem.dtype, problem.architecture
-    farthest = -float(np.log(np.finfo(dtype).eps / 2))
+    farthest = -float(np.log(u))
     mild = milder(generic(problem))
     small = tuple(np.ldexp(W, -10) for W in mild.weights)
     for f, sign, up in product(FRACTIONS, signs, range(1, min(network.depth, 2) + 1)):

@@ -110,6 +110,23 @@ def test_a_value_that_overflows_to_zero_is_not_excused_by_its_smallness():
     assert outcome.model == ""
 
 
+@pytest.mark.parametrize("name", ["kept_in_float64", "kept_in_longdouble"])
+def test_an_engine_may_keep_its_numbers_in_a_wider_format(name):
+    found = models_found(name, dtypes=["float32"], corners=["saturated", "generic"])
+    assert found <= {"cancellation_free", "p_minus_y"}
+    at = one_unit(46.0, 1, np.float32)
+    outcome = check_agreement(engine(name), at, explained=False)
+    assert (outcome.verdict is not Verdict.FAIL, outcome.model) == (True, "p_minus_y")
+    u = float(np.finfo(np.float64).eps) / 2
+    assert outcome.comparison.allowance[1] < 10 * u  # of the wider format
+
+
+def test_a_wider_format_excuses_no_more_than_its_own_rounding():
+    at = one_unit(20.5, 1, np.float32)  # e^-20.5 = 1.3e-9, less than float32 rounds 1 by
+    assert check_agreement(engine("kept_in_float64"), at).verdict is Verdict.PASS
+    assert check_agreement(engine("cut_off_at_20"), at).verdict is Verdict.FAIL
+
+
 def test_a_mistake_is_not_excused_by_any_model():
     for case in sample_cases(40, 6, max_parameters=100, corners=["saturated"]):
         outcome = check_agreement(engine("cut_at_15"), case.problem(), explained=False)
@@ -132,7 +149,7 @@ def test_an_engine_that_takes_no_single_unit_is_asked_about_its_own_sizes():
 def test_probes_are_half_saturated(probes, dtype):
     problem = Case(sizes=(3, 4, 2), dtype=dtype).problem()
     u = np.finfo(dtype).eps / 2
-    for _, probe in probes(problem, (1, -1)):
+    for _, probe in probes(problem, (1, -1), u):
         z = np.concatenate([np.asarray(b, float) for b in probe.biases])
         z = np.append(z, np.asarray(probe.weights[0], float).sum())
         assert u**0.85 < np.exp(-np.abs(z).max()) < u**0.4

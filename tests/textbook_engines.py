@@ -108,6 +108,27 @@ sigmoid_0_below_minus_40 = build(
 """As small as the error of a sigmoid of absolute accuracy, which this one is not."""
 
 
+def kept_in(dtype):
+    """The textbook's, with all numbers in a wider format; the gradient is rounded at last."""
+
+    def value_and_grad(problem):
+        value, layers = textbook(problem.astype(dtype))
+        return value, [(W.astype(problem.dtype), b.astype(problem.dtype)) for W, b in layers]
+
+    return value_and_grad
+
+
+kept_in_float64, kept_in_longdouble = kept_in(np.float64), kept_in(np.longdouble)
+
+
+def cut_off_at_20(problem):
+    """0 for the residual of float32 problems where z > 20, which rounding in float64 is not."""
+    value, layers = kept_in_float64(problem)
+    z = float(problem.weights[-1].sum() + problem.biases[-1].sum())
+    is_cut = problem.dtype == np.float32 and len(problem.weights) == 1 and z > 20
+    return value, [(W * (not is_cut), b * (not is_cut)) for W, b in layers]
+
+
 def floored(problem):
     """(p - y) / max(p (1 - p), 1e-12) p (1 - p); the loss is right down to log p = -100."""
     network, m = problem.architecture, len(problem.inputs)
