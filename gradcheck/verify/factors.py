@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from math import isclose, isfinite, log, sqrt
 
+from gradcheck.blocks import told_factor
 from gradcheck.diagnosis.formula import OUTPUT
+
+NEAR_1 = 1e-3
+"""A factor that is this near to 1 is told by its distance, which no sizes give."""
 
 LARGEST_PART = 16
 """A number that is 1 / k up to this k is told so."""
@@ -124,13 +128,13 @@ class Product:
 
 
 def told(number: float) -> str:
-    """Write a number, a simple fraction as one.
+    """Write a number, a simple fraction as one, and one near 1 by its distance from 1.
 
-    >>> told(2.0), told(0.5), told(0.3183)
-    ('2', '1/2', '0.3183')
+    >>> told(2.0), told(0.5), told(0.3183), told(1 - 1e-5)
+    ('2', '1/2', '0.3183', '1 - 1e-05')
     """
     whole = _part(number)
-    return f"1/{whole}" if whole else f"{number:.6g}"
+    return f"1/{whole}" if whole else told_factor(number)
 
 
 def _part(number: float) -> int:
@@ -178,6 +182,8 @@ def giving(factor: float, place: str, sizes: Sizes) -> list[Product]:
     """
     close = CLOSE_IN_SHORT if sizes.is_short else CLOSE
     part = _part(factor)
+    if abs(factor - 1) < NEAR_1:
+        return [Product(1 + float(f"{factor - 1:.2g}"))]
     found = [Product(1 / part if part else float(f"{factor:.4g}"))]
     for each in (*_products(place), *_with_a_number(factor, place, sizes)):
         value = each.value(sizes)

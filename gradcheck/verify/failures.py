@@ -147,9 +147,10 @@ def where(group: Group, smallest: Failing) -> str:
     """Say where failing problems without a known cause are wrong, on the smallest of them."""
     if group.members[0].witness.finding.reason != Reason.MISMATCH.value:
         return ""
-    if smallest.place is not None:
-        return smallest.place.says
-    return highest([one.witness for one in group.every])
+    found = highest([one.witness for one in group.every])
+    if smallest.place is None or (found and len(smallest.steps) > 1):
+        return found.replace("_L", f"_{depth_of(smallest.witness.token)}")
+    return smallest.place.says
 
 
 def highest(witnesses: Sequence[Witness]) -> str:

@@ -55,6 +55,8 @@ STEP_NAMES = {
     ANSWER: "the gradient",
 }
 
+DELTAS = frozenset((OUTPUT, HIDDEN))
+
 PATTERN = "pattern"
 """The key of all patterns of one step."""
 
@@ -238,8 +240,10 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     rest += [one.without_suspects() for group in open_ones for one in group.members]
     groups, rest = _joined(groups, rest, alone=True)
     patterns, rest = _parted(rest, _is_pattern)
-    seen, rest = _joined(list(_unnamed(patterns)), rest, alone=not groups)
-    seen = _below([*seen, *_unnamed(rest)])
+    errors, rest = _parted(rest, lambda one: bool(one.steps & DELTAS))
+    alone = not groups and not errors
+    seen, rest = _joined(list(_unnamed(patterns)), rest, alone=alone)
+    seen = _below([*seen, *_unnamed([*errors, *rest])])
     return sorted([*groups, *seen], key=lambda group: group.every[0].number)
 
 
@@ -370,9 +374,10 @@ def _below(groups: list[Group]) -> list[Group]:
     """
     here, others = _parted(groups, _is_about_numbers)
     total = sum(len(group.every) for group in here)
-    tops = [g for g in here if g.mistake is None and g.members[0].steps & {OUTPUT, HIDDEN}]
-    top = min(tops, key=lambda g: OUTPUT not in g.members[0].steps, default=None)
-    if top is None or len(top.every) < LEAST_PART * total:
+    tops = [g for g in here if g.mistake is None and g.members[0].steps & DELTAS]
+    tops.sort(key=lambda g: (OUTPUT not in g.members[0].steps, -len(g.every)))
+    top = next(iter(tops), None)
+    if top is None or sum(len(g.every) for g in tops) < LEAST_PART * total:
         return groups
     joined = [one for group in here if group is not top for one in group.every]
     return [replace(top, joined=(*top.joined, *joined)), *others]
@@ -420,7 +425,7 @@ def _common(one: Failing) -> Hashable:
     if _is_pattern(one):
         return found.reason, PATTERN, one.steps
     if one.place is not None:
-        return found.reason, one.place.steps
+        return found.reason, one.place.steps & DELTAS or one.place.steps
     return found.reason, skeleton(_pattern_text(found))
 
 
@@ -462,6 +467,8 @@ def _what_is_seen(members: Sequence[Failing]) -> str:
 
 def _place_of_any_layer(one: Failing) -> str:
     place, depth = one.place, depth_of(one.witness.token)
+    if len(one.steps) > 1 and one.steps & DELTAS:  # one mistake makes both products wrong
+        return STEP_NAMES[OUTPUT if OUTPUT in one.steps else HIDDEN]
     return of_any_layer(place.says, place.layer, depth) if place else ""
 
 

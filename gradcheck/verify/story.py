@@ -142,8 +142,14 @@ def likely_cause(diagnosis: str) -> list[Line]:
 
 
 def fix_first(summary: Summary) -> str:
-    """Name another loss, else the first mistake on the backward path, with what is expected."""
-    for failure in summary.failures:
+    """Name another loss, else the first mistake on the backward path, with what is expected.
+
+    A pattern, which some mistake makes, is named only where nothing is wrong above it.
+    """
+    every = summary.failures
+    others = [failure for failure in every if any(loss_of(first_of(failure).finding))]
+    known = [failure for failure in every if failure.cause and failure.cause.is_known]
+    for failure in [*others, *known, *every[:1]]:
         witness = first_of(failure)
         cause = failure.cause or told_by(witness)
         if any(loss := loss_of(witness.finding)):

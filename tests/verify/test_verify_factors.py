@@ -70,6 +70,11 @@ def test_a_product_that_is_1_would_not_show():
     assert [product.text() for product in giving(1.0, OUTPUT, flat)] == ["1"]
 
 
+def test_a_factor_near_1_is_told_by_its_distance():
+    [product] = giving(1 + 1.234e-5, OUTPUT, SIZES)
+    assert product.says(OUTPUT, is_mean=True) == "has an extra factor 1 + 1.2e-05"
+
+
 def test_a_number_of_a_short_format_is_known_less_well():
     near = 1 / 3 * 1.01
     assert len(giving(near, HIDDEN, SIZES)) == 1
