@@ -122,6 +122,11 @@ def counterpart(seen: Seen, place: str) -> int:
     return highest if place != HIDDEN or highest < top else 0
 
 
+def _at(seen: Seen, layer: int) -> bool:
+    """Whether a layer is wrong."""
+    return any(bool(block.any()) for block in seen.wrong[layer])
+
+
 def held_elsewhere(
     finding: Finding, known: Evidence, more: Sequence[Seen]
 ) -> tuple[Finding, Evidence]:
@@ -135,7 +140,7 @@ def held_elsewhere(
         known: what it rests on so far.
         more: answers to problems of another structure.
     """
-    there = [(one, k) for one in more if one.is_wrong and (k := counterpart(one, finding.place))]
+    there = [(one, k) for one in more if (k := counterpart(one, finding.place)) and _at(one, k)]
     formulas = [c for c in finding.candidates if c.formula is not None]
     if not there or len(formulas) < len(finding.candidates):
         return finding, known

@@ -45,6 +45,9 @@ ANY = (0.0, np.inf)
 MOST_TRIED = 33
 """Limits that are tried at once; between the best of more sizes there is another round."""
 
+AROUND = 3
+"""So many of them on each side of the best are looked at more closely."""
+
 MOST_NUMBERS = 1_000_000
 """Numbers in one array of trials."""
 
@@ -236,11 +239,10 @@ def _interval(
     first, last = 0, len(v) - 1
     while last - first + 1 > MOST_TRIED:
         ks = np.unique(np.linspace(first, last, MOST_TRIED).astype(int))
-        off = deviations(family, s, layer, seen, _inside(edges, ks))
-        best = int(np.argmin(off))
-        first, last = ks[max(best - 1, 0)], ks[min(best + 1, len(ks) - 1)]
-        if last - first <= 2:
-            break
+        off = of_units(family, s, layer, seen, _inside(edges, ks))
+        misfits, worst = (off > 1).sum(axis=1), off.max(axis=1)
+        best = int(np.lexsort((worst, misfits))[0])
+        first, last = ks[max(best - AROUND, 0)], ks[min(best + AROUND, len(ks) - 1)]
     ks = np.arange(first, last + 1)
     fits = ks[deviations(family, s, layer, seen, _inside(edges, ks)) <= 1]
     return (float(edges[fits[0]]), float(edges[fits[-1] + 1])) if len(fits) else None
@@ -263,6 +265,12 @@ def _chosen(span: tuple[float, float], usual: Sequence[float]) -> float:
 @np.errstate(all="ignore")
 def deviations(family: Family, s: Symbols, layer: int, seen: Seen, ts: Array) -> Array:
     """Return, for each limit, the largest deviation of the layer's blocks in units of the room."""
+    return of_units(family, s, layer, seen, ts).max(axis=1)
+
+
+@np.errstate(all="ignore")
+def of_units(family: Family, s: Symbols, layer: int, seen: Seen, ts: Array) -> Array:
+    """Return the same for each limit and each unit of the layer."""
     A = np.hstack([s.a[layer - 1], np.ones((s.m, 1))])
     g = np.hstack(seen.g[layer])
     many = max(1, MOST_NUMBERS // max(1, g.size + s.z[layer].size))
@@ -270,12 +278,12 @@ def deviations(family: Family, s: Symbols, layer: int, seen: Seen, ts: Array) ->
     for start in range(0, len(ts), many):
         delta = family.delta(s, layer, ts[start : start + many, None, None])
         if delta is None:
-            return np.full(len(ts), np.inf)
+            return np.full((len(ts), g.shape[0]), np.inf)
         turned = np.swapaxes(delta, 1, 2)
         F, T = turned @ A, np.abs(turned) @ np.abs(A)
         room = seen.room(layer, np.maximum(T, np.abs(F)))
         off = np.where(g == F, 0.0, np.abs(g - F) / room)
-        found.append(np.where(np.isfinite(F) & ~np.isnan(off), off, np.inf).max(axis=(1, 2)))
+        found.append(np.where(np.isfinite(F) & ~np.isnan(off), off, np.inf).max(axis=2))
     return np.concatenate(found)
 
 

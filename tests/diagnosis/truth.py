@@ -237,6 +237,14 @@ def _is_some_delta(s, layer, seen):
 
 def _masked(finding, s, layer, seen):
     says, right = finding.candidates[0].says, s.error(layer)
+    if finding.candidates[0].key == "where":
+        delta = finding.candidates[0].value(s, layer)
+        if f"z_{layer} = 0" in says:  # and not z that are nearly 0
+            delta = np.where(s.z[layer] == 0, delta, right)
+        known = s.knowing(layer, delta)
+        if not any(_fits(known, layer, which, seen) for which in (W, B)):
+            raise NotSo(f"not where it is told: {says}")
+        return delta
     if finding.candidates[0].key == "examples":
         delta = finding.candidates[0].value(s, layer)
         known = s.knowing(layer, delta)
