@@ -10,7 +10,7 @@ from typing import Any
 
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.verdict import Reason
-from gradcheck.verify.findings import FAIL, Record, Witness, read_witness
+from gradcheck.verify.findings import FAIL, Record, Witness, is_named_loss, read_witness
 from gradcheck.verify.mistakes import Failing, Group, grouped
 from gradcheck.verify.size import rank_of, size_at, worst_of
 from gradcheck.verify.suspects import depth_of, lost, named
@@ -110,7 +110,8 @@ def _place(failure: Failure) -> tuple[int, int]:
     elif (place := lost(witness)) is not None:
         layer, step = place.layer, min(ORDER.get(step, 0) for step in place.steps)
     else:
-        return NOWHERE if failure.reason == Reason.MISMATCH.value else AT_ONCE
+        is_open = failure.reason == Reason.MISMATCH.value or not is_named_loss(witness.finding)
+        return NOWHERE if is_open else AT_ONCE
     return (depth - layer, step) if depth else NOWHERE
 
 
@@ -133,7 +134,7 @@ def written(group: Group, smallest: Failing) -> Record:
     return {
         "kind": "failure",
         "property": smallest.witness.finding.property,
-        "reason": found[0].reason,
+        "reason": smallest.witness.finding.reason,
         "signature": group.what,
         "count": len({one.witness.token for one in group.every}),
         "properties": {name: count[name] for name in names},

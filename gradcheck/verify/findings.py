@@ -96,6 +96,11 @@ def loss_of(finding: Finding) -> tuple[str, str]:
     return (first, rest.partition("; ")[0]) if is_told else ("", "")
 
 
+def is_named_loss(finding: Finding) -> bool:
+    """Whether a finding says which loss it is, or is about none."""
+    return finding.reason != Reason.LOSS.value or not loss_of(finding)[0].endswith("is meant")
+
+
 def read_finding(record: Record) -> Finding:
     """Read the JSON form of a finding.
 

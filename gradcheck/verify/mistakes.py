@@ -26,7 +26,7 @@ from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.rounding import ARITHMETICS
 from gradcheck.verdict import Reason
 from gradcheck.verify.factors import Product, giving
-from gradcheck.verify.findings import Finding, Witness, loss_of
+from gradcheck.verify.findings import Finding, Witness, is_named_loss, loss_of
 from gradcheck.verify.phrases import at_layer, common, of_any_layer, skeleton
 from gradcheck.verify.signature import kind, label
 from gradcheck.verify.suspects import (
@@ -83,6 +83,7 @@ LABELS = {
 }
 RAISED = {"died": "the engine dies", "no answer": "the engine does not answer"}
 
+NOT_OF_THIS = "the gradient is not that of this loss either"
 NO_MORE = "the gradient is wrong"
 WRONG = "is wrong in a way that nothing explains"
 
@@ -243,8 +244,9 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     errors, rest = _parted(rest, lambda one: bool(one.steps & DELTAS))
     alone = not groups and not errors
     seen, rest = _joined(list(_unnamed(patterns)), rest, alone=alone)
-    seen = _below([*seen, *_unnamed([*errors, *rest])])
-    return sorted([*groups, *seen], key=lambda group: group.every[0].number)
+    groups = _of_one_loss([*groups, *_below([*seen, *_unnamed([*errors, *rest])])])
+    groups = _with_its_loss(groups)
+    return sorted(groups, key=lambda group: group.every[0].number)
 
 
 def _parted(every: Iterable[T], holds: Callable[[T], bool]) -> tuple[list[T], list[T]]:
@@ -381,6 +383,42 @@ def _below(groups: list[Group]) -> list[Group]:
         return groups
     joined = [one for group in here if group is not top for one in group.every]
     return [replace(top, joined=(*top.joined, *joined)), *others]
+
+
+def _of_one_loss(groups: list[Group]) -> list[Group]:
+    """Tell what has no known cause under the loss, if all of its problems have the same other one.
+
+    Where such a loss is flat, or for some targets, its wrong gradient may be right.
+    """
+    by_loss = {_loss_of_all(group): group for group in groups if not _is_about_numbers(group)}
+    told = []
+    for group in groups:
+        loss = "" if group.is_named or not _is_about_numbers(group) else _loss_of_all(group)
+        if not loss:
+            told.append(group)
+            continue
+        right = by_loss.pop(loss).every if loss in by_loss else []
+        what = f"{loss}; {NOT_OF_THIS}"
+        told.append(replace(group, what=what, joined=(*group.joined, *right)))
+    gone = {one.number for group in told for one in group.joined}
+    return [group for group in told if group.members[0].number not in gone]
+
+
+def _with_its_loss(groups: list[Group]) -> list[Group]:
+    """Let a loss that has no name join the only mistake: one forward pass may make both."""
+    numbers, others = _parted(groups, _is_about_numbers)
+    rest, losses = _parted(others, lambda g: is_named_loss(g.members[0].witness.finding))
+    if len(numbers) != 1 or not losses:
+        return groups
+    joined = [one for group in losses for one in group.every]
+    return [replace(numbers[0], joined=(*numbers[0].joined, *joined)), *rest]
+
+
+def _loss_of_all(group: Group) -> str:
+    """Return the loss that all problems of a group have, "" where it is not one."""
+    every = [loss_of(one.witness.finding)[0] for one in group.every]
+    same = all(every) and len(set(map(skeleton, every))) == 1
+    return common(every) if same else ""
 
 
 def _is_about_numbers(group: Group) -> bool:

@@ -72,7 +72,7 @@ def common(sentences: Sequence[str]) -> str:
     """
     if len(set(sentences)) <= 1:
         return next(iter(sentences), "")
-    short = [COUNTED.sub("", PLACE.sub(SOMEWHERE, s)) for s in sentences]
+    short = [COUNTED.sub("", PLACE.sub(_somewhere, s)) for s in sentences]
     [(kind, _)] = Counter(map(skeleton, short)).most_common(1)
     told = [s for s in short if skeleton(s) == kind]
     columns = list(zip(*(NUMBER.findall(s) for s in told), strict=True))
@@ -84,6 +84,11 @@ def common(sentences: Sequence[str]) -> str:
     numbers = iter(letters.get(column, column[0]) for column in columns)
     ranges = [f", {letter} {_range(column)}" for column, letter in letters.items()]
     return NUMBER.sub(lambda _: next(numbers), told[0]) + "".join(ranges)
+
+
+def _somewhere(found: re.Match[str]) -> str:
+    """Say of places that differ only that there are some; one entry is somewhere anyway."""
+    return "" if found.string[: found.start()].endswith("one wrong entry") else SOMEWHERE
 
 
 def _of_one(column: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from gradcheck.strata import STRATA
 from gradcheck.verdict import Reason
 from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure, first_of, told_by
-from gradcheck.verify.findings import COUNTED, FAIL, Coordinate, Witness, loss_of
+from gradcheck.verify.findings import COUNTED, FAIL, Coordinate, Witness, is_named_loss, loss_of
 from gradcheck.verify.mistakes import REASONS as SAID
 from gradcheck.verify.summary import Property, Stratum, Summary
 from gradcheck.verify.suspects import ELSE, place_of
@@ -147,12 +147,17 @@ def fix_first(summary: Summary) -> str:
     A pattern, which some mistake makes, is named only where nothing is wrong above it.
     """
     every = summary.failures
-    others = [failure for failure in every if any(loss_of(first_of(failure).finding))]
+    others = [
+        failure
+        for failure in every
+        if any(loss_of(first_of(failure).finding)) and is_named_loss(first_of(failure).finding)
+    ]
     known = [failure for failure in every if failure.cause and failure.cause.is_known]
     for failure in [*others, *known, *every[:1]]:
         witness = first_of(failure)
         cause = failure.cause or told_by(witness)
-        if any(loss := loss_of(witness.finding)):
+        if failure in others:
+            loss = loss_of(witness.finding)
             return f"on {_network(witness)}, {'; '.join(filter(None, loss))}"
         if cause is not None and cause.expected:
             return f"on {_network(witness)}, {cause}; expected {cause.expected}"

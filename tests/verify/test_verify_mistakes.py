@@ -332,6 +332,32 @@ def test_what_has_no_known_cause_is_one_heading_with_a_wrong_delta_above_it():
     assert len(told(*delta, wrong(token(seed=9), reason="nonfinite"))) == 2
 
 
+def of_another_loss(at, which, *, right, name="agreement"):
+    """A problem whose loss is another one: its gradient is that of this loss, or not either."""
+    if right:
+        return wrong(at, reason="loss", says=f"the loss {which}; the gradient is that of this loss")
+    told = f"the loss {which}; the gradient is not that of this loss either; 1 of 2 are wrong"
+    return wrong(at, says=DELTA, detail=told, name=name)
+
+
+def test_another_loss_is_one_heading_also_where_its_gradient_is_wrong_on_some_problems():
+    focal = [of_another_loss(token(seed=n), "is the focal loss", right=n > 3) for n in range(6)]
+    what = "the loss is the focal loss; the gradient is not that of this loss either"
+    assert told(*focal) == [(what, 4, 2)]
+    assert told(*focal[4:]) == [("the loss is the focal loss", 2, 0)]
+    four = of_another_loss(token(seed=9), "is 4 times ours", right=True)
+    assert told(*focal, four) == [(what, 4, 2), ("the loss is 4 times ours", 1, 0)]
+    unknown = wrong(token(seed=8), says=DELTA)
+    assert len(told(*focal, unknown)) == 2
+
+
+def test_a_loss_without_a_name_joins_the_only_mistake():
+    lost = of_another_loss(token(seed=3), "is not the one that is meant", right=True)
+    assert told(wrong(token(), output(M)), lost) == [(f"delta_L {M}", 1, 1)]
+    two = [wrong(token(), output(M)), wrong(token(seed=1), (BIAS, 1, "x", "dC/db_1 is x"))]
+    assert len(told(*two, lost)) == 3
+
+
 def test_headings_stand_in_the_order_of_the_log():
     problems = [wrong(token(seed=3), says=UNKNOWN_W), wrong(token(), output(M))]
     assert [group.every[0].number for group in grouped(problems)] == [0, 1]

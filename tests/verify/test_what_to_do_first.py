@@ -61,6 +61,23 @@ def test_fix_first_stands_whenever_one_problem_has_a_cause(others):
         assert look_first(summary(*findings)) == ""
 
 
+def other_loss(which, **more):
+    diagnosis = f"the loss {which}; the gradient is that of this loss"
+    return wrong(reason="loss", diagnosis=diagnosis, **more)
+
+
+def test_another_loss_comes_before_any_mistake_in_the_gradient_if_it_has_a_name():
+    focal = other_loss("is the focal loss")
+    for both in ([focal, wrong(SIGN)], [wrong(SIGN), focal]):
+        assert fix_first(summary(*both)).startswith("on 3-4-1, the loss is the focal loss;")
+    unnamed = other_loss("is not the one that is meant", worst=None)
+    for both in ([unnamed, wrong(SIGN)], [wrong(SIGN), unnamed]):
+        assert fix_first(summary(*both)).startswith("on 3-4-1, layer 2: delta_2 has the wrong")
+    lost = wrong(diagnosis=NOWHERE)
+    assert fix_first(summary(unnamed, lost)) == ""
+    assert look_first(summary(unnamed, lost)).startswith("on 3-4-1, dC/dW_1;")
+
+
 def test_the_cause_that_the_backward_path_meets_first_is_fixed_first():
     both = [wrong(HALF), wrong(FLAT), wrong(SIGN)]
     assert fix_first(summary(*both)).startswith("on 3-4-1, layer 2: delta_2 has the wrong sign;")
