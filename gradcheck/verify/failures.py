@@ -64,6 +64,7 @@ class Failure:
         cause: what explains all of these problems, as told of the smallest; None if unknown.
         unnamed: how many of the problems do not tell the cause by themselves.
         look: where it is wrong if the cause is not known, or "".
+        reasons: of all the findings, if they are several.
     """
 
     property: str
@@ -78,11 +79,18 @@ class Failure:
     cause: Cause | None = None
     unnamed: int = 0
     look: str = ""
+    reasons: tuple[str, ...] = ()
 
 
 def first_of(failure: Failure) -> Witness:
     """Return the problem to look at first: the smallest one."""
     return failure.smallest or failure.worst
+
+
+def findings_of(failure: Failure) -> set[tuple[str, str]]:
+    """Return properties and reasons of all the findings that a failure stands for."""
+    reasons = (failure.reason, *failure.reasons)
+    return {(name, reason) for name in failure.properties for reason in reasons}
 
 
 def on_the_path(failures: Iterable[Failure]) -> tuple[Failure, ...]:
@@ -136,6 +144,7 @@ def written(group: Group, smallest: Failing) -> Record:
         "property": smallest.witness.finding.property,
         "reason": smallest.witness.finding.reason,
         "signature": group.what,
+        "reasons": sorted({f.reason for f in found}),
         "count": len({one.witness.token for one in group.every}),
         "properties": {name: count[name] for name in names},
         "cause": cause,
@@ -198,6 +207,7 @@ def read_failure(record: Record) -> Failure:
         cause=_cause(record["cause"]) if "cause" in record else told_by(witness or worst),
         unnamed=int(record.get("unnamed") or 0),
         look=line(record.get("look") or ""),
+        reasons=tuple(line(reason) for reason in record.get("reasons") or ()),
     )
 
 
@@ -223,7 +233,7 @@ def gather(recorded: Iterable[Failure], entries: Iterable[Entry]) -> tuple[Failu
         entries: every finding of the log.
     """
     known = list(recorded)
-    told = {(name, failure.reason) for failure in known for name in failure.properties}
+    told = {finding for failure in known for finding in findings_of(failure)}
     left = (
         Witness(entry.token, entry.finding)
         for entry in entries
@@ -251,4 +261,5 @@ def _unshrunk(group: Group) -> Failure:
         cause=cause,
         unnamed=record["unnamed"],
         look=record["look"],
+        reasons=tuple(record["reasons"]),
     )

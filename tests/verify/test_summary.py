@@ -78,6 +78,14 @@ def test_a_recorded_failure_is_not_gathered_again():
     assert len(synthetic_log.summary("saturated").failures) == 1
 
 
+def test_a_recorded_failure_stands_for_all_its_properties_and_reasons():
+    both = {"properties": {"agreement": 1, "consistency": 1}, "reasons": ["loss", "mismatch"]}
+    [*log, failure, end] = synthetic_log.saturated()
+    other = case(9, TOKEN, finding("consistency", "FAIL", reason="loss"))
+    assert len(summarise([*log, other, failure, end]).failures) == 2
+    assert len(summarise([*log, other, failure | both, end]).failures) == 1
+
+
 @pytest.mark.parametrize(
     ("records", "state", "complete"),
     [
