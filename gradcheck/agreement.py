@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.diagnosis.told import diagnosed
+from gradcheck.diagnosis.told import diagnosed, diagnosed_by_units
 from gradcheck.engines.base import NO_LOSS
 from gradcheck.examine import Layout, UnderTest, default_resolution, examine
 from gradcheck.forward.told import loss_first, note_on_the_loss
@@ -102,7 +102,8 @@ def check_agreement(
     passes = outcome.backward_passes + found.backward_passes
     outcome = replace(outcome, explanation=found.text, backward_passes=passes)
     likely = partial(diagnosed, engine, problem, label=found.label)
-    return loss_first(engine, problem, outcome, likely, exact=exact)
+    by_units = partial(diagnosed_by_units, engine, problem)
+    return loss_first(engine, problem, outcome, likely, exact=exact, by_units=by_units)
 
 
 @dataclass

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from gradcheck.diagnosis.formula import HIDDEN, OUTPUT, expected
+from gradcheck.diagnosis.formula import ANSWER, HIDDEN, OUTPUT, expected
 from gradcheck.diagnosis.probes import frame_of
 from gradcheck.diagnosis.symbols import Symbols, sigmoid, slope
 from gradcheck.problem import dtype_name
@@ -30,6 +30,7 @@ from gradcheck.response.curve import ACTIVATION, DELTA, SLOPE
 from gradcheck.response.sweep import Answer, EngineGoneError, Network, ask
 from gradcheck.response.words import given, grouped, in_y, number, regions
 from gradcheck.rounding import REQUIREMENTS, gradient_bound, models_up_to
+from gradcheck.verdict import Suspect
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
@@ -48,6 +49,8 @@ TELLS = 4.0
 
 SURE = "sure: measured on networks of one unit, which give every entry here"
 
+KEY = "one unit"
+
 MOST_TOLD = 2
 
 
@@ -56,16 +59,29 @@ class Cause:
     """What is wrong in one unit, and where.
 
     Attributes:
-        text: in the words of a diagnosis.
-        place: OUTPUT or HIDDEN, or "" for the sigmoid itself.
+        says: what is wrong.
+        expected: the right equation.
+        place: OUTPUT or HIDDEN, ANSWER for the sigmoid itself.
         layer: 0 for all layers.
         calls: how often the engine was asked.
     """
 
-    text: str
+    says: str
+    expected: str
     place: str
     layer: int
-    calls: int
+    calls: int = 0
+
+    @property
+    def text(self) -> str:
+        """In the words of a diagnosis."""
+        where = f"layer {self.layer}" if self.layer else "all layers"
+        return f"{where}: {self.says}; expected {self.expected}; {SURE}"
+
+    @property
+    def suspect(self) -> Suspect:
+        """As a mistake that would give the numbers."""
+        return Suspect(self.place, self.layer, KEY, self.says, self.expected)
 
 
 def told_of_units(engine: Engine, problem: Problem, gradient: Array, failed: Array) -> Cause | None:
@@ -81,7 +97,7 @@ def told_of_units(engine: Engine, problem: Problem, gradient: Array, failed: Arr
     if problem.architecture.loss not in engine.info.losses or not failed.any():
         return None
     with np.errstate(all="ignore"):
-        measured = _responses(engine, dtype)
+        measured, calls = _responses(engine, dtype)
         units = Units(engine, problem, measured.intervals)
         made = units.gradient() if measured.intervals else None
         if made is None or not _explains(problem, made, gradient, failed):
@@ -89,8 +105,7 @@ def told_of_units(engine: Engine, problem: Problem, gradient: Array, failed: Arr
         told = _told(measured, units)
     if told is None:
         return None
-    text, place, layer = told
-    return Cause(f"{text}; {SURE}", place, layer, len(units.answers) + measured.calls)
+    return replace(told, calls=len(units.answers) + calls)
 
 
 def _explains(problem: Problem, made: Array, gradient: Array, failed: Array) -> bool:
@@ -225,12 +240,13 @@ _known: WeakKeyDictionary[Any, dict[str, Responses]] = WeakKeyDictionary()
 """What engines have shown, by dtype."""
 
 
-def _responses(engine: Engine, dtype: str) -> Responses:
-    """Measure once; a sigmoid of absolute accuracy is held to that."""
+def _responses(engine: Engine, dtype: str) -> tuple[Responses, int]:
+    """Measure once; a sigmoid of absolute accuracy is held to that. Return the calls, too."""
     try:
         known = _known.setdefault(engine, {})
     except TypeError:  # it cannot be a key
         known = {}
+    calls = 0
     if dtype not in known:
         measured = curves(engine, dtype)
         found = Responses.of(measured, USUAL)
@@ -238,11 +254,12 @@ def _responses(engine: Engine, dtype: str) -> Responses:
         wider = Responses.of(measured, WIDEST) if loses else found
         is_within = not any(i.quantity == ACTIVATION for i in wider.intervals)
         known[dtype] = wider if loses and is_within else found
-    return known[dtype]
+        calls = known[dtype].calls
+    return known[dtype], calls
 
 
-def _told(measured: Responses, units: Units) -> tuple[str, str, int] | None:
-    """Return text, place and layer of the first quantity, from the output down, that is wrong."""
+def _told(measured: Responses, units: Units) -> Cause | None:
+    """Return the first quantity, from the output down, that is wrong."""
     s = Symbols.of(units.problem)
     loss = units.problem.architecture.loss
     of = {
@@ -254,12 +271,12 @@ def _told(measured: Responses, units: Units) -> tuple[str, str, int] | None:
     hit = {q: _layers(of[q], units.z, s.L) for q in (ACTIVATION, SLOPE)}
     if of[ACTIVATION] and _follows(of[DELTA], of[ACTIVATION]) and (is_top or any(hit.values())):
         told = _what(measured, of[ACTIVATION])
-        return f"all layers: {told}; expected a_l = sigmoid(z_l)", "", 0
+        return Cause(re.sub("_l", "", told), "a = sigmoid(z)", ANSWER, 0)
     if is_top:
         told = _what(measured, of[SLOPE] if s.is_quadratic and of[SLOPE] else of[DELTA])
-        return _placed(told, OUTPUT, s.L, s), OUTPUT, s.L
+        return _placed(told, OUTPUT, s.L, s)
     if hit[SLOPE]:
-        return _placed(_what(measured, of[SLOPE]), HIDDEN, hit[SLOPE][0], s), HIDDEN, hit[SLOPE][0]
+        return _placed(_what(measured, of[SLOPE]), HIDDEN, hit[SLOPE][0], s)
     return None
 
 
@@ -321,8 +338,8 @@ def _given(at: Interval) -> str:
     return f"has a sigmoid'(z_l) that {told}"
 
 
-def _placed(told: str, place: str, layer: int, s: Symbols) -> str:
+def _placed(told: str, place: str, layer: int, s: Symbols) -> Cause:
     """Put the layer's number for l and L."""
     for name in ("delta_", "z_", "a_"):
         told = re.sub(rf"{name}[lL]", f"{name}{layer}", told)
-    return f"layer {layer}: {told}; expected {expected(place, layer, s)}"
+    return Cause(told, expected(place, layer, s), place, layer)

@@ -16,7 +16,9 @@ from gradcheck.diagnosis.calls import (
     told_of_memory,
 )
 from gradcheck.diagnosis.explain import diagnose
+from gradcheck.diagnosis.finding import FORMULA
 from gradcheck.diagnosis.finding import UNKNOWN as NO_NAME
+from gradcheck.diagnosis.one_unit import told_of_units
 from gradcheck.diagnosis.probes import answer, frame_of, widened
 from gradcheck.diagnosis.seen import arithmetic_of
 from gradcheck.rounding import ARITHMETICS
@@ -82,7 +84,7 @@ def _told(engine: Engine, problem: Problem, outcome: Outcome) -> Told:
 
 
 def _named(engine: Engine, problem: Problem, g: Array, failed: Array, allowance: Array) -> Told:
-    """Name a formula; else what is kept between calls; else the place."""
+    """Name a formula; else what single units give, or is kept between calls; else the place."""
     if kept := keeps_something(engine, problem, g, allowance):
         return Told(kept, 3 + MEMORY_CALLS)
     try:
@@ -90,10 +92,28 @@ def _named(engine: Engine, problem: Problem, g: Array, failed: Array, allowance:
     except np.linalg.LinAlgError:  # least squares that do not converge
         return Told("", 3)
     calls = found.backward_passes + 3
+    if found.kind != FORMULA and (unit := told_of_units(engine, problem, g, failed)):
+        return Told(unit.text, calls + unit.calls, (unit.suspect,))
     is_open = found.kind == NO_NAME or found.key == "zero"
     if is_open and (memory := told_of_memory(engine, problem)):
         return Told(memory, calls + MEMORY_CALLS)
     return Told(found.text, calls, found.suspects)
+
+
+def diagnosed_by_units(engine: Engine, problem: Problem, outcome: Outcome) -> Outcome | None:
+    """Return an outcome with what single units of the engine give, None if that explains nothing.
+
+    Args:
+        engine: what was checked; it is asked again.
+        problem: where.
+        outcome: a mismatch with the exact gradient.
+    """
+    c = outcome.comparison
+    if c is None:
+        return None
+    with np.errstate(all="ignore"):  # engines return numbers of any size
+        unit = told_of_units(engine, problem, c.engine, c.kind == Kind.FAILED)
+    return None if unit is None else _with(outcome, Told(unit.text, unit.calls, (unit.suspect,)))
 
 
 # --- where the witness is another one than the exact gradient -------------------------------------

@@ -60,6 +60,7 @@ def loss_first(
     diagnose: Diagnose,
     *,
     exact: Certified | None = None,
+    by_units: Callable[[Outcome], Outcome | None] | None = None,
 ) -> Outcome:
     """Return the outcome of agreement or an exact test, with what its loss is, then its diagnosis.
 
@@ -69,6 +70,8 @@ def loss_first(
         outcome: what was found; only a mismatch says anything of a loss.
         diagnose: puts the likely mistake of the gradient into an outcome.
         exact: the exact gradient, if it is known already.
+        by_units: puts what single units give into an outcome, if that makes the whole gradient: a
+            loss without a name is that of these units.
     """
     if outcome.verdict is not Verdict.FAIL or outcome.reason is not Reason.MISMATCH:
         return diagnose(outcome)
@@ -77,6 +80,15 @@ def loss_first(
     named = _quietly(engine, problem, exact)
     if named is None or named.kind == CONSTANT:
         return diagnose(outcome)
+    if named.kind == UNKNOWN and by_units is not None and (told := by_units(outcome)) is not None:
+        return told
+    return _of_another_loss(engine, problem, outcome, named, diagnose)
+
+
+def _of_another_loss(
+    engine: Engine, problem: Problem, outcome: Outcome, named: LossNamed, diagnose: Diagnose
+) -> Outcome:
+    """Say what the loss is, and whether the gradient is that of it."""
     with np.errstate(all="ignore"):  # engines return numbers of any size
         is_own = is_the_derivative(engine, problem)
     outcome = replace(outcome, forward_passes=outcome.forward_passes + named.calls)

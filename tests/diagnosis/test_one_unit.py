@@ -44,8 +44,7 @@ def by_epsilon(p, y, z):
 )
 def test_a_sigmoid_that_is_cut_off_is_one_cause_wherever_it_fails(case):
     assert told(planted(sig=cut, losses=LOSSES), **case) == (
-        "all layers: a_l is a sigmoid that is 0 and 1 beyond |z_l| = 15; "
-        "expected a_l = sigmoid(z_l)"
+        "all layers: a is a sigmoid that is 0 and 1 beyond |z| = 15; expected a = sigmoid(z)"
     )
 
 
