@@ -103,7 +103,7 @@ def told_of_units(engine: Engine, problem: Problem, gradient: Array, failed: Arr
         if made is None or not _explains(problem, made, gradient, failed):
             return None
         told = _told(measured, units)
-    if told is None:
+    if told is None or not told.says:
         return None
     return replace(told, calls=len(units.answers) + calls)
 
@@ -302,13 +302,15 @@ NAMES = {DELTA: "delta_L", SLOPE: "delta_l", ACTIVATION: "a_l"}
 
 
 def _what(measured: Responses, chosen: Sequence[Interval]) -> str:
-    """Say what a quantity is: by its formula, else interval by interval."""
+    """Say what a quantity is: by its formula, else interval by interval; "" where neither can."""
     at = chosen[0]
     loss = at.loss if at.quantity == DELTA else ""
     texts = {n.text for n in measured.names if (n.quantity, n.loss) == (at.quantity, loss)}
     if len(texts) == 1:
         (text,) = texts
         return _by_formula(at.quantity, text)
+    if any(i.kind not in (*PLAIN, "nan", "inf") for i in chosen):
+        return ""
     points = {i.y: i for i in chosen if i.is_point and i.low == 0}
     if at.quantity == DELTA and len(points) == len(chosen) == 2:
         return f"delta_L is {in_y(points[0].number, points[1].number)} where z_L is exactly 0"
