@@ -65,6 +65,11 @@ STEPS_OF_A_RANK = 1000
 LEAST_PART = 0.1
 """The part of the problems that fail at one step which a mistake at that step must explain."""
 
+LEAST_KNOWN = 0.5
+"""The part that a mistake must explain of those problems which it could explain: those and the ones
+without a known cause at its step, which were held to every formula, too. In one problem of three
+the batch is a single example, and many formulas are the same there."""
+
 FEWEST = 3
 """Problems that bear out a mistake which none of them bears out by itself."""
 
@@ -237,7 +242,10 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     every = [Failing.of(witness, n) for n, witness in enumerate(witnesses)]
     formulas, rest = _parted(every, lambda one: bool(one.ranks) and not _is_pattern(one))
     failing = Counter(step for one in every for step in one.steps)
-    groups, open_ones = _parted(_covered(formulas), lambda g: _is_borne(g, failing[g.place]))
+    unknown = Counter(step for one in rest if not one.ranks for step in one.steps)
+    groups, open_ones = _parted(
+        _covered(formulas), lambda g: _is_borne(g, failing[g.place], unknown[g.place])
+    )
     rest += [one.without_suspects() for group in open_ones for one in group.members]
     groups, rest = _joined(groups, rest, alone=True)
     patterns, rest = _parted(rest, _is_pattern)
@@ -326,7 +334,7 @@ def _what(mistake: Id, members: Sequence[Failing]) -> str:
     return told.replace(LIMIT, told_limit(max(e[0] for e in ends), min(e[1] for e in ends)))
 
 
-def _is_borne(group: Group, failing: int) -> bool:
+def _is_borne(group: Group, failing: int, unknown: int) -> bool:
     """Whether a cause is borne out: by one problem alone, or by several that are not alike.
 
     Points that are all alike, as one problem may have, bear many formulas. A mistake shows on more
@@ -335,8 +343,10 @@ def _is_borne(group: Group, failing: int) -> bool:
     Args:
         group: the problems that it explains.
         failing: the findings in which its step is wrong, as far as that is known.
+        unknown: those of them that no formula explains.
     """
-    if len(group.members) < LEAST_PART * failing:
+    members = len(group.members)
+    if members < max(LEAST_PART * failing, LEAST_KNOWN * (members + unknown)):
         return False
     alone = any(not m.witness.finding.diagnosis.startswith(UNKNOWN) for m in group.members)
     tokens = {one.witness.token for one in group.members}
