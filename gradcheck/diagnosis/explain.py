@@ -37,6 +37,7 @@ from gradcheck.diagnosis.probes import (
     widened,
 )
 from gradcheck.diagnosis.seen import Seen, arithmetic_of, blocks_of, terms_of
+from gradcheck.diagnosis.thresholds import is_step
 from gradcheck.diagnosis.where import placed
 from gradcheck.verdict import Suspect
 
@@ -115,7 +116,7 @@ def diagnose(
     if not findings:
         return replace(NOTHING, backward_passes=witness.asked)
     answers = ask_others(engine, problem, arithmetic)
-    has_limit = any(c.formula and c.formula.span for c in findings[0].candidates)
+    has_limit = any(is_step(c.formula) for c in findings[0].candidates)
     if has_limit or not any(other.is_wrong for other in answers.seen):
         answers = answers.and_also(further(engine, problem, arithmetic))
     every = [held, *answers.seen]

@@ -40,19 +40,32 @@ SIDES: dict[str, tuple[str, Sizes]] = {
     "upper": ("z_{l} is beyond {limit}", lambda s, k: s.z[k]),
     "lower": ("-z_{l} is beyond {limit}", lambda s, k: -s.z[k]),
 }
-LABELS = {"": None, " and Y > 1/2": True, " and Y < 1/2": False}
+LABELS: dict[str, Callable[[Array], Array] | None] = {
+    "": None,
+    " and Y = 1": lambda Y: Y == 1,
+    " and Y = 0": lambda Y: Y == 0,
+    " and Y > 1/2": lambda Y: Y > 0.5,
+    " and Y < 1/2": lambda Y: Y < 0.5,
+}
 
 
-def limited(sizes: Sizes, label: bool | None) -> Sizes:
-    """Compare the limit with examples of one label only; None if there are no others."""
+def limited(sizes: Sizes, label: Callable[[Array], Array] | None) -> Sizes:
+    """Compare the limit with examples of one label only."""
 
     def those(s: Symbols, layer: int) -> Array | None:
-        v, is_of = sizes(s, layer), (s.Y > 0.5) == label
-        if label is None or v is None:
-            return v
-        return np.where(is_of, v, -np.inf) if is_of.any() and not is_of.all() else None
+        v = sizes(s, layer)
+        return v if label is None or v is None else np.where(label(s.Y), v, -np.inf)
 
     return those
+
+
+def has_others(label: Callable[[Array], Array] | None) -> Callable[[Symbols], bool]:
+    """Whether there are targets of a label and others: else nothing is known of the label."""
+
+    def both(s: Symbols) -> bool:
+        return label is None or bool(label(s.Y).any() and not label(s.Y).all())
+
+    return both
 
 
 def step(sizes: Sizes, beyond: Beyond) -> Delta:
@@ -101,12 +114,13 @@ def _steps(key: str, place: str, says: str, beyond: Beyond, side: str, label: st
     where, sizes = SIDES[side]
     sizes = limited(sizes, LABELS[label])
     told = f"delta_{{l}} {says} where {where}{label}"
-    return Family(key, place, told, step(sizes, beyond), sizes, Z_LIMITS)
+    meant = has_others(LABELS[label])
+    return Family(key, place, told, step(sizes, beyond), sizes, Z_LIMITS, is_meant=meant)
 
 
 STEPS = (
     *(_steps(*row, side, "") for row in BEYOND for side in SIDES),
-    *(_steps(*row, side, label) for row, side, label in product(BEYOND[:3], SIDES, LABELS)
+    *(_steps(*row, side, label) for row, side, label in product(BEYOND[:2], SIDES, LABELS)
       if row[1] == OUTPUT and label),
 )  # fmt: skip
 

@@ -88,6 +88,7 @@ class Family:
         usual: limits as people choose them, the likeliest first.
         is_step: what is beyond the limit does not depend on it.
         also: other ways to write it, told where a usual limit of theirs fits and none of its own.
+        is_meant: whether a problem can show it apart from others.
         rounded: its values with the digits that a and 1 - a have in their dtype, where those count.
     """
 
@@ -100,6 +101,7 @@ class Family:
     is_step: bool = True
     also: tuple[Naming, ...] = ()
     rounded: Delta | None = None
+    is_meant: Callable[[Symbols], bool] | None = None
 
     def formula(self) -> Formula:
         """Return it as a member of the library: its limit is not known yet."""
@@ -126,6 +128,11 @@ class Family:
                         limit = told_limit((low, high), u, is_step=self.is_step)
                         return name.back(u), name.says.replace("{limit}", limit)
         return t, self.says.replace("{limit}", told_limit(span, t, is_step=self.is_step))
+
+
+def is_step(formula: Formula | None) -> bool:
+    """Whether a formula has a limit of which only an interval is known."""
+    return formula is not None and isinstance(formula.family, Family) and formula.family.is_step
 
 
 def told_limit(span: tuple[float, float], t: float, *, is_step: bool) -> str:
@@ -178,6 +185,9 @@ def fitted(
     if isinstance(formula.family, Search):
         found = formula.family.find(s, layer, seen) if _is_wrong(s, layer, seen) else None
         return found and replace(found, family=formula.family)
+    family = formula.family
+    if isinstance(family, Family) and family.is_meant is not None and not family.is_meant(s):
+        return None
     every = _all_fitted(formula, s, layer, seen, span)
     return next((one for one in every if _is_usual(one)), every[0] if every else None)
 

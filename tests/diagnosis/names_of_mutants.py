@@ -61,11 +61,11 @@ NAMES = {
     "baseline": "delta_l has a_l - Y centred over the batch",
     "hard_examples_only": "delta_l is 0 for the half of the batch whose error is smaller",
     # losses
-    "penalty_in_both": "dC/dW_l has an extra term 0.01 W_l",
-    "mean_over_outputs_in_both": "delta_l has an extra factor 1/n_l",
-    "sum_for_mean_in_both": "delta_l lacks the factor 1/m",
-    "other_loss_in_both": r"delta_l has an extra factor sigmoid'\(z_l\)",
-    "smoothed_in_both": "delta_l has smoothed targets .* s = 0.1",
+    "penalty_in_both": r"dC/dW_l has an extra term 0.01 W_l|the loss has a term 0.01/2 sum W\^2",
+    "mean_over_outputs_in_both": "delta_l has an extra factor 1/n_l|the loss is divided by n_L",
+    "sum_for_mean_in_both": "delta_l lacks the factor 1/m|the loss is a sum where a mean is meant",
+    "other_loss_in_both": r"delta_l has an extra factor sigmoid'\(z_l\)|the loss is the quadratic",
+    "smoothed_in_both": "delta_l has smoothed targets .* s = 0.1|targets are smoothed by 0.1",
     "clipped_in_both": r"delta_l is 0 where \|z_l\| is beyond|clipped loss",
     # hidden error
     "slope_missing": r"delta_l lacks the factor sigmoid'\(z_l\)",

@@ -438,6 +438,10 @@ def _whole(seen, finding):
         most = float(limit[1]) * (1 + 1e-5)
         if np.all(np.abs(g - np.clip(D, -most, most)) <= room + 1e-5 * most):
             return True
+    if small := re.search(r"smaller than (.*) or so made 0", says):
+        kept = np.where(np.abs(D) < float(small[1]), 0.0, D)
+        if np.all(np.abs(g - kept) <= room):
+            return True
     for way in changed(g, D, s.problem.dtype):
         value = D if way.slack else way.value(D)
         slack = way.slack(D) if way.slack else 0.0
