@@ -1,10 +1,10 @@
 """Engines in processes of their own, and every way in which they fail."""
 
 import os
+import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 import tracemalloc
 
@@ -331,11 +331,17 @@ def test_an_engine_that_dies_while_it_starts_is_tried_again_and_given_up(faulty)
 def test_an_interrupted_call_leaves_no_half_conversation(faulty, monkeypatch):
     engine = faulty("hangs", times=1)
     assert answers(engine)
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    right = selectors.DefaultSelector.select
+
+    def interrupted(selector, timeout):
+        if "thinking" in engine.log:
+            raise KeyboardInterrupt
+        return right(selector, timeout)
+
+    monkeypatch.setattr(selectors.DefaultSelector, "select", interrupted)
     with pytest.raises(KeyboardInterrupt):
         engine.value_and_grad(PROBLEM)
-    timer.join()
+    monkeypatch.undo()
     assert answers(engine)
     assert engine.losses == []
 

@@ -79,12 +79,14 @@ def lines_of(path):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def wait_for_lines(path, count):
-    for _ in range(600):
-        if lines_of(path) >= count:
-            return
+def paused_at(lines, *arguments):
+    """Start the command with an engine that waits once the log has so many lines."""
+    Path("pause").write_text(str(lines), "utf-8")
+    process = started(*arguments)
+    while lines_of(Path("run.log")) < lines and process.poll() is None:
         time.sleep(0.05)
-    raise AssertionError(f"{path} has no {count} lines after 30 seconds")
+    assert process.poll() is None, process.communicate()
+    return process
 
 
 # --- exit codes -----------------------------------------------------------------------------------
@@ -347,16 +349,14 @@ def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
     log = Path("run.log")
     log.unlink()
 
-    process = started(*command("Slow"))
-    wait_for_lines(log, 6)
+    process = paused_at(6, *command("Slow"))
     process.kill()
     process.communicate()
     held = lines_of(log)
     assert '"kind":"footer"' not in log.read_text()
     log.write_bytes(log.read_bytes() + b'{"kind":"case","n":')
 
-    process = started(*command("Slow", "--resume"))
-    wait_for_lines(log, held + 6)
+    process = paused_at(held + 6, *command("Slow", "--resume"))
     process.send_signal(signal.SIGINT)
     said, complaint = process.communicate()
     assert process.returncode == 130
@@ -364,6 +364,7 @@ def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
     assert "INCOMPLETE" in said
     assert '"kind":"footer"' not in log.read_text()
 
+    Path("pause").unlink()
     assert cli.main(command("Slow")) == 2  # it would overwrite an incomplete log
     assert cli.main(command("Slow", "--seed", "1", "--resume")) == 2
     assert cli.main(command("Slow", "--resume")) == 0
@@ -373,8 +374,7 @@ def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
 
 
 def test_workers_end_with_their_parent(folder):
-    process = started(*command("Slow"))
-    wait_for_lines(Path("run.log"), 3)
+    process = paused_at(3, *command("Slow"))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.exists():
         process.kill()

@@ -30,7 +30,6 @@ def test_the_table_holds_verdict_counts_and_the_smallest_failure(logs):
     assert cells[4].split(" / ")[1] == cells[5].split(" / ")[1] == "0"
     assert "**WRONG**" in wrong[0]
     failures = wrong[1:]
-    assert len(failures) >= 2
     assert any("`gc1:1-1:" in line and "| agreement" in line for line in failures)
     assert all(" times its allowance" in line or "bit for bit" in line for line in failures)
 
