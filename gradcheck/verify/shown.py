@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradcheck.response import Responses
+from gradcheck.response.figure import figures
 from gradcheck.rounding import ARITHMETICS
 from gradcheck.verify.findings import FAIL, Finding
 from gradcheck.verify.words import line
@@ -25,6 +27,7 @@ class Shown:
         has_failed: others did not.
         intervals: where its response curves leave the bound of its model, in sentences.
         notes: where it has no digit left, and where its loss is not finite.
+        figures: its response curves beside the exact ones, as SVG, where they leave that bound.
     """
 
     declared: str = ""
@@ -33,6 +36,7 @@ class Shown:
     has_failed: bool = False
     intervals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
 
     @property
     def model(self) -> str:
@@ -70,13 +74,15 @@ def shown(findings: Iterable[Finding], declared: str, response: Mapping[str, Any
     """
     agreement = [finding for finding in findings if finding.property == "agreement"]
     models = Counter(f.model for f in agreement if f.model in ARITHMETICS)
-    sentences = (_lines(response.get(name) or ()) for name in ("sentences", "notes"))
+    sentences, notes = (_lines(response.get(name) or ()) for name in ("sentences", "notes"))
     return Shown(
         declared,
         dict(models),
         sum(models.values()),
         any(f.verdict == FAIL for f in agreement),
-        *sentences,
+        sentences,
+        notes,
+        figures(Responses.from_json(response)) if response.get("curves") else (),
     )
 
 

@@ -2,17 +2,21 @@
 
 from functools import cache
 
+import numpy as np
 import pytest
 from in_process import without_processes
+from planted import planted, sigmoid
 
 from gradcheck.case import parse
 from gradcheck.engines.registry import find
+from gradcheck.response import measure
+from gradcheck.response.figure import figures
 from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.plan import Settings
 from gradcheck.verify.property import examine
 from gradcheck.verify.responses import is_worth_measuring, responses_of
 from gradcheck.verify.run import verify
-from gradcheck.verify.shown import Shown
+from gradcheck.verify.shown import Shown, shown
 from gradcheck.verify.summary import summarise
 from gradcheck.verify.text import render
 
@@ -100,3 +104,14 @@ def test_the_model_is_the_widest_that_was_needed():
     assert "needed on 1 of the 10 problems that agree" in told
     assert "on any of 3 problems" in Shown(models={"cancellation_free": 3}, problems=3).lines()[0]
     assert Shown().lines() == ()
+
+
+def test_the_figures_of_the_curves_are_drawn_for_the_page():
+    responses = measure(planted(sig=cut_off), dtypes=("float64",))
+    found = shown([], "", {"kind": "response", **responses.to_json()})
+    assert found.figures == figures(responses) != ()
+    assert shown([], "", {}).figures == ()
+
+
+def cut_off(z):
+    return np.where(np.abs(z) > 15, z > 0, sigmoid(z)).astype(z.dtype)
