@@ -182,6 +182,14 @@ FORMS: dict[str, Form] = {
     "kl": Form("the entropy of the targets is subtracted, a constant", _kl),
     "hinge": Form("the loss is the hinge loss", _hinge(1)),
     "hinge squared": Form("the loss is the squared hinge loss", _hinge(2)),
+    "logistic": Form(
+        "the loss is log(1 + exp(-y z)), which is for targets -1 and 1",
+        lambda s, y: [softplus(-y * s)],
+    ),
+    "error rate": Form(
+        "the loss is the share of outputs on the wrong side of 1/2",
+        lambda p, y: [np.abs((p > 0.5) - y)],
+    ),
     "exponential": Form("the loss is exp(-(2 y - 1) z)", lambda s, y: [np.exp(-(2 * y - 1) * s)]),
 }
 FORMS |= {
@@ -199,7 +207,7 @@ FORMS |= {
 }
 
 USUAL_EPSILONS = (1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 2.0**-52, 2.0**-23)
-SCORES = ("hinge", "hinge squared", "exponential")
+SCORES = ("hinge", "hinge squared", "logistic", "exponential")
 """Forms on the pre-activations themselves."""
 
 PLAIN = (CROSS_ENTROPY, QUADRATIC, POSITIVE, "negative", "swapped", "swapped positive", "absolute")
@@ -266,11 +274,23 @@ CUT = tuple(
 )
 
 
+def _says_of_clip(epsilon: float) -> str:
+    """Say it of z, where that is the simpler number: sigmoid(-z) = epsilon."""
+    z, told = f"{np.log1p(-epsilon) - np.log(epsilon):.9g}", f"{epsilon:.10g}"
+    if len(z) < DIGITS < len(told.partition("e")[0]):
+        return f"outputs are cut off at |z_L| = {z}"
+    return f"probabilities are clipped at {told}"
+
+
+DIGITS = 5
+"""A number that somebody chose has fewer."""
+
+
 def with_epsilons(epsilons: Sequence[float]) -> tuple[Head, ...]:
     """Return the heads that clip probabilities or add an epsilon, for several epsilons."""
     found = []
     for epsilon in epsilons:
-        clips = f"probabilities are clipped at {epsilon:.10g}"
+        clips = _says_of_clip(epsilon)
         adds = f"{epsilon:.10g} is added inside the logarithms"
         for output, form in (
             (SIGMOID, CROSS_ENTROPY),
@@ -281,7 +301,7 @@ def with_epsilons(epsilons: Sequence[float]) -> tuple[Head, ...]:
             most = -float(np.log(epsilon))
             found.append(Head(output, form, clipped(epsilon, terms), clips, most))
             found.append(Head(output, form, with_epsilon(epsilon, terms), adds, most))
-        clips = clips.replace("probabilities", "targets")
+        clips = f"targets are clipped at {epsilon:.10g}"
         found.append(Head(SIGMOID, "swapped", _swapped_clipped(epsilon), clips))
         found.append(Head(SIGMOID, "swapped", _swapped_with(epsilon), adds))
     return tuple(found)

@@ -108,7 +108,7 @@ def fitted_scale(key: str, low: float, high: float) -> str:
 FREE = (USUAL, "m", "1/m", "1/n", "1/mn")
 """Factors that another one, which is fitted, may stand beside."""
 
-BESIDE_TERMS = (USUAL, "2", "1/2", "m", "1/m", "1/n", "1/mn")
+BESIDE_TERMS = (USUAL, "2", "1/2", "4", "-1", "m", "1/m", "1/n", "1/mn", "m/(m-1)", "2/n")
 """Factors that a term may stand beside."""
 
 
@@ -131,7 +131,8 @@ class Term:
     def told(self, low: float, high: float) -> str:
         """Say it, the number being in an interval."""
         if self.is_constant:
-            return f"a constant, {plain_number(low, high)}, is added to the loss"
+            told = f"{plain_number(low, high)} {self.says}".strip()
+            return f"a constant, {told}, is added to the loss"
         c = f"{plain_number(2 * low, 2 * high)}/2" if self.halves else plain_number(low, high)
         return f"the loss has a term {c} {self.says}"
 
@@ -153,6 +154,14 @@ def _norms(problem: Problem) -> float:
     return sum(float(np.sqrt(np.sum(np.asarray(W, np.float64) ** 2))) for W in problem.weights)
 
 
+def _means(problem: Problem) -> float:
+    return sum(float(np.mean(np.asarray(W, np.float64) ** 2)) for W in problem.weights)
+
+
+def _without_first(problem: Problem) -> float:
+    return sum(float(np.sum(np.asarray(W, np.float64)[:, 1:] ** 2)) for W in problem.weights)
+
+
 def _last_squares(problem: Problem) -> float:
     return float(np.sum(np.asarray(problem.weights[-1], np.float64) ** 2))
 
@@ -168,11 +177,18 @@ TERMS: tuple[Term, ...] = (
     Term(lambda p: _all_squares(p) / p.batch, "sum of W^2 and b^2, / m", halves=True),
     Term(_sizes_of, "sum |W|"),
     Term(lambda p: _sizes_of(p) / p.batch, "sum |W| / m"),
-    Term(_norms, "times the norms of all W_l"),
+    Term(_norms, "sum of the norms of W_l"),
+    Term(_means, "sum of the means of W_l^2", halves=True),
+    Term(_without_first, "sum W^2 without the first column of W_l", halves=True),
+    Term(
+        lambda p: _without_first(p) / p.batch,
+        "sum W^2 / m without the first column of W_l",
+        halves=True,
+    ),
     Term(_last_squares, "sum W_L^2", halves=True),
     Term(_first_squares, "sum W_1^2", halves=True),
     Term(lambda _: 1.0, "", is_constant=True),
-    Term(lambda p: float(p.batch), "m", is_constant=False),
+    Term(lambda p: float(p.batch), "m", is_constant=True),
 )
 
 

@@ -239,6 +239,18 @@ OTHER_LOSSES = {
     "l2 with biases": (
         {"term": lambda W, b, m: 0.001 * (squares(W) + squares(b))}, ANY,
         "the loss has a term 0.002/2 sum of W^2 and b^2", "term"),
+    "l2 as in ex4": (
+        {"term": lambda W, b, m: 1.5 / (2 * m) * squares([w[:, 1:] for w in W])}, ANY,
+        "the loss has a term 1.5/2 sum W^2 / m without the first column of W_l", "term"),
+    "error rate": (
+        {"form": lambda p, y: np.abs((p.real > 0.5) - y) + 0 * p}, ANY,
+        "the loss is the share of outputs on the wrong side of 1/2", "form"),
+    "logistic": (
+        {"output": lambda z: z, "form": lambda s, y: np.log(1 + np.exp(-y * s))}, ANY,
+        "the loss is log(1 + exp(-y z)), which is for targets -1 and 1", "network"),
+    "cut off": (
+        {"output": lambda z: sigmoid(clip(z, -10, 10))}, CE,
+        "outputs are cut off at |z_L| = 10", "form"),
     "l1": (
         {"term": lambda W, b, m: 0.02 * sum(np.sum(np.sqrt(w * w)) for w in W)}, ANY,
         "the loss has a term 0.02 sum |W|", "term"),

@@ -15,7 +15,13 @@ from gradcheck.forward.search import UNKNOWN
 
 REFERENCE = find("reference")
 
-ACTIVE = [("clipped", 40), ("clipped finely", 40), ("clipped oddly", 20), ("epsilon", 30)]
+ACTIVE = [
+    ("clipped", 40),
+    ("clipped finely", 40),
+    ("clipped oddly", 20),
+    ("epsilon", 30),
+    ("cut off", 20),
+]
 """What shows in the losses of saturated outputs alone, and where."""
 
 PLAIN = [
