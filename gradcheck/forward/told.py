@@ -111,7 +111,8 @@ def _beside_its_own(engine: Engine, problem: Problem) -> str:
         outcome = check_gradient(
             partial(_loss_at, engine, where), partial(_as_arrays, where, g), where.parameters
         )
-        if outcome.verdict is Verdict.FAIL and not outcome.diagnosis.startswith(NO_PATTERN):
+        is_told = not outcome.diagnosis.startswith((NO_PATTERN, "only "))
+        if outcome.reason is Reason.MISMATCH and is_told:
             return outcome.diagnosis
     return ""
 
@@ -136,7 +137,8 @@ def right_gradient_first(
         outcome: what was found; only a mismatch says anything of a loss.
         diagnose: puts the likely mistake of the gradient into an outcome.
     """
-    if outcome.verdict is not Verdict.FAIL or outcome.reason is not Reason.MISMATCH:
+    is_loss = outcome.reason is Reason.LOSS
+    if outcome.verdict is not Verdict.FAIL or not (is_loss or outcome.reason is Reason.MISMATCH):
         return diagnose(outcome)
     if dtype_name(problem.dtype) not in BOUNDED:
         return diagnose(outcome)
@@ -144,6 +146,8 @@ def right_gradient_first(
     named = _quietly(engine, problem, exact)
     if named is None:
         return diagnose(outcome)
+    if is_loss:  # it is not finite
+        return replace(outcome, diagnosis=f"{named.told}; {outcome.detail}")
     if not _is_right(engine, problem, exact):
         outcome = replace(outcome, detail=f"{named.told}; {NOT_OF_THIS}; {outcome.detail}")
         return outcome if named.kind in ANOTHER else diagnose(outcome)
@@ -234,14 +238,14 @@ def _decided(engine: Engine, problem: Problem) -> bool | None:
         return None
     try:
         own = check_gradient(line.loss, lambda _: line.slopes(g), np.ones(2))
-        if own.verdict is Verdict.FAIL:
+        if own.reason is Reason.MISMATCH:
             return False
         if own.verdict is not Verdict.PASS and own.reason is not Reason.VACUOUS:
-            return None
-        meant = check_gradient(line.loss, lambda _: line.slopes(exact), np.ones(2)).verdict
+            return None  # the loss is not finite, or jumps
+        meant = check_gradient(line.loss, lambda _: line.slopes(exact), np.ones(2)).reason
     except Exception:  # noqa: BLE001 - what an engine raises here was told where it was checked
         return None
-    return True if meant is Verdict.FAIL else None
+    return True if meant is Reason.MISMATCH else None
 
 
 @dataclass(frozen=True)

@@ -470,6 +470,8 @@ def _common(one: Failing) -> Hashable:
         return found.reason, kind(found) or skeleton(loss_of(found)[0])
     if label(found) and not one.ranks:
         return found.reason, label(found)
+    if loss_of(found)[0] and not one.ranks:
+        return found.reason, skeleton(loss_of(found)[0])
     if _is_pattern(one):
         return found.reason, PATTERN, one.steps
     if one.place is not None:
@@ -502,6 +504,8 @@ def _what_is_seen(members: Sequence[Failing]) -> str:
     found = first.witness.finding
     if found.reason != Reason.MISMATCH.value or (label(found) and not first.ranks):
         return told_reason([one.witness.finding for one in members])
+    if loss_of(found)[0] and not first.ranks:
+        return "; ".join(loss_of(found))
     if _is_pattern(first):
         every = [one.named[0].sentence for one in members]
         if len(set(map(skeleton, every))) > 1:

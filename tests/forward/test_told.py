@@ -155,6 +155,21 @@ def test_exact_tests_say_it_too():
     )
 
 
+def logs(engine, problem):
+    """The loss of relu layers, infinite where an output rounds to 0 or 1, and its gradient."""
+    return engine.value_and_grad(problem)[1]
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_where_a_loss_is_not_finite_other_problems_say_what_the_gradient_is_of(value):
+    engine, here = Changed("relu", logs), problem()
+    loss = engine.loss
+    engine.loss = lambda p: value if p.inputs is here.inputs else loss(p)
+    found = check_agreement(engine, here)
+    assert kind(found) == LOSS
+    assert found.detail.endswith("hidden layers look like relu; the gradient is that of this loss")
+
+
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_loss_that_is_not_finite_leaves_the_diagnosis_alone(value):
     def not_finite(engine, problem):
