@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from gradcheck.verify.findings import FAIL, Finding
 from gradcheck.verify.words import line
 
 STRICTEST = next(iter(ARITHMETICS))
+DIFFERS = "two calls with the same arguments differ in their last bits, within rounding"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Shown:
         intervals: where its response curves leave the bound of its model, in sentences.
         notes: where it has no digit left, and where its loss is not finite.
         figures: its response curves beside the exact ones, as SVG, where they leave that bound.
+        remarks: what was noted of problems that agree, and of how many of them.
     """
 
     declared: str = ""
@@ -37,6 +39,7 @@ class Shown:
     intervals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
+    remarks: tuple[tuple[str, int], ...] = ()
 
     @property
     def model(self) -> str:
@@ -61,7 +64,8 @@ class Shown:
     def lines(self) -> tuple[str, ...]:
         """Tell all of it, one line each; what is told of failures comes with them."""
         model = self.model_sentence()
-        return (*[f"rounding model: {model}"] * bool(model), *self.notes)
+        noted = (f"on {n:,} of {self.problems:,} problems {what}" for what, n in self.remarks)
+        return (*[f"rounding model: {model}"] * bool(model), *self.notes, *noted)
 
 
 def shown(findings: Iterable[Finding], declared: str, response: Mapping[str, Any]) -> Shown:
@@ -73,6 +77,7 @@ def shown(findings: Iterable[Finding], declared: str, response: Mapping[str, Any
         response: the record of its response curves; empty if they were not measured.
     """
     agreement = [finding for finding in findings if finding.property == "agreement"]
+    remarks = Counter(told for f in agreement if f.verdict != FAIL for told in _remarks(f))
     models = Counter(f.model for f in agreement if f.model in ARITHMETICS)
     sentences, notes = (_lines(response.get(name) or ()) for name in ("sentences", "notes"))
     return Shown(
@@ -83,7 +88,17 @@ def shown(findings: Iterable[Finding], declared: str, response: Mapping[str, Any
         sentences,
         notes,
         figures(Responses.from_json(response)) if response.get("curves") else (),
+        tuple(remarks.most_common()),
     )
+
+
+def _remarks(finding: Finding) -> Iterator[str]:
+    """Yield what the notes of a problem that agrees say of every such problem."""
+    for note in finding.notes:
+        if note.startswith("the loss is not the one that is meant: "):
+            yield note
+        if note.startswith("two calls of ") and "within the allowance" in note:
+            yield DIFFERS
 
 
 def _lines(texts: Sequence[Any]) -> tuple[str, ...]:

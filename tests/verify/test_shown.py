@@ -71,6 +71,16 @@ def test_it_is_said_where_the_loss_is_not_finite():
     assert any("the loss is not finite beyond |z_L| = 36.7" in note for note in summary.shown.notes)
 
 
+def test_it_is_said_that_answers_differ_in_their_last_bits_and_that_the_loss_is_another_one():
+    assert any(
+        "differ in their last bits" in told for told in verified("any_order")[1].shown.lines()
+    )
+    assert not verified("textbook")[1].shown.remarks
+    code, summary = verified("less_a_constant")
+    assert code == 0
+    assert any("a constant (the gradient is the same)" in told for told in summary.shown.lines())
+
+
 def test_where_a_wrong_engine_leaves_its_bound_is_in_the_log():
     told = responses_of(Guarded(find("py:textbook_engines:cut_at_15")))
     assert any("is 0 where z_L < -15" in sentence for sentence in told["sentences"])
