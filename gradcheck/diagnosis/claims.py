@@ -206,9 +206,8 @@ def _block_holds(claimed: Finding, s: Symbols, layer: int, which: int, seen: See
         return candidate.holds(g, D, room)
     value = np.reshape(value_of(candidate, claimed.place, s, layer), g.shape)
     spread = candidate.doubt * (np.abs(value - D) if candidate.formula else np.abs(D))
-    return bool(
-        np.all(np.abs(g - value) <= seen.room(layer, np.maximum(T, np.abs(value))) + spread)
-    )
+    room = seen.room(layer, np.maximum(seen.either_way(layer, T), np.abs(value)))
+    return bool(np.all(np.abs(g - value) <= room + spread))
 
 
 def _both(s: Symbols, layer: int, delta: Array) -> tuple[Pair, Pair]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcheck.diagnosis.claims import ERRORS, B, W, above, how_many_hold, there, value_of
+from gradcheck.diagnosis.factors import FACTOR
 from gradcheck.diagnosis.finding import FORMULA, UNKNOWN
 from gradcheck.diagnosis.formula import ANSWER, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.diagnosis.peel import answer_beside
@@ -22,7 +23,8 @@ from gradcheck.diagnosis.seen import blocks_of, terms_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradcheck.diagnosis.finding import Finding
+    from gradcheck.diagnosis.claims import Findings
+    from gradcheck.diagnosis.finding import Candidate, Finding
     from gradcheck.diagnosis.seen import Seen
     from gradcheck.diagnosis.symbols import Symbols
     from gradcheck.problem import Array
@@ -48,12 +50,14 @@ class Evidence:
         refused: those that were not answered.
         shown: those that show the mistake.
         points: how many different points they show it at.
+        is_varied: whether they have units of both signs of z_l.
     """
 
     asked: int = 1
     refused: int = 0
     shown: int = 1
     points: int = POINTS
+    is_varied: bool = True
 
     @property
     def is_formula(self) -> bool:
@@ -77,23 +81,46 @@ def _were(many: int) -> str:
     return f"{many} were" if many > 1 else "1 was"
 
 
-def evidence(finding: Finding, seen: Sequence[Seen], *, refused: int, elsewhere: int) -> Evidence:
+NUMBERS = (FACTOR, "factor 2", "factor 1/2", "sign", "zero")
+"""Factors that are the same numbers whatever the sizes."""
+
+Shown = tuple["Findings", "Seen"]
+"""A finding as it is on one problem, with what else is wrong in its layer there."""
+
+
+def evidence(
+    findings: Findings, seen: Sequence[Seen], refused: int, far: Sequence[Shown]
+) -> Evidence:
     """Count what the first candidate of a finding rests on.
 
     Args:
-        finding: the first one on the backward path.
+        findings: the first one on the backward path, and what else is wrong in its layer.
         seen: the answers to problems of the same structure, the failing one among them.
         refused: how many problems were not answered.
-        elsewhere: how many problems of another structure are known to show the mistake.
+        far: the same mistake on problems of another structure.
     """
+    every = [*((findings, one) for one in seen), *far]
+    return _counted(every, Evidence(len(every) + refused, refused, 0, 0, is_varied=False))
+
+
+def _counted(every: Sequence[Shown], known: Evidence) -> Evidence:
+    """Add problems to what is known; one that shows points that are known already adds nothing."""
     points: set[Point] = set()
-    shown = 0
-    for one in seen:
-        here = points_of(finding, one)
-        shown += bool(here - points)  # the same points again are nothing new
+    shown, signs = 0, set()
+    for findings, one in every:
+        here = points_of(findings, one)
+        shown += bool(here - points)
         points |= here
-    asked = len(seen) + refused + elsewhere
-    return Evidence(asked, refused, shown + elsewhere, len(points) + POINTS * elsewhere)
+        if here:
+            signs |= set(
+                np.sign(one.symbols.z[findings[0].layer or one.symbols.L]).ravel().tolist()
+            )
+    return replace(
+        known,
+        shown=known.shown + shown,
+        points=known.points + len(points),
+        is_varied=known.is_varied or {-1.0, 1.0} <= signs,
+    )
 
 
 def without_batch(finding: Finding, every: Sequence[Seen]) -> Finding:
@@ -128,38 +155,55 @@ def _at(seen: Seen, layer: int) -> bool:
 
 
 def held_elsewhere(
-    finding: Finding, known: Evidence, more: Sequence[Seen]
+    finding: Finding,
+    beside: Findings,
+    known: Evidence,
+    more: Sequence[Seen],
+    *,
+    is_general: bool,
 ) -> tuple[Finding, Evidence]:
     """Keep the formulas that hold on problems of another structure too, and count these.
 
     Where the engine is right on them nothing is learnt: some mistakes are of some sizes only. So it
-    is of plain factors, which may depend on the sizes.
+    is of plain numbers, which may depend on the sizes, unless one of another structure has them,
+    and of factors with a meaning, which may have none there.
 
     Args:
         finding: whose candidates are looked at.
+        beside: what else is wrong in its layer.
         known: what it rests on so far.
         more: answers to problems of another structure.
+        is_general: whether one of another structure is known to show it.
     """
     there = [(one, k) for one in more if (k := counterpart(one, finding.place)) and _at(one, k)]
-    formulas = [c for c in finding.candidates if c.formula is not None]
-    if not there or len(formulas) < len(finding.candidates):
+    if not there or not (is_general or all(c.formula for c in finding.candidates)):
         return finding, known
-    kept = []
-    for c in formulas:
-        alone = [(replace(finding, layer=k, candidates=(c,)), one) for one, k in there]
-        if all(how_many_hold((f,), one) for f, one in alone):
-            kept.append((c, [points_of(f, one) for f, one in alone]))
+    kept: list[tuple[Candidate, list[Shown]]] = []
+    for c in finding.candidates:
+        told = (replace(finding, candidates=(c,)), *beside)
+        every = [(_in_layer(told, k), one) for one, k in there]
+        is_meant = c.formula is None and c.key not in NUMBERS
+        if is_meant or all(how_many_hold(f, one) for f, one in every):
+            kept.append((c, every))
     if not kept:
         return replace(finding, candidates=()), replace(known, points=0)
-    points = [p for p in kept[0][1] if p]
-    shown, apart = known.shown + len(points), known.points + len(frozenset().union(*points))
-    counted = replace(known, asked=known.asked + len(more), shown=shown, points=apart)
+    counted = _counted(kept[0][1], replace(known, asked=known.asked + len(more)))
     return replace(finding, candidates=tuple(c for c, _ in kept)), counted
 
 
-def points_of(finding: Finding, seen: Seen) -> set[Point]:
-    """Return the points of one problem at which a wrong value is seen and not the right one."""
-    if finding.kind == UNKNOWN or how_many_hold((finding,), seen) < 1:
+def _in_layer(findings: Findings, layer: int) -> Findings:
+    return tuple(replace(f, layer=layer) for f in findings)
+
+
+def points_of(findings: Findings, seen: Seen) -> set[Point]:
+    """Return the points of one problem at which the first wrong value is seen, not the right one.
+
+    Args:
+        findings: the first one on the backward path, and what else is wrong in its layer.
+        seen: the answer to the problem.
+    """
+    finding = findings[0]
+    if finding.kind == UNKNOWN or how_many_hold(findings, seen) < 1:
         return set()
     with np.errstate(all="ignore"):
         if finding.place == ANSWER:

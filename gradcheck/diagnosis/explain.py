@@ -46,8 +46,17 @@ if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
     from gradcheck.problem import Array, Problem
 
+USUAL = "p_minus_y"
+"""What most engines compute, that declare nothing: p - y and a (1 - a)."""
+
 TRIES = 3
 """How often the problem is explained anew, without what another problem has refuted."""
+
+OTHERS = ", and another one in other networks"
+"""Said of a factor that a problem of another structure has not, but some other factor."""
+
+MANY = 2
+"""Different problems at least that must show a pattern."""
 
 OR_SO = " (or so)"
 """Said of formulas that differ in a number only, if several fit."""
@@ -108,7 +117,34 @@ def diagnose(
         failed: which entries are wrong.
         library: wrong formulas by place.
     """
-    arithmetic = arithmetic_of(engine.info.arithmetic, problem)
+    found, asked = NOTHING, 0
+    for arithmetic in _classes(engine, problem):
+        found = _diagnosed(engine, problem, gradient, failed, library, arithmetic)
+        asked += found.backward_passes
+        if found.kind == FORMULA:
+            break
+    return replace(found, backward_passes=asked)
+
+
+def _classes(engine: Engine, problem: Problem) -> tuple[str, ...]:
+    """Return the classes that formulas are compared in, the narrower first.
+
+    In the wide one of an engine that declares none much is excused where units are saturated: what
+    the usual one bears out needs no such excuse.
+    """
+    widest = arithmetic_of(engine.info.arithmetic, problem)
+    return (widest,) if engine.info.arithmetic else (USUAL, widest)
+
+
+def _diagnosed(
+    engine: Engine,
+    problem: Problem,
+    gradient: Array,
+    failed: Array,
+    library: Library,
+    arithmetic: str,
+) -> Diagnosis:
+    """Name the mistake as far as one class of arithmetic tells it from rounding."""
     witness = _witness(engine, problem, arithmetic, library)
     seen = Seen.of(frame_of(problem, arithmetic), gradient, failed)
     held = _in_float64(engine, problem, arithmetic) or seen
@@ -117,7 +153,7 @@ def diagnose(
         return replace(NOTHING, backward_passes=witness.asked)
     answers = ask_others(engine, problem, arithmetic)
     has_limit = any(is_step(c.formula) for c in findings[0].candidates)
-    if has_limit or not any(other.is_wrong for other in answers.seen):
+    if has_limit or not all(other.is_wrong for other in answers.seen):
         answers = answers.and_also(further(engine, problem, arithmetic))
     every = [held, *answers.seen]
     asked = witness.asked + (held is not seen) + len(answers.seen) + answers.refused
@@ -160,13 +196,17 @@ class _Asks:
 def _weighed(findings: Findings, asks: _Asks) -> tuple[Findings, Evidence, tuple[Suspect, ...]]:
     """Keep of the first finding what the evidence bears; say of it what it rests on."""
     every, first, right = asks.every, findings[0], asks.every[0].symbols
-    known = _evidence(first, every, asks.witness, asks.refused)
-    if not asks.witness.shows(first):
+    beside = tuple(f for f in findings[1:] if f.layer == first.layer)
+    known = _evidence((first, *beside), every, asks.witness, asks.refused)
+    is_general = bool(asks.witness.shown(first))
+    if not is_general:
         first = without_batch(first, every)
     if _is_open(first, known):
-        first, known = held_elsewhere(first, known, asks.more)
+        first, known = held_elsewhere(first, beside, known, asks.more, is_general=is_general)
     suspects = _suspects(first if first.candidates else findings[0], right)
-    if first.kind == FORMULA and not (known.is_formula and first.candidates):
+    is_seen_once = first.kind == PATTERN and known.shown < MANY
+    is_no_formula = first.kind == FORMULA and not (known.is_formula and first.candidates)
+    if is_seen_once or is_no_formula:
         findings = (located(every) or _unnamed(first),)
     else:
         findings = (first, *findings[1:])
@@ -187,7 +227,8 @@ def _in_float64(engine: Engine, problem: Problem, arithmetic: str) -> Seen | Non
 
 def _is_open(first: Finding, known: Evidence) -> bool:
     """Whether further problems may tell which formula it is, or whether it is one."""
-    return first.kind == FORMULA and (len(first.candidates) > 1 or not known.is_formula)
+    is_clear = len(first.candidates) == 1 and known.is_formula and known.is_varied
+    return first.kind == FORMULA and not is_clear
 
 
 def _is_about_an_error(findings: Findings) -> bool:
@@ -199,11 +240,11 @@ def _is_about_an_error(findings: Findings) -> bool:
     return both and first.kind != FORMULA
 
 
-def _evidence(first: Finding, every: list[Seen], witness: Witness, refused: int) -> Evidence:
-    """Count what the first finding rests on."""
-    elsewhere = witness.shows(first)
-    counted = evidence(first, every, refused=refused, elsewhere=int(elsewhere))
-    not_shown = int(witness.is_elsewhere and not elsewhere)
+def _evidence(here: Findings, every: list[Seen], witness: Witness, refused: int) -> Evidence:
+    """Count what the first finding rests on, with what else is wrong in its layer."""
+    far = witness.shown(here[0])
+    counted = evidence(here, every, refused, far)
+    not_shown = int(witness.is_elsewhere and not far)
     return replace(
         counted,
         asked=counted.asked + not_shown + witness.refused,
@@ -251,6 +292,7 @@ class Witness:
         is_elsewhere: whether a problem of another structure was answered.
         refused: how many problems of another structure were not.
         alike: what the engine answers to a problem of the same sizes, where that was asked.
+        far: the problem of another structure that is wrong.
     """
 
     wrong: Path | None
@@ -260,16 +302,29 @@ class Witness:
     is_elsewhere: bool = False
     refused: int = 0
     alike: Seen | None = None
+    far: Seen | None = None
 
     def hints(self) -> frozenset[tuple[str, str]]:
         """Places and keys of all that is wrong there."""
         found = self.wrong.findings if self.wrong else ()
         return frozenset((f.place, c.key) for f in found for c in f.candidates)
 
-    def shows(self, first: Finding) -> bool:
-        """Whether a problem of another structure shows a finding."""
-        path = self.wrong if self.is_elsewhere else None
-        return bool(path and first.candidates and is_among(first, first.candidates[0], path))
+    def shown(self, first: Finding) -> list[tuple[Findings, Seen]]:
+        """Return a finding as a problem of another structure shows it; none if it does not.
+
+        What else is wrong there in its layer stands beside it.
+        """
+        if self.wrong is None or self.far is None or not first.candidates:
+            return []
+        candidate, every = first.candidates[0], self.wrong.findings
+        found = [
+            replace(f, candidates=(c,))
+            for f in every
+            for c in f.candidates
+            if f.place == first.place and candidate.agrees(c)
+        ][:1]
+        beside = (f for f in every if found and f.layer == found[0].layer)
+        return [((*found, *(f for f in beside if f.place != first.place)), self.far)] * len(found)
 
     def refutes(self, finding: Finding, candidate: Candidate, *, strict: bool) -> bool:
         """Whether the engine would have to be wrong elsewhere in a way in which it is not.
@@ -305,7 +360,8 @@ class Witness:
             for f in found
             if f.kind == FORMULA
         )
-        if self.alike is None or candidate.formula is not None or not is_factor:
+        is_number = candidate.key in (FACTOR, "factor 2", "factor 1/2")
+        if self.alike is None or not (is_number and is_factor):
             return False
         alone = replace(finding, candidates=(candidate,))
         return self.alike.is_wrong and how_many_hold((alone,), self.alike) == 1
@@ -336,7 +392,8 @@ def _witness(engine: Engine, problem: Problem, arithmetic: str, library: Library
         if path.findings:
             is_rich = len(clean) == 1
             also, again = ask(engine, problem, alike, arithmetic) if is_rich else (None, False)
-            return Witness(path, None, None, asked + again, is_rich, refused, also)
+            far = seen if is_rich else None
+            return Witness(path, None, None, asked + again, is_rich, refused, also, far)
     return Witness(None, clean[1], clean[0], asked, clean[0] is not None, refused)
 
 
@@ -447,7 +504,8 @@ def _confirmed(path: Path, witness: Witness, *, strict: bool) -> Finding | None:
     first = path.findings[0]
     kept = tuple(c for c in first.candidates if not witness.refutes(first, c, strict=strict))
     if not kept:
-        kept = tuple(c for c in first.candidates if witness.has_factor(first, c))
+        here = (c for c in first.candidates if witness.has_factor(first, c))
+        kept = tuple(replace(c, says=c.says + OTHERS) for c in here)
     return replace(first, candidates=kept) if kept else None
 
 

@@ -177,10 +177,15 @@ def _down(path: Path, layer: int, seen: Seen) -> Iterator[Path]:
         told = path if way.finding is None else path.with_finding(way.finding)
         if all(way.fits):
             yield told.knowing(layer, way.delta, dW)
-        elif any(way.fits) or way is right:
+        elif way is right or _explains_more(way, right):
             yield _with_products(told, way, layer, seen).knowing(layer, way.delta, dW)
     if not any(right.fits) and not any(all(way.fits) for way in ways):
         yield _solved(path, right, layer, seen)
+
+
+def _explains_more(way: Way, right: Way) -> bool:
+    """Whether a wrong delta_l gives a block that the right one does not."""
+    return any(fits and not already for fits, already in zip(way.fits, right.fits, strict=True))
 
 
 def _right_way(path: Path, layer: int, seen: Seen) -> Way:
@@ -222,9 +227,12 @@ def _wrong_ways(s: Symbols, layer: int, seen: Seen, guide: Guide) -> list[Way]:
 
 
 def _is_explained(found: Found, guide: Guide, place: str) -> bool:
-    """Whether something with a meaning explains both blocks: no limit has to be fitted then."""
+    """Whether something with a meaning explains both blocks: no limit has to be fitted then.
+
+    Where a_l rounds to 0 or 1 |z_l| is beyond some limit, too.
+    """
     return any(
-        c.key != FACTOR
+        c.key not in (FACTOR, "0 where rounded")
         for _, names, fits in found
         if all(fits)
         for c in guide.allowed(place, names)
@@ -295,7 +303,7 @@ def _delta_of(
             return None
         formula = found
     value = formula.value(s, layer)
-    if value is None:
+    if value is None or not np.isfinite(value).all():
         return None
     if not formula.is_term:
         return value, Candidate(formula.key, formula.told(layer), formula)
@@ -373,7 +381,7 @@ def _product(
     names = _products_by_factor(g, D, room, s, layer, place, guide)
     for formula in guide.formulas(place, s):
         value = formula.value(s, layer)
-        if value is None:
+        if value is None or not np.isfinite(value).all():
             continue
         value, c, doubt = np.reshape(value, g.shape), 0.0, 0.0
         if formula.is_term:
@@ -382,7 +390,8 @@ def _product(
                 continue
             c, doubt = fitted
             value = D + c * value
-        if seen.fits(layer, which, value, np.maximum(T, np.abs(value))):
+        terms = seen.either_way(layer, T)
+        if seen.fits(layer, which, value, np.maximum(terms, np.abs(value))):
             names.append(Candidate(formula.key, formula.told(layer, c), formula, c, doubt))
     names = guide.allowed(place, names)
     if names:

@@ -82,6 +82,13 @@ class Seen:
         """Return how far a block made of terms of this size may be from the engine's."""
         return ROOM * self.kappa[layer] * terms + self.least
 
+    def either_way(self, layer: int, terms: Array) -> Array:
+        """Return terms with the room of a square block and of its transpose, the wider one."""
+        if terms.shape[0] != terms.shape[1]:
+            return terms
+        kappa = self.kappa[layer]
+        return np.maximum(terms, (kappa * terms).T / kappa)
+
     def fits(self, layer: int, which: int, value: Array, terms: Array | None = None) -> bool:
         """Whether the engine's block (0: weights, 1: biases) is this value, within the room."""
         size = np.abs(value) if terms is None else np.maximum(terms, np.abs(value))

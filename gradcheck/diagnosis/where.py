@@ -283,17 +283,19 @@ def placed(findings: Findings, every: Sequence[Seen], more: Sequence[Seen]) -> F
     place = OUTPUT if layer == every[0].symbols.L else HIDDEN
     own = _solutions([(seen, layer) for seen in every])
     far = _solutions([(seen, k) for seen in more if (k := counterpart(seen, place))])
-    known = [x for x in (*own, *far) if x.is_wrong.any()]
-    if not known:
+    solved = [some for some in ([*own, *far], own) if _is_delta(some)]
+    if not solved:
         return _both_lost(findings, place)
-    if not all(x.fits for x in known):
-        return findings
-    is_top = place == OUTPUT
-    found = where_wrong([*own, *far], layer, is_top=is_top)
-    if not found.condition and any(x.is_wrong.any() for x in own):
-        found = where_wrong(own, layer, is_top=is_top)
+    told = [where_wrong(some, layer, is_top=place == OUTPUT) for some in solved]
+    found = next((one for one in told if one.condition), told[-1])
     below = tuple(f for f in findings[1:] if f.layer != layer)
     return (_worded_finding(Finding(place, layer, first.kind), found), *below)
+
+
+def _is_delta(solved: Sequence[Solved]) -> bool:
+    """Whether some delta_l gives both products on all problems that are wrong, one at least."""
+    wrong = [x for x in solved if x.is_wrong.any()]
+    return bool(wrong) and all(x.fits for x in wrong)
 
 
 def _both_lost(findings: Findings, place: str) -> Findings:
