@@ -134,7 +134,18 @@ def explained(answers: Sequence[Answer], loss: str) -> Found | None:
         return None
     accurate = [found for found in nearest if _fits(found.candidate, answers, floor=0.0)]
     first, *others = accurate or nearest
-    return None if any(_differ(first, other, answers) for other in others) else first
+    return None if any(_may_not_be(first, other, answers) for other in others) else first
+
+
+def _may_not_be(found: Found, other: Found, answers: Sequence[Answer]) -> bool:
+    """Whether another candidate that is as near speaks against the first one.
+
+    It is another function, or another network that the loss does not tell apart, which a single
+    layer never does.
+    """
+    is_deep = any(answer.problem.architecture.depth > 1 for answer in answers)
+    is_another = is_deep and found.candidate.network != other.candidate.network
+    return is_another or _differ(found, other, answers)
 
 
 def _nearest(
