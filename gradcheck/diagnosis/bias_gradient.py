@@ -110,6 +110,8 @@ FORMULAS = (
     of("+ c sign b", "has an extra term {c} sign(b_{l})", lambda s, k: np.sign(s.b[k]),
        is_term=True),
     of("sign only", "is its own sign", lambda s, k: np.sign(s.bias_gradient(k))),
+    of("column of dW", "is the first column of dC/dW_{l}",
+       lambda s, k: s.weight_gradient(k)[:, 0]),
     of("mean over units", "is its mean over the units, in every unit",
        lambda s, k: np.full_like(s.b[k], s.bias_gradient(k).mean()) if len(s.b[k]) > 1 else None),
     of("first unit for all", "has the entry of unit 0 in every unit", first_unit),

@@ -83,9 +83,9 @@ def zero(s: Symbols, layer: int) -> Array:
     return 0 * s.z[layer]
 
 
-def cut_off(s: Symbols, layer: int) -> Array | None:
-    """(a - Y) / M with a = 0 or 1; the quadratic loss has a slope besides, which is 0 then."""
-    return None if s.is_quadratic else ((s.z[layer] > 0) - s.Y) * s.top
+def cut_off(s: Symbols, layer: int) -> Array:
+    """(a - Y) / M [* sigmoid'(z)] with a = 0 or 1; a slope that is cut off too makes it 0."""
+    return ((s.z[layer] > 0) - s.Y) * s.top
 
 
 def without_slope(s: Symbols, layer: int) -> Array | None:
