@@ -98,7 +98,10 @@ def loss_of(finding: Finding) -> tuple[str, str]:
 
 def is_named_loss(finding: Finding) -> bool:
     """Whether a finding says which loss it is, or is about none."""
-    return finding.reason != Reason.LOSS.value or not loss_of(finding)[0].endswith("is meant")
+    told = loss_of(finding)[0]
+    return finding.reason != Reason.LOSS.value or not told.endswith(
+        "loss is not the one that is meant"
+    )
 
 
 def read_finding(record: Record) -> Finding:
