@@ -128,6 +128,7 @@ def _place(failure: Failure) -> tuple[int, int]:
 
 def written(group: Group, smallest: Failing) -> Record:
     """Write what failing problems have in common, told of the smallest of them."""
+    group = group.with_smallest(smallest)
     found = [one.witness.finding for one in group.every]
     count = Counter(f.property for f in found)
     names = sorted(count, key=rank_of)

@@ -223,13 +223,26 @@ class Group:
             return replace(found, says=at_layer(self.what, found.layer))
         return found
 
+    @property
+    def common(self) -> frozenset[Id]:
+        """The mistakes that explain all members as well as the one that is told."""
+        return frozenset.intersection(*(frozenset(one.ranks) for one in self.members))
+
+    def with_smallest(self, one: Failing) -> Group:
+        """Tell another mistake if a further problem allows that, and not the one that is told."""
+        left = self.common & one.ranks.keys()
+        if not left or self.mistake in left or not self.is_named:
+            return self
+        likeliest = min(left, key=lambda mistake: self.members[0].ranks[mistake])
+        return replace(self, mistake=likeliest, what=_what(likeliest, self.members))
+
     def allows(self, one: Failing) -> bool:
-        """Whether a problem fails in this way: the mistake is among its suspects.
+        """Whether a problem fails in this way: what explains the members is among its suspects.
 
         Where no cause is known, the same must be known of the problem, or the step be the same.
         """
         if self.mistake is not None:
-            return self.mistake in one.ranks
+            return bool(self.common & one.ranks.keys())
         first = self.members[0]
         if _common(first) == _common(one):
             return True
@@ -324,7 +337,9 @@ def _what(mistake: Id, members: Sequence[Failing]) -> str:
     if isinstance(key, Product):
         sizes = [sizes_of(one.witness.token, 0) for one in members]
         is_mean = all(size is None or size.is_mean for size in sizes)
-        return f"{STEP_NAMES[place]} {key.says(place, is_mean=is_mean)}"
+        says = key.says(place, is_mean=is_mean)
+        says = says.replace("n_l", "n_L").replace("n_{l", "n_{L") if place == OUTPUT else says
+        return f"{STEP_NAMES[place]} {says}"
     every = [_sentences(one, mistake) for one in members]
     [(best, _)] = Counter(s for some in every for s in dict.fromkeys(some)).most_common(1)
     told = common([best if best in some else some[0] for some in every])

@@ -74,7 +74,7 @@ def test_a_lost_mean_is_one_mistake():
     [
         ({2: 2, 3: 1.5, 8: 1.14286}, "is divided by m - 1 in place of m"),
         ({2: 1 / 16, 8: 0.25, 18: 0.5625}, "is divided by 32 in place of m"),
-        ({2: 0.0625, 8: 1 / 64, 5: 1 / 40}, "has an extra factor 1/(m n_l)"),
+        ({2: 0.0625, 8: 1 / 64, 5: 1 / 40}, "has an extra factor 1/(m n_L)"),
         ({2: 4, 8: 16, 5: 10}, "is divided by 1/2 in place of m"),
         ({2: 3, 8: 3, 5: 3}, "has an extra factor 3"),
     ],
@@ -398,6 +398,21 @@ def test_a_network_on_which_the_mistake_cannot_show_does_not_allow_it():
     assert not allows(wrong(token("1-1", 1), output("has an extra factor 2", 1)))
     assert not allows(wrong(token("1-1", 2), output("has the wrong sign", 1)))
     assert not allows(wrong(token("1-1", 2)))
+
+
+def test_what_the_smallest_network_does_not_allow_is_not_told():
+    half = "has an extra factor 1/2"
+    [group] = grouped([wrong(token("2-2-3"), output(half))])
+    [other] = grouped([wrong(token("2-1-1"), output(half, 2))])
+    smaller = other.members[0]
+    assert group.allows(smaller)
+    assert group.with_smallest(smaller).what == group.what == "delta_L has an extra factor 1/2"
+    above = [output("has an extra factor 1/n_1"), output("has an extra factor 1/n_2")]
+    [group] = grouped([wrong(token("5-3-3"), *above)])
+    assert group.what == "delta_L has an extra factor 1/n_{L-1}"
+    [other] = grouped([wrong(token("1-1-3"), output("has an extra factor 1/n_2"))])
+    assert group.allows(other.members[0])
+    assert group.with_smallest(other.members[0]).what == "delta_L has an extra factor 1/n_L"
 
 
 def test_where_no_cause_is_known_the_step_must_be_the_same():
