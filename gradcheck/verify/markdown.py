@@ -102,7 +102,7 @@ def _rest(summary: Summary) -> Iterator[str]:
     for why, names in unsupported(summary).items():
         yield f"- Unsupported ({escape(', '.join(names))}): {escape(why)}"
     for told in summary.shown.lines():
-        yield f"- {escape(told[:1].upper() + told[1:])}"
+        yield f"- {escape(told)}"
     for event in summary.events[:IN_FULL]:
         yield f"- Engine {escape(event.name)}: {escape(' '.join(event.detail.split()))}"
     if summary.command:

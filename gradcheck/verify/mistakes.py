@@ -233,7 +233,8 @@ class Group:
         left = self.common & one.ranks.keys()
         if not left or self.mistake in left or not self.is_named:
             return self
-        likeliest = min(left, key=lambda mistake: self.members[0].ranks[mistake])
+        ranks = one.ranks, self.members[0].ranks
+        likeliest = min(left, key=lambda mistake: tuple(rank[mistake] for rank in ranks))
         return replace(self, mistake=likeliest, what=_what(likeliest, self.members))
 
     def allows(self, one: Failing) -> bool:
