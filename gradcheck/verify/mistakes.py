@@ -460,7 +460,8 @@ def _home(one: Failing, groups: Sequence[Group], home: dict[str, int]) -> int | 
     if (known := home.get(one.witness.token)) is not None:
         return known
     if steps := one.steps:
-        return _only(n for n, group in enumerate(groups) if group.place in steps)
+        places = steps | {ANSWER}  # what is wrong with every answer is wrong at every step
+        return _only(n for n, group in enumerate(groups) if group.place in places)
     if len(groups) == 1:
         return 0
     return _only(n for n, group in enumerate(groups) if found.property in _properties(group))

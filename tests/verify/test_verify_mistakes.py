@@ -4,7 +4,7 @@ import pytest
 import synthetic_log
 from synthetic_log import finding
 
-from gradcheck.diagnosis.formula import BIAS, HIDDEN, OUTPUT, WEIGHT
+from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.verify.findings import Witness, read_finding
 from gradcheck.verify.mistakes import PATTERN, grouped
 
@@ -235,6 +235,16 @@ def test_a_problem_of_no_known_cause_joins_the_only_mistake_of_its_step():
         f"delta_L {M}",
         "dC/dW_l is wrong in a way that nothing explains",
     ]
+
+
+def test_it_joins_what_is_wrong_with_every_answer():
+    cut = (ANSWER, 0, "cut off", "a is 0 and 1 beyond |z| = 15")
+    problems = [wrong(token(seed=n), cut) for n in range(3)]
+    unknown = wrong(token(seed=7), says=UNKNOWN_W)
+    assert told(*problems, unknown) == [("a is 0 and 1 beyond |z| = 15", 3, 1)]
+    assert told(problems[0], wrong(token(seed=8), (WEIGHT, 2, "x", "dC/dW_2 is x")), unknown)[
+        -1
+    ] == ("dC/dW_l is wrong in a way that nothing explains", 1, 0)
 
 
 def test_it_joins_what_another_property_says_of_the_same_problem():
