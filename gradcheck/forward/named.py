@@ -32,6 +32,7 @@ class LossNamed:
         engine, meant: both losses, of the problem at hand or of another one on which they differ.
         is_here: they are those of the problem at hand.
         calls: how often the engine was asked.
+        found: what gives it, None where that is unknown.
     """
 
     says: str
@@ -40,6 +41,14 @@ class LossNamed:
     meant: float
     is_here: bool
     calls: int
+    found: Found | None = None
+
+    def noise(self, problem: Problem) -> float:
+        """Bound what rounding does to this loss, by a sigmoid of absolute accuracy."""
+        with np.errstate(all="ignore"):
+            if self.found is None:
+                return loss_bound(problem, UNDECLARED)
+            return self.found.error(problem)
 
     @property
     def told(self) -> str:
@@ -104,7 +113,7 @@ def _named(engine: Engine, problem: Problem, exact: Certified | None) -> LossNam
     says, kind = ("", UNKNOWN) if found is None else (found.says, found.kind)
     meant = certified_gradient(shown.problem).loss
     calls = asking.calls + 1
-    return LossNamed(says, kind, shown.loss, meant, shown.problem is problem, calls)
+    return LossNamed(says, kind, shown.loss, meant, shown.problem is problem, calls, found)
 
 
 def _is_meant(

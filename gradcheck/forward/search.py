@@ -83,6 +83,15 @@ class Found:
     loss: str
     reduction: str
 
+    def error(self, problem: Problem) -> float:
+        """Return the bound of what rounding does to it; terms err by less than they are told."""
+        c = self.candidate
+        _, error = evaluated(problem, c.network, c.head)
+        s = SCALES[c.scale].value(Sizes.of(problem)) * (self.high if c.is_fitted else 1.0)
+        T = 0.0 if c.term is None else self.high * c.term.value(problem)
+        found = abs(s) * float(error) + term_error(problem, T, unit(problem))
+        return found if np.isfinite(found) else np.inf
+
     @property
     def is_fitted(self) -> bool:
         """Whether a number was fitted."""

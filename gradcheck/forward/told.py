@@ -90,7 +90,7 @@ def _of_another_loss(
 ) -> Outcome:
     """Say what the loss is, and whether the gradient is that of it."""
     with np.errstate(all="ignore"):  # engines return numbers of any size
-        is_own = is_the_derivative(engine, problem)
+        is_own = is_the_derivative(engine, problem, named.noise)
     outcome = replace(outcome, forward_passes=outcome.forward_passes + named.calls)
     if is_own:
         return _of_the_loss(outcome, named, OF_THIS_LOSS)
@@ -202,14 +202,21 @@ def _returned(named: LossNamed) -> str:
 # --- whether a gradient is that of the engine's own loss ------------------------------------------
 
 
-def is_the_derivative(engine: Engine, problem: Problem) -> bool | None:
+def is_the_derivative(
+    engine: Engine, problem: Problem, noise: Callable[[Problem], float] | None = None
+) -> bool | None:
     """Whether an engine's gradient is that of its own loss, and the exact one is not.
+
+    Args:
+        engine: it is asked for its loss and its gradient.
+        problem: where.
+        noise: bounds what rounding does to that loss.
 
     Returns:
         None where differences of the loss decide neither on the problem nor on others.
     """
     for where in _problems(engine, problem):
-        decided = _decided(engine, where)
+        decided = _decided(engine, where, noise)
         if decided is not None:
             return decided
     return None
@@ -227,7 +234,9 @@ def _problems(engine: Engine, problem: Problem) -> Iterator[Problem]:
             yield other
 
 
-def _decided(engine: Engine, problem: Problem) -> bool | None:
+def _decided(
+    engine: Engine, problem: Problem, noise: Callable[[Problem], float] | None
+) -> bool | None:
     """Decide on one problem; a slope of 0, that of a clipped loss, is as good as any other."""
     g = _gradient(engine, problem)
     exact = certified_gradient(problem).gradient
@@ -237,12 +246,15 @@ def _decided(engine: Engine, problem: Problem) -> bool | None:
     if line is None:
         return None
     try:
-        own = check_gradient(line.loss, lambda _: line.slopes(g), np.ones(2))
+        rounding = None if noise is None else lambda x: noise(line.at(x))
+        own = check_gradient(line.loss, lambda _: line.slopes(g), np.ones(2), rounding=rounding)
         if own.reason is Reason.MISMATCH:
             return False
         if own.verdict is not Verdict.PASS and own.reason is not Reason.VACUOUS:
             return None  # the loss is not finite, or jumps
-        meant = check_gradient(line.loss, lambda _: line.slopes(exact), np.ones(2)).reason
+        meant = check_gradient(
+            line.loss, lambda _: line.slopes(exact), np.ones(2), rounding=rounding
+        ).reason
     except Exception:  # noqa: BLE001 - what an engine raises here was told where it was checked
         return None
     return True if meant is Reason.MISMATCH else None
@@ -275,13 +287,17 @@ class Line:
 
     def loss(self, x: Any) -> float:
         """Return the engine's loss at a point."""
+        return require_loss(self.engine.loss(self.at(x)))
+
+    def at(self, x: Any) -> Problem:
+        """Return the problem at a point."""
         moved = (np.asarray(x, np.float64) - 1) @ self.directions
         parameters, start = {}, 0
         for name, array in self.problem.parameters.items():
             part = moved[start : start + array.size].reshape(array.shape)
             parameters[name] = (array + part).astype(array.dtype)
             start += array.size
-        return _loss_at(self.engine, self.problem, parameters)
+        return self.problem.with_parameters(parameters)
 
     def slopes(self, gradient: FloatArray) -> FloatArray:
         """Return the derivatives by x that a gradient says."""
