@@ -350,7 +350,7 @@ def most_of(answers: Sequence[Answer]) -> tuple[float, float] | None:
     A logarithm of 4 u relative error, of a sum.
     """
     for sign in (-1, 1):  # 1 - eps is rounded, eps is not
-        at = {answer.z: answer.loss for answer in answers}
+        at = {answer.z: abs(answer.loss) for answer in answers}  # some have the wrong sign
         far, near = at.get(sign * 200.0), at.get(sign * 100.0)
         if far is not None and far == near and 0 < far < 100.5:
             return _about(far, answers)

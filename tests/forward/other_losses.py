@@ -248,6 +248,10 @@ OTHER_LOSSES = {
     "logistic": (
         {"output": lambda z: z, "form": lambda s, y: np.log(1 + np.exp(-y * s))}, ANY,
         "the loss is log(1 + exp(-y z)), which is for targets -1 and 1", "network"),
+    "epsilon and minus": (
+        {"form": lambda p, y: y * np.log(p + 1e-8) + (1 - y) * np.log(1 - p + 1e-8)}, CE,
+        "1e-08 is added inside the logarithms and the loss is -1 times the one that is meant",
+        "form"),
     "cut off": (
         {"output": lambda z: sigmoid(clip(z, -10, 10))}, CE,
         "outputs are cut off at |z_L| = 10", "form"),
