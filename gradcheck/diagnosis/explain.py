@@ -160,7 +160,8 @@ def _diagnosed(
     findings = alike_first(_borne_out(findings, every, witness.hints(), library))
     asks = _Asks(engine, problem, arithmetic, every, witness, answers.refused)
     findings, known, suspects = _weighed(findings, asks)
-    told = tuple(map(distinct, findings))
+    first = distinct(findings[0], is_open=not known.is_enough)
+    told = (first, *map(distinct, findings[1:]))
     text = _told(told, seen, size(library), known)
     return replace(text, backward_passes=asked + asks.count, suspects=suspects)
 
@@ -201,7 +202,8 @@ def _weighed(findings: Findings, asks: _Asks) -> tuple[Findings, Evidence, tuple
     is_general = bool(asks.witness.shown(first))
     if not is_general:
         first = without_batch(first, every)
-    if _is_open(first, known):
+    is_other = asks.witness.far is not None and not is_general
+    if _is_open(first, known) or (is_other and first.kind == FORMULA):
         first, known = held_elsewhere(first, beside, known, asks.more, is_general=is_general)
     suspects = _suspects(first if first.candidates else findings[0], right)
     is_seen_once = first.kind == PATTERN and known.shown < MANY
@@ -542,8 +544,13 @@ def alike_first(findings: Findings) -> Findings:
     return tuple(told)
 
 
-def distinct(finding: Finding) -> Finding:
-    """Keep one candidate of each key, and leave out a plain number that has a meaning."""
+def distinct(finding: Finding, *, is_open: bool = False) -> Finding:
+    """Keep one candidate of each key, and leave out a plain number that has a meaning.
+
+    Args:
+        finding: whose candidates are looked at.
+        is_open: whether too few problems show it for the meaning to be known.
+    """
     kept: dict[str, Candidate] = {}
     for c in finding.candidates:
         first = kept.setdefault(c.key, c)
@@ -552,7 +559,7 @@ def distinct(finding: Finding) -> Finding:
     says = {c.says: key for key, c in reversed(kept.items())}
     kept = {key: c for key, c in kept.items() if says[c.says] == key}
     known = [c for c in kept.values() if c.key != FACTOR or c.formula is not None]
-    has_meaning = any(c.formula is None for c in known)
+    has_meaning = not is_open and any(c.formula is None for c in known)
     return replace(finding, candidates=tuple(known if has_meaning else kept.values()))
 
 

@@ -3,7 +3,8 @@
 Four right programs, and wrong versions of them made by replacing text. The mistakes are none of
 `gradcheck.mutants`. Those of HELD_OUT were written down, with all of their text, before the
 diagnosis was asked about any of them; it was then made more careful, in general, because of what it
-said of them. Those of LATER were written after that, and nothing was changed because of them.
+said of them. Those of LATER were written after that, and nothing was changed because of them. Those
+of FRESH made it say where an error is wrong, and what that rests on.
 
 One of the first, W rounded to float32 on the way back, was exchanged for another: it escaped, as
 the numbers of every case are float32 numbers, on which it is no mistake.
@@ -409,4 +410,143 @@ LATER = (
             "        below = activations[-l - 1]\n"
             "        below = 0.5 * (below + x) if below.shape == x.shape else below\n"
             "        nabla_W[-l], nabla_b[-l] = np.outer(delta, below), delta\n"),
+)  # fmt: skip
+
+FRESH = (
+    HeldOut("label_one_dropped", "rows", "a - y is 0 where y > 0.9",
+            RESIDUAL_ROWS,
+            "    z = zs[-1]\n"
+            "    residual = np.where(Y > 0.9, 0, A - Y)\n"),
+    HeldOut("z_clipped_at_6", "rows", "a is sigmoid(clip(z, -6, 6)) in a - y",
+            RESIDUAL_ROWS,
+            "    z = zs[-1]\n"
+            "    residual = sigmoid(np.clip(z, -6, 6)) - Y\n"),
+    HeldOut("half_where_negative", "rows", "half of a - y where z < 0",
+            RESIDUAL_ROWS,
+            "    z = zs[-1]\n"
+            "    residual = np.where(z < 0, (A - Y) / 2, A - Y)\n"),
+    HeldOut("outliers_dropped", "rows", "a - y is 0 where |a - y| > 0.9",
+            RESIDUAL_ROWS,
+            "    z = zs[-1]\n"
+            "    residual = np.where(np.abs(A - Y) > 0.9, 0, A - Y)\n"),
+    HeldOut("power_three_halves", "rows", "|a - y|^1.5 with its sign",
+            RESIDUAL_ROWS,
+            "    z = zs[-1]\n"
+            "    residual = np.sign(A - Y) * np.abs(A - Y) ** 1.5\n"),
+    HeldOut("temperature", "rows", "sigmoid(z / 2) - y",
+            RESIDUAL_ROWS,
+            "    z = zs[-1]\n"
+            "    residual = sigmoid(z / 2) - Y\n"),
+    HeldOut("tanh_for_sigmoid", "rows", "(tanh z + 1) / 2 - y",
+            RESIDUAL_ROWS,
+            "    z = zs[-1]\n"
+            "    residual = (np.tanh(z) + 1) / 2 - Y\n"),
+    HeldOut("target_of_first", "rows", "y of the first example for all",
+            RESIDUAL_ROWS,
+            "    z = zs[-1]\n"
+            "    residual = A - Y[:1]\n"),
+    HeldOut("root_of_outputs", "rows", "a - y divided by sqrt(n_L)",
+            RESIDUAL_ROWS,
+            "    z = zs[-1]\n"
+            "    residual = (A - Y) / np.sqrt(A.shape[1]).astype(A.dtype)\n"),
+    HeldOut("slope_cut_at_3", "rows", "slope 0 where z > 3",
+            SLOPE_ROWS,
+            "            z = zs[k - 1]\n"
+            "            slope = np.where(z > 3, 0, a * (1 - a))\n"),
+    HeldOut("slope_taylor", "rows", "1/4 - z^2/16 for a (1 - a)",
+            SLOPE_ROWS,
+            "            z = zs[k - 1]\n"
+            "            slope = 0.25 - z * z / 16\n"),
+    HeldOut("slope_of_largest", "rows", "the largest slope of all units",
+            SLOPE_ROWS,
+            "            z = zs[k - 1]\n"
+            "            slope = (a * (1 - a)).max(axis=1, keepdims=True)\n"),
+    HeldOut("slope_rolled", "rows", "slope of the next unit",
+            SLOPE_ROWS,
+            "            z = zs[k - 1]\n"
+            "            slope = np.roll(a * (1 - a), 1, axis=1)\n"),
+    HeldOut("slope_plus_eps", "rows", "a (1 - a) + 1e-4",
+            SLOPE_ROWS,
+            "            z = zs[k - 1]\n"
+            "            slope = a * (1 - a) + 1e-4\n"),
+    HeldOut("slope_beyond_8", "rows", "slope 1 where |z| > 8",
+            SLOPE_ROWS,
+            "            z = zs[k - 1]\n"
+            "            slope = np.where(np.abs(z) > 8, 1, a * (1 - a))\n"),
+    HeldOut("negative_weights_dropped", "rows", "weights below 0 are not passed",
+            DELTA_ROWS,
+            "            delta = (delta @ np.maximum(W, 0)) * slope\n"),
+    HeldOut("first_unit_twice", "rows", "unit 0 above counts twice",
+            DELTA_ROWS,
+            "            V = W.copy()\n"
+            "            V[0] *= 2\n"
+            "            delta = (delta @ V) * slope\n"),
+    HeldOut("mean_subtracted", "rows", "delta less its mean over units",
+            DELTA_ROWS,
+            "            delta = (delta @ W) * slope\n"
+            "            delta = delta - delta.mean(axis=1, keepdims=True)\n"),
+    HeldOut("large_batches", "rows", "1.5 times delta if m > 8",
+            DELTA_ROWS,
+            "            delta = (delta @ W) * slope * (1.5 if m > 8 else 1)\n"),
+    HeldOut("times_layer", "rows", "delta times the layer's number",
+            DELTA_ROWS,
+            "            delta = (delta @ W) * slope * (k + 1)\n"),
+    HeldOut("triangle", "rows", "dW above the diagonal only",
+            DW_ROWS,
+            "        dW = delta.T @ a\n"
+            "        dW = np.triu(dW)\n"),
+    HeldOut("a_plus", "rows", "a + 0.1 for a",
+            DW_ROWS,
+            "        dW = delta.T @ a\n"
+            "        dW = delta.T @ (a + a.dtype.type(0.1))\n"),
+    HeldOut("last_row_copied", "rows", "last row is a copy of row 0",
+            DW_ROWS,
+            "        dW = delta.T @ a\n"
+            "        dW[-1] = dW[0]\n"),
+    HeldOut("corner_tripled", "rows", "entry 0, 0 is 3 times",
+            DW_ROWS,
+            "        dW = delta.T @ a\n"
+            "        dW[0, 0] *= 3\n"),
+    HeldOut("square_transposed", "rows", "transposed where square",
+            DW_ROWS,
+            "        dW = delta.T @ a\n"
+            "        dW = dW.T if dW.shape[0] == dW.shape[1] else dW\n"),
+    HeldOut("bias_leaks", "rows", "dW has 1e-3 b added",
+            DW_ROWS,
+            "        dW = delta.T @ a\n"
+            "        dW = dW + problem.biases[k][:, None] * a.dtype.type(1e-3)\n"),
+    HeldOut("entries_clipped_layer", "rows", "dW clipped to 0.01",
+            DW_ROWS,
+            "        dW = delta.T @ a\n"
+            "        dW = np.clip(dW, -0.01, 0.01)\n"),
+    HeldOut("checkerboard", "rows", "dW is 0 where i + j is odd",
+            DW_ROWS,
+            "        dW = delta.T @ a\n"
+            "        dW = dW * ((np.indices(dW.shape).sum(axis=0) + 1) % 2)\n"),
+    HeldOut("bias_centred", "rows", "db less its mean",
+            DB_ROWS,
+            "        db = delta.sum(axis=0)\n"
+            "        db = db - db.mean()\n"),
+    HeldOut("bias_of_active", "rows", "only examples with z > 0 are summed in db",
+            DB_ROWS,
+            "        db = delta.sum(axis=0)\n"
+            "        db = (delta * (zs[k] > 0)).sum(axis=0)\n"),
+    HeldOut("bias_times_m", "rows", "db times m",
+            DB_ROWS,
+            "        db = delta.sum(axis=0)\n"
+            "        db = db * m\n"),
+    HeldOut("bias_last_wins", "rows", "db is the first one if m > 4",
+            DB_ROWS,
+            "        db = delta.sum(axis=0)\n"
+            "        db = delta[0] if m > 4 else db\n"),
+    HeldOut("norm_limited", "rows", "whole gradient divided by its norm where above 1",
+
+            "    return cost(zs[-1], Y, network.loss, M), gradient\n",
+            "    n = np.sqrt(sum(float((g ** 2).sum()) for p in gradient for g in p))\n"
+            "    gradient = [tuple((g / max(1, n)).astype(g.dtype) for g in p) for p in gradient]\n"
+            "    return cost(zs[-1], Y, network.loss, M), gradient\n"),
+    HeldOut("forgets_float64", "rows", "a is rounded to float32",
+
+            "        activations.append(sigmoid(z))\n",
+            "        activations.append(sigmoid(z).astype(np.float32).astype(z.dtype))\n"),
 )  # fmt: skip

@@ -62,7 +62,7 @@ NAMES = {
     "hard_examples_only": "delta_l is 0 for the half of the batch whose error is smaller",
     # losses
     "penalty_in_both": r"dC/dW_l has an extra term 0.01 W_l|the loss has a term 0.01/2 sum W\^2",
-    "mean_over_outputs_in_both": "delta_l has an extra factor 1/n_l|the loss is divided by n_L",
+    "mean_over_outputs_in_both": "delta_l has an extra factor 1/n_l|loss is divided by (m )?n_L",
     "sum_for_mean_in_both": "delta_l lacks the factor 1/m|the loss is a sum where a mean is meant",
     "other_loss_in_both": r"delta_l has an extra factor sigmoid'\(z_l\)|the loss is the quadratic",
     "smoothed_in_both": "delta_l has smoothed targets .* s = 0.1|targets are smoothed by 0.1",
@@ -105,7 +105,7 @@ NAMES = {
     "stale_batch": "dC/dW_l has X of an earlier call|the answer depends on the calls? before",
     "error_of_layer_above": "dC/dW_l has delta_l for delta_l",
     "weights_averaged": "dC/dW_l has an extra factor 1/m",
-    "product_of_means": "dC/dW_l is the product of sums",
+    "product_of_means": "dC/dW_l (is the product of sums|has the mean of a_l over the batch)",
     "activations_centred": "dC/dW_l has a_l less its mean",
     "complement_of_activation": "dC/dW_l has 1 - a_l for a_l",
     "first_layer_frozen": ZERO_W,

@@ -5,7 +5,7 @@ from functools import cache
 from itertools import islice
 
 import pytest
-from held_out import COMMON, HELD_OUT, LATER, PROGRAMS, Student, student
+from held_out import COMMON, FRESH, HELD_OUT, LATER, PROGRAMS, Student, student
 from truth import FALSE, judged
 
 from gradcheck.agreement import check_agreement
@@ -14,7 +14,7 @@ from gradcheck.diagnosis.explain import diagnose
 from gradcheck.mutants.registry import MUTANTS
 from gradcheck.verdict import Kind, Verdict
 
-EVERY = (*HELD_OUT, *LATER)
+EVERY = (*HELD_OUT, *LATER, *FRESH)
 MOST_FALSE = 0.05
 
 
@@ -68,7 +68,7 @@ def test_hardly_any_is_misnamed():
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("mistakes", [HELD_OUT, LATER], ids=["held out", "later"])
+@pytest.mark.parametrize("mistakes", [HELD_OUT, LATER, FRESH], ids=["held out", "later", "fresh"])
 def test_of_all_of_them_hardly_any_is_misnamed(mistakes):
     counted, false = verdicts(mistakes, most=3)
     assert counted.total() == 3 * len(mistakes)

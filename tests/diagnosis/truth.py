@@ -235,14 +235,28 @@ def _is_some_delta(s, layer, seen):
     return bool(np.all(off <= np.linalg.norm(room, axis=1)))
 
 
+def _within(finding, s, layer):
+    """Yield delta_l for limits within the interval that is told."""
+    value = finding.candidates[0].value
+    yield value(s, layer)
+    variable, middle, factor = value.args
+    told = re.search(r"t is between (\S+) and (\S+)", finding.detail)
+    for t in np.linspace(float(told[1]), float(told[2]), 65) if told else ():
+        yield value.func(
+            variable, np.copysign(t, middle) if t * middle < 0 else t, factor, s, layer
+        )
+
+
 def _masked(finding, s, layer, seen):
     says, right = finding.candidates[0].says, s.error(layer)
     if finding.candidates[0].key == "where":
-        delta = finding.candidates[0].value(s, layer)
-        if f"z_{layer} = 0" in says:  # and not z that are nearly 0
-            delta = np.where(s.z[layer] == 0, delta, right)
-        known = s.knowing(layer, delta)
-        if not any(_fits(known, layer, which, seen) for which in (W, B)):
+        for value in _within(finding, s, layer):
+            is_zero = f"z_{layer} = 0" in says  # and not z that are nearly 0
+            delta = np.where(s.z[layer] == 0, value, right) if is_zero else value
+            known = s.knowing(layer, delta)
+            if any(_fits(known, layer, which, seen) for which in (W, B)):
+                break
+        else:
             raise NotSo(f"not where it is told: {says}")
         return delta
     if finding.candidates[0].key == "examples":
