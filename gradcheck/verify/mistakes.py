@@ -23,6 +23,7 @@ from typing import TypeAlias, TypeVar
 
 from gradcheck.diagnose import UNKNOWN
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
+from gradcheck.diagnosis.one_unit import KEY as UNITS
 from gradcheck.rounding import ARITHMETICS
 from gradcheck.verdict import Reason
 from gradcheck.verify.factors import Product, giving
@@ -256,10 +257,17 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     every = [Failing.of(witness, n) for n, witness in enumerate(witnesses)]
     formulas, rest = _parted(every, lambda one: bool(one.ranks) and not _is_pattern(one))
     failing = Counter(step for one in every for step in one.steps)
-    unknown = Counter(step for one in rest if not one.ranks for step in one.steps)
-    groups, open_ones = _parted(
-        _covered(formulas), lambda g: _is_borne(g, failing[g.place], unknown[g.place])
-    )
+    units, formulas = _parted(formulas, _is_of_units)
+    described = [*units, *(one for one in rest if not one.ranks)]
+    unknown = Counter(step for one in described for step in one.steps)
+
+    def is_borne(group: Group) -> bool:
+        return _is_borne(group, failing[group.place], unknown[group.place])
+
+    groups, open_ones = _parted(_covered(formulas), is_borne)
+    groups, units = _joined(groups, units, alone=False)
+    more, open_units = _parted(_covered(units), is_borne)
+    groups, open_ones = [*groups, *more], [*open_ones, *open_units]
     rest += [one.without_suspects() for group in open_ones for one in group.members]
     groups, rest = _joined(groups, rest, alone=True)
     patterns, rest = _parted(rest, _is_pattern)
@@ -392,7 +400,8 @@ def _joined(
             left.append(one)
         else:
             joined.setdefault(number, []).append(one)
-    return [replace(g, joined=tuple(joined.get(n, ()))) for n, g in enumerate(groups)], left
+    new = [(*group.joined, *joined.get(n, ())) for n, group in enumerate(groups)]
+    return [replace(g, joined=every) for g, every in zip(groups, new, strict=True)], left
 
 
 def _below(groups: list[Group]) -> list[Group]:
@@ -474,6 +483,11 @@ def _only(numbers: Iterable[int]) -> int | None:
 
 def _properties(group: Group) -> set[str]:
     return {one.witness.finding.property for one in group.members}
+
+
+def _is_of_units(one: Failing) -> bool:
+    """Whether what is told is what single units give: a formula, if one is known, says why."""
+    return all(key == UNITS for _, key in one.ranks)
 
 
 def _is_pattern(one: Failing) -> bool:

@@ -5,6 +5,7 @@ import synthetic_log
 from synthetic_log import finding
 
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
+from gradcheck.diagnosis.one_unit import KEY as UNITS
 from gradcheck.verify.findings import Witness, read_finding
 from gradcheck.verify.mistakes import PATTERN, grouped
 
@@ -368,6 +369,17 @@ def test_a_loss_without_a_name_joins_the_only_mistake():
     assert told(wrong(token(), output(M)), lost) == [(f"delta_L {M}", 1, 1)]
     two = [wrong(token(), output(M)), wrong(token(seed=1), (BIAS, 1, "x", "dC/db_1 is x"))]
     assert len(told(*two, lost)) == 3
+
+
+def test_what_single_units_give_joins_the_formula_that_says_why():
+    sign = [wrong(token(seed=n), output("has the wrong sign", key="sign")) for n in range(4)]
+    unit = [
+        wrong(token(seed=9 + n), output("is -1 times what is right where z_2 > -7", key=UNITS))
+        for n in range(3)
+    ]
+    assert told(*unit, *sign) == [("delta_L has the wrong sign", 4, 3)]
+    assert told(*unit) == [("delta_L is -1 times what is right where z_L > -7", 3, 0)]
+    assert told(*unit, sign[0]) == [("delta_L is -1 times what is right where z_L > -7", 3, 1)]
 
 
 def test_headings_stand_in_the_order_of_the_log():
