@@ -123,7 +123,7 @@ def test_hexadecimal_is_exact_where_longdouble_is_wider():
 
 def content_of(problem, path):
     write_case(path, problem)
-    return json.loads(path.read_text())
+    return json.loads(path.read_text("utf-8"))
 
 
 def test_a_file_says_what_it_is(tmp_path):
@@ -197,7 +197,7 @@ def test_a_malformed_file_is_refused_naming_the_place(change, message, tmp_path)
     path = tmp_path / "case.json"
     content = content_of(awkward("float64"), path)
     change(content)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), "utf-8")
     with pytest.raises(ValueError, match=message) as refusal:
         read_case(path)
     assert str(path) in str(refusal.value)
@@ -208,7 +208,7 @@ def test_a_malformed_file_is_refused_naming_the_place(change, message, tmp_path)
 )
 def test_what_is_no_case_file_is_refused(text, tmp_path):
     path = tmp_path / "case.json"
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     with pytest.raises(ValueError, match=r"not JSON|not a case file"):
         read_case(path)
 
@@ -223,7 +223,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     path = tmp_path / "case.json"
     write_case(path, awkward("float64"))
-    before = path.read_text()
+    before = path.read_text("utf-8")
 
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -231,7 +231,7 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_case(path, awkward("float32"))
-    assert path.read_text() == before
+    assert path.read_text("utf-8") == before
     assert os.listdir(tmp_path) == ["case.json"]  # noqa: PTH208  names, not paths
 
 

@@ -107,7 +107,9 @@ def test_the_workflow_runs_as_written_and_its_shards_are_the_whole(job):
         assert job(install, shard, len(shards))[0] == 0
         code, folder = job(verify, shard, len(shards))
         assert code == 0
-        log = [json.loads(line) for line in (folder / "gradients.log").read_text().splitlines()]
+        log = [
+            json.loads(line) for line in (folder / "gradients.log").read_text("utf-8").splitlines()
+        ]
         assert log[-1]["complete"]
         numbers += [record["n"] for record in log if record["kind"] == "case"]
         root = ET.parse(folder / "gradients.xml").getroot()  # noqa: S314 - this project's own

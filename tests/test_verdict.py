@@ -252,7 +252,7 @@ def test_calibrated_is_what_bonferroni_asks_of_all_comparisons():
 
 
 def test_verdict_holds_no_number_but_what_is_derived_or_required():
-    tree = ast.parse(Path(gradcheck.verdict.__file__).read_text())
+    tree = ast.parse(Path(gradcheck.verdict.__file__).read_text("utf-8"))
     numbers = {n.value for n in ast.walk(tree)
                if isinstance(n, ast.Constant) and isinstance(n.value, int | float)
                and not isinstance(n.value, bool)}  # fmt: skip

@@ -98,11 +98,17 @@ def test_no_number_on_the_page_lies_at_a_border_of_its_rounding(report):
     assert numbers_at_a_border(render, {**report, "seconds": 12.3}) == []
 
 
-def test_a_number_at_a_border_is_named(report):
-    rows = [dict(row) for row in report["rows"]]
-    rows[3]["seconds"] = 0.0225  # 22 ms, or 23
-    planted = {**report, "seconds": 12.3, "rows": rows}
-    assert numbers_at_a_border(render, planted) == ["rows[3].seconds = 0.0225"]
+def test_a_number_at_a_border_is_named():
+    """22 ms, or 23; and of two that are equal, which comes first?"""
+
+    def page(report):
+        return [
+            f"{row['seconds']:.2g}" for row in sorted(report["rows"], key=lambda r: r["seconds"])
+        ]
+
+    rows = [{"seconds": 0.0225}, {"seconds": 0.3141}, {"seconds": 0.5772}]
+    assert numbers_at_a_border(page, {"rows": rows}) == ["rows[0].seconds = 0.0225"]
+    assert numbers_at_a_border(page, {"rows": rows[1:]}) == []
 
 
 def test_what_is_not_installed_is_named(report):

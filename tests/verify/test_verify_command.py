@@ -353,7 +353,7 @@ def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
     process.kill()
     process.communicate()
     held = lines_of(log)
-    assert '"kind":"footer"' not in log.read_text()
+    assert '"kind":"footer"' not in log.read_text("utf-8")
     log.write_bytes(log.read_bytes() + b'{"kind":"case","n":')
 
     process = paused_at(held + 6, *command("Slow", "--resume"))
@@ -362,7 +362,7 @@ def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
     assert process.returncode == 130
     assert complaint.endswith("gradcheck: interrupted\n")
     assert "INCOMPLETE" in said
-    assert '"kind":"footer"' not in log.read_text()
+    assert '"kind":"footer"' not in log.read_text("utf-8")
 
     Path("pause").unlink()
     assert cli.main(command("Slow")) == 2  # it would overwrite an incomplete log
@@ -380,7 +380,7 @@ def test_workers_end_with_their_parent(folder):
         process.kill()
         process.communicate()
         pytest.skip("no /proc: whether workers end with their parent is not tested")
-    workers = children.read_text().split()
+    workers = children.read_text("utf-8").split()
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 10
@@ -392,4 +392,4 @@ def test_workers_end_with_their_parent(folder):
 
 def _runs(pid):
     status = Path(f"/proc/{pid}/status")
-    return status.exists() and "State:\tZ" not in status.read_text()
+    return status.exists() and "State:\tZ" not in status.read_text("utf-8")

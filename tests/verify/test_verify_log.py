@@ -56,7 +56,7 @@ def test_every_record_is_in_the_file_as_soon_as_it_is_written(path):
     log = Log(path)
     log.begin(HEADER)
     log.write([case(0)])
-    assert len(path.read_text().splitlines()) == 2
+    assert len(path.read_text("utf-8").splitlines()) == 2
     log.close()
 
 
@@ -70,13 +70,18 @@ def test_half_a_line_at_the_end_is_dropped(path):
     log.resume(earlier.records, earlier.size)
     log.write([case(2)])
     log.close()
-    assert [json.loads(line).get("n") for line in path.read_text().splitlines()] == [None, 0, 1, 2]
+    assert [json.loads(line).get("n") for line in path.read_text("utf-8").splitlines()] == [
+        None,
+        0,
+        1,
+        2,
+    ]
 
 
 def test_a_bad_line_elsewhere_is_refused(path):
     written(path, case(0))
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([lines[0], "{", lines[1], ""]))
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([lines[0], "{", lines[1], ""]), "utf-8")
     with pytest.raises(LogError, match="line 2"):
         Earlier(path)
 
@@ -114,6 +119,6 @@ def test_another_header_cannot_be_resumed_but_for_the_command(path):
 
 @pytest.mark.parametrize("content", ["", "hello\n", '{"kind":"header"}\n', "[1]\n"])
 def test_a_file_that_is_no_log_is_refused(content, path):
-    path.write_text(content)
+    path.write_text(content, "utf-8")
     with pytest.raises(LogError):
         Earlier(path)
