@@ -70,8 +70,8 @@ def loss_first(
         outcome: what was found; only a mismatch says anything of a loss.
         diagnose: puts the likely mistake of the gradient into an outcome.
         exact: the exact gradient, if it is known already.
-        by_units: puts what single units give into an outcome, if that makes the whole gradient: a
-            loss without a name is that of these units.
+        by_units: puts what single units give into an outcome, if that makes the whole gradient;
+            asked where the loss has no name, and the gradient is not that of it.
     """
     if outcome.verdict is not Verdict.FAIL or outcome.reason is not Reason.MISMATCH:
         return diagnose(outcome)
@@ -80,20 +80,26 @@ def loss_first(
     named = _quietly(engine, problem, exact)
     if named is None or named.kind == CONSTANT:
         return diagnose(outcome)
-    if named.kind == UNKNOWN and by_units is not None and (told := by_units(outcome)) is not None:
-        return told
-    return _of_another_loss(engine, problem, outcome, named, diagnose)
-
-
-def _of_another_loss(
-    engine: Engine, problem: Problem, outcome: Outcome, named: LossNamed, diagnose: Diagnose
-) -> Outcome:
-    """Say what the loss is, and whether the gradient is that of it."""
     with np.errstate(all="ignore"):  # engines return numbers of any size
         is_own = is_the_derivative(engine, problem, named.noise)
     outcome = replace(outcome, forward_passes=outcome.forward_passes + named.calls)
     if is_own:
         return _of_the_loss(outcome, named, OF_THIS_LOSS)
+    if named.kind == UNKNOWN and by_units is not None and (told := by_units(outcome)) is not None:
+        return told
+    return _beside_another_loss(engine, problem, outcome, named, diagnose, is_own=is_own)
+
+
+def _beside_another_loss(
+    engine: Engine,
+    problem: Problem,
+    outcome: Outcome,
+    named: LossNamed,
+    diagnose: Diagnose,
+    *,
+    is_own: bool | None,
+) -> Outcome:
+    """Say what the loss is, and that the gradient is not that of it, or may not be."""
     what = NOT_OF_THIS if is_own is False else UNDECIDED
     outcome = replace(outcome, detail=f"{named.told}; {what}; {outcome.detail}")
     if named.kind in ANOTHER:
