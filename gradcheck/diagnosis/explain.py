@@ -157,7 +157,7 @@ def _diagnosed(
         answers = answers.and_also(further(engine, problem, arithmetic))
     every = [held, *answers.seen]
     asked = witness.asked + (held is not seen) + len(answers.seen) + answers.refused
-    findings = alike_first(_borne_out(findings, every, witness.hints(), library))
+    findings = alike_first(_borne_out(findings, every, witness, library))
     asks = _Asks(engine, problem, arithmetic, every, witness, answers.refused)
     findings, known, suspects = _weighed(findings, asks)
     first = distinct(findings[0], is_open=not known.is_enough)
@@ -261,18 +261,21 @@ def _suspects(first: Finding, s: Symbols) -> tuple[Suspect, ...]:
 
 
 def _borne_out(
-    findings: Findings, every: list[Seen], hints: frozenset[tuple[str, str]], library: Library
+    findings: Findings, every: list[Seen], witness: Witness, library: Library
 ) -> Findings:
     """Keep what all problems of the same structure bear out; else what is seen on one of them."""
     kept = confirmed(findings, every)
     if kept and kept[0].kind != UNKNOWN:
         return kept
+    hints = witness.hints()
     for other in every[1:]:
         searched = library if work(other) <= WORK else only(library, hints)
         path = peel(other, Guide(searched, hints))
         named = tuple(takewhile(lambda f: f.kind != UNKNOWN, path.findings))
         if named and (found := confirmed(named, every)):
-            return found
+            first = found[0]
+            meant = [c for c in first.candidates if not witness.refutes(first, c, strict=False)]
+            return (replace(first, candidates=tuple(meant) or first.candidates), *found[1:])
     if kept:
         return kept
     place = located(every)
@@ -462,32 +465,50 @@ def _findings(seen: Seen, held: Seen, witness: Witness, library: Library) -> Fin
     What was found elsewhere must hold here, too: on `held`, which is the same problem in float64.
     """
     hints = witness.hints()
-    banned: frozenset[tuple[str, str]] = frozenset()
     if hints:
         path = peel(seen, Guide(only(library, hints), hints))
         first = _confirmed(path, witness, strict=False)
         if first is not None and all(f.kind == FORMULA for f in path.findings):
             return (first, *path.findings[1:])
     searched = library if work(seen) <= WORK else NO_FORMULAS
-    for strict in (True, False) if witness.wrong is None else (False,):
-        banned = frozenset()
-        for _ in range(TRIES):
-            path = peel(seen, Guide(searched, hints, banned))
-            if not path.findings or path.findings[0].kind != FORMULA:
-                break
-            first = _confirmed(path, witness, strict=strict)
-            if first is not None:
-                return (first, *path.findings[1:])
-            refuted = path.findings[0]
-            banned |= {(refuted.place, key) for key in refuted.names()}
+    path, is_confirmed, own, banned = _searched(seen, witness, searched)
+    if is_confirmed:
+        return path.findings
     elsewhere = witness.wrong.findings[0] if witness.wrong else None
     if path.findings and elsewhere is not None and elsewhere.kind == FORMULA:
         moved = _moved(elsewhere, path.findings[0], held)
         if moved is not None:
             return (moved,)
+    if own:
+        return own
     if path.findings and path.findings[0].kind == FORMULA:
         path = peel(seen, Guide(NO_FORMULAS, hints, banned))
     return tuple(_unnamed(f) if f.kind == FORMULA else f for f in path.findings)
+
+
+def _searched(
+    seen: Seen, witness: Witness, searched: Library
+) -> tuple[Path, bool, Findings, frozenset[tuple[str, str]]]:
+    """Explain the problem again and again, without what is refuted elsewhere.
+
+    Returns:
+        The last explanation, whether it is not refuted, one that has a factor of its own, and what
+        is refuted.
+    """
+    own: Findings = ()
+    for strict in (True, False) if witness.wrong is None else (False,):
+        banned: frozenset[tuple[str, str]] = frozenset()
+        for _ in range(TRIES):
+            path = peel(seen, Guide(searched, witness.hints(), banned))
+            if not path.findings or path.findings[0].kind != FORMULA:
+                break
+            first = _confirmed(path, witness, strict=strict)
+            if first is not None:
+                return replace(path, findings=(first, *path.findings[1:])), True, own, banned
+            own = own or _with_own_factor(path.findings, witness)
+            refuted = path.findings[0]
+            banned |= {(refuted.place, key) for key in refuted.names()}
+    return path, False, own, banned
 
 
 def _unnamed(finding: Finding) -> Finding:
@@ -505,10 +526,15 @@ def _confirmed(path: Path, witness: Witness, *, strict: bool) -> Finding | None:
         return None
     first = path.findings[0]
     kept = tuple(c for c in first.candidates if not witness.refutes(first, c, strict=strict))
-    if not kept:
-        here = (c for c in first.candidates if witness.has_factor(first, c))
-        kept = tuple(replace(c, says=c.says + OTHERS) for c in here)
     return replace(first, candidates=kept) if kept else None
+
+
+def _with_own_factor(findings: Findings, witness: Witness) -> Findings:
+    """Tell a factor that networks of other sizes have not, but some other one; or nothing."""
+    first = findings[0]
+    here = (c for c in first.candidates if witness.has_factor(first, c))
+    kept = tuple(replace(c, says=c.says + OTHERS) for c in here)
+    return (replace(first, candidates=kept), *findings[1:]) if kept else ()
 
 
 def _moved(elsewhere: Finding, here: Finding, seen: Seen) -> Finding | None:
