@@ -73,6 +73,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are drawn once, in `folder`."""
+    monkeypatch.setattr(run, "draw", lambda report: {})
+
+
+@pytest.fixture
 def report(folder):
     return json.loads((folder / "bench.json").read_text("utf-8"))
 
@@ -160,7 +166,7 @@ def test_labels_do_not_overlap(heights):
     assert max(moved) <= 1
 
 
-def test_a_page_of_nothing_but_ours_is_written(tmp_path):
+def test_a_page_of_nothing_but_ours_is_written(tmp_path, undrawn):
     def only_ours(settings, threads):
         return (row for row in collect(settings, threads) if row["ours"])
 
@@ -182,7 +188,7 @@ def test_a_quick_run_leaves_the_reference_alone():
 # --- the run --------------------------------------------------------------------------------------
 
 
-def test_what_came_before_an_interruption_is_on_disk(tmp_path):
+def test_what_came_before_an_interruption_is_on_disk(tmp_path, undrawn):
     def broken_off(settings, threads):
         rows = collect(settings, threads)
         yield next(rows)
@@ -251,7 +257,7 @@ def test_networks_are_put_in_order():
     assert Settings.ordered([(9, 9, 1), (2, 1), (9, 9, 1)]) == ((2, 1), (9, 9, 1))
 
 
-def test_the_command_writes_and_says_what_was_found(tmp_path, monkeypatch, capsys):
+def test_the_command_writes_and_says_what_was_found(tmp_path, undrawn, monkeypatch, capsys):
     monkeypatch.setattr(run, "in_a_process", collect)
     out = str(tmp_path / "bench")
     code = cli.main(["bench", "--quick", "--out", out, "--sizes", "12-12-1", "3-3-1"])
