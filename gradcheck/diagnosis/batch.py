@@ -68,8 +68,23 @@ def first_of(k: int) -> Counts:
 
 
 def whole_chunks(k: int) -> Counts:
-    """0 for the last m mod k examples, 1 for the others."""
-    return lambda s: (np.arange(s.m) < s.m - s.m % k).astype(float) if s.m % k and s.m > k else None
+    """0 for the last m mod k examples, 1 for the others: all 0 where m < k."""
+    return lambda s: (np.arange(s.m) < s.m - s.m % k).astype(float) if s.m % k else None
+
+
+def last_chunk(k: int) -> Counts:
+    """1 for the last chunk of k examples, which may be shorter; 0 for the others."""
+    return lambda s: (np.arange(s.m) >= (s.m - 1) // k * k).astype(float) if s.m > k else None
+
+
+def first_half(s: Symbols) -> Array | None:
+    """1 for the first m // 2 examples, 0 for the others."""
+    return (np.arange(s.m) < s.m // 2).astype(float) if s.m > 1 else None
+
+
+def second_half(s: Symbols) -> Array | None:
+    """0 for the first m // 2 examples, 1 for the others."""
+    return (np.arange(s.m) >= s.m // 2).astype(float) if s.m > 1 else None
 
 
 def mean_of_means(k: int) -> Counts:
@@ -89,6 +104,10 @@ PARTS: tuple[tuple[str, str, Counts], ...] = (
     *((f"first {k} examples only", f"lacks the examples from {k} on", first_of(k)) for k in CHUNKS),
     *((f"whole chunks of {k} only", f"lacks the last m mod {k} examples", whole_chunks(k))
       for k in CHUNKS),
+    *((f"last chunk of {k} only", f"has the last chunk of {k} examples only", last_chunk(k))
+      for k in CHUNKS),
+    ("first half only", "has the first half of the batch only", first_half),
+    ("second half only", "has the second half of the batch only", second_half),
 )  # fmt: skip
 
 COUNTS: tuple[tuple[str, str, Counts], ...] = (

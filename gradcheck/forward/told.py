@@ -24,7 +24,7 @@ from gradcheck.forward.probes import GENERIC, allows, drawn, precision
 from gradcheck.forward.search import CONSTANT, FACTOR, NETWORK, UNKNOWN
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import DTYPES, Problem, dtype_name, gradient_as_dict
-from gradcheck.rounding import ARITHMETICS, gradient_bound
+from gradcheck.rounding import ARITHMETICS, gradient_bound, loss_bound
 from gradcheck.splitmix64 import Stream
 from gradcheck.structure import structure_of
 from gradcheck.verdict import Outcome, Reason, Verdict, is_within
@@ -151,7 +151,8 @@ def right_gradient_first(
     exact = certified_gradient(problem)
     named = _quietly(engine, problem, exact)
     if named is None:
-        return diagnose(outcome)
+        told = not_of_these_weights(engine, problem)
+        return replace(outcome, diagnosis=told) if told else diagnose(outcome)
     if is_loss:  # it is not finite
         return replace(outcome, diagnosis=f"{named.told}; {outcome.detail}")
     if not _is_right(engine, problem, exact):
@@ -161,6 +162,27 @@ def right_gradient_first(
     return _of_the_loss(outcome, named, "", "the gradient is right; ")
 
 
+def not_of_these_weights(engine: Engine, problem: Problem) -> str:
+    """Say that a loss which is right elsewhere is not that of weights near those asked before.
+
+    The weights are moved by 1/64 of themselves, and the loss there is held to its own bound.
+    """
+    x = problem.parameters
+    moved = {name: (array * (1 + 2.0**-6)).astype(array.dtype) for name, array in x.items()}
+    there = problem.with_parameters(moved)
+    before = _loss_at(engine, problem, {name: array.copy() for name, array in x.items()})
+    loss, exact = _loss_at(engine, problem, moved), certified_gradient(there)
+    allowed = loss_bound(there, engine.info.arithmetic or WIDEST) + exact.loss_bound
+    with np.errstate(invalid="ignore"):
+        if not np.isfinite(loss) or abs(loss - exact.loss) <= allowed:
+            return ""
+    what = f"is {loss:.10g} at weights where {exact.loss:.10g} is meant"
+    if loss == before:
+        what = "does not change with the weights"
+    return f"all layers: the loss {what}, something is kept between calls; {EACH_TIME}"
+
+
+EACH_TIME = "expected the loss of the problem that is given, each time"
 BOUNDED = ("float16", "float32", "float64")
 
 

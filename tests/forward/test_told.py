@@ -8,7 +8,7 @@ from other_losses import OTHER_LOSSES, consistent
 from gradcheck.agreement import check_agreement
 from gradcheck.case import Case
 from gradcheck.engines.registry import find
-from gradcheck.forward.told import is_the_derivative
+from gradcheck.forward.told import is_the_derivative, not_of_these_weights
 from gradcheck.verdict import Reason, Verdict
 from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.property import outcome
@@ -196,3 +196,24 @@ def test_an_engine_without_a_loss_is_diagnosed_as_ever():
     found = check_agreement(engine, problem())
     assert kind(found) == MISMATCH
     assert found.diagnosis.startswith("layer 1: dC/dW_1 has an extra factor 2; ")
+
+
+class KeepsTheForwardPass:
+    """A right engine that keeps its losses by inputs and targets, whatever the weights are."""
+
+    def __init__(self):
+        self.info, self.kept = REFERENCE.info, {}
+
+    def loss(self, problem):
+        key = problem.inputs.tobytes() + problem.targets.tobytes()
+        return self.kept.setdefault(key, REFERENCE.loss(problem))
+
+    def value_and_grad(self, problem):
+        return self.loss(problem), REFERENCE.value_and_grad(problem)[1]
+
+
+def test_a_loss_that_does_not_change_with_the_weights_is_kept_from_an_earlier_call():
+    found = outcome(Guarded(KeepsTheForwardPass()), "consistency", problem(batch=2), None)
+    assert found.verdict is Verdict.FAIL
+    assert found.diagnosis.startswith("all layers: the loss does not change with the weights, ")
+    assert not_of_these_weights(REFERENCE, problem()) == ""

@@ -1,0 +1,57 @@
+"""A part of the batch that is left out is named, in delta_L, dC/dW and dC/db, for any m."""
+
+import numpy as np
+import pytest
+
+from gradcheck.agreement import check_agreement
+from gradcheck.case import Case
+from gradcheck.engines.base import engine_from_callable
+from gradcheck.engines.registry import find
+from gradcheck.problem import Problem
+
+REFERENCE = find("reference")
+
+PARTS = {
+    "lacks the last m mod 4 examples": lambda m: np.arange(m) < m - m % 4,
+    "has the last chunk of 4 examples only": lambda m: np.arange(m) >= (m - 1) // 4 * 4,
+    "has the first half of the batch only": lambda m: np.arange(m) < m // 2,
+    "has the second half of the batch only": lambda m: np.arange(m) >= m // 2,
+}
+
+
+def some_of(problem, kept):
+    """The gradients of the examples kept, summed; of a mean, each counts 1/m."""
+    if not kept.any():
+        return [(0 * W, 0 * b) for W, b in zip(problem.weights, problem.biases, strict=True)]
+    X, Y = problem.inputs[kept], problem.targets[kept]
+    part = Problem(problem.architecture, problem.weights, problem.biases, X, Y)
+    share = kept.mean() if problem.architecture.reduction == "mean" else 1.0
+    return [(W * share, b * share) for W, b in REFERENCE.value_and_grad(part)[1]]
+
+
+def engine(part, which):
+    """Right but for dC/dW (0), dC/db (1) or both (2), which have a part of the batch only."""
+
+    def value_and_grad(problem):
+        value, right = REFERENCE.value_and_grad(problem)
+        wrong = some_of(problem, PARTS[part](problem.batch))
+        both = zip(wrong, right, strict=True)
+        return value, [
+            (w[0] if which != 1 else r[0], w[1] if which != 0 else r[1]) for w, r in both
+        ]
+
+    return engine_from_callable(value_and_grad, "part")
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(("which", "step"), [(0, "dC/dW_2"), (1, "dC/db_2"), (2, "delta_2")])
+def test_the_part_is_named(part, which, step):
+    problem = Case(sizes=(3, 4, 2), batch=7, targets="soft").problem()
+    told = check_agreement(engine(part, which), problem).diagnosis
+    assert told.startswith(f"layer 2: {step} {part}; expected ")
+
+
+def test_a_batch_below_the_chunk_lacks_all_of_its_examples_and_says_why():
+    problem = Case(sizes=(3, 4, 2), batch=3, targets="soft").problem()
+    outcome = check_agreement(engine("lacks the last m mod 4 examples", 0), problem)
+    assert "whole chunks of 4 only" in {suspect.key for suspect in outcome.suspects}
