@@ -72,7 +72,12 @@ def started(*arguments):
     program = [sys.executable, "-W", "error", "-m", "gradcheck", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
-    return subprocess.Popen(program, env=environment, stdout=pipe, stderr=pipe, text=True)
+    # a shell has its background jobs ignore interrupts, and so would everything they start
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(program, env=environment, stdout=pipe, stderr=pipe, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def lines_of(path):
