@@ -404,7 +404,7 @@ def _duplicated_batch(ask: Asked, problem: Problem) -> Outcome:
             wider = max(models, key=list(ARITHMETICS).index)
             outcome = replace(outcome_of(_twice(problem, once, twice, wider)), model=wider)
     if outcome.verdict is Verdict.FAIL:
-        told = "the mean depends on how often the same examples are given: division by m - 1?"
+        told = "the mean depends on how often the same examples are given"
         return replace(outcome, diagnosis=told)
     return outcome
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcheck.diagnosis import at_zero, families, searches, slopes
+from gradcheck.diagnosis.batch import COUNTS
 from gradcheck.diagnosis.formula import HIDDEN, Formula
 from gradcheck.diagnosis.output_error import rounded
 from gradcheck.diagnosis.symbols import sigmoid, slope
@@ -17,6 +18,7 @@ from gradcheck.diagnosis.symbols import sigmoid, slope
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradcheck.diagnosis.batch import Counts
     from gradcheck.diagnosis.formula import Value
     from gradcheck.diagnosis.symbols import Symbols
     from gradcheck.problem import Array
@@ -140,6 +142,11 @@ def step_by_signs(s: Symbols, layer: int) -> Array | None:
     return None if dW is None else -(s.delta[layer + 1] @ np.sign(dW)) * s.s(layer)
 
 
+def neighbour(by: int) -> Slope:
+    """Sigmoid' of the unit before or after, cyclically, where there are several units."""
+    return lambda s, k: np.roll(s.s(k), by, axis=1) if s.n(k) > 1 else None
+
+
 def squared(s: Symbols, layer: int) -> Array:
     """delta_{l+1} W_{l+1}^2, entry by entry."""
     return (s.delta[layer + 1] @ s.W[layer + 1] ** 2) * s.s(layer)
@@ -164,6 +171,12 @@ PRODUCTS = (
     with_weights("sizes of weights", "has |W_{up}| for W_{up}", lambda s, k: np.abs(s.W[k + 1])),
     of("product missing", "lacks the product with W_{up}", without_product),
     of("first path only", "has unit 0 only of the sum delta_{up} W_{up}", first_path),
+    of("slope above twice", "has an extra factor sigmoid'(z_{up}) in its delta_{up}",
+       lambda s, k: ((s.delta[k + 1] * s.s(k + 1)) @ s.W[k + 1]) * s.s(k)),
+    with_slope("slope of the unit before", "has sigmoid' of the unit before for sigmoid'(z_{l})",
+               neighbour(1)),
+    with_slope("slope of the unit after", "has sigmoid' of the unit after for sigmoid'(z_{l})",
+               neighbour(-1)),
     of("last path missing", "lacks the last unit in the sum delta_{up} W_{up}", without_last_path),
     with_weights("weights in float16", "has W_{up} rounded to float16 for W_{up}", in_float16),
     of("first paths only", "lacks the terms from 16 on of delta_{up} W_{up}", first_paths),
@@ -174,6 +187,19 @@ PRODUCTS = (
        step_by_signs, is_term=True),
     of("weights squared", "has W_{up}^2 for W_{up}", squared),
 )  # fmt: skip
+
+
+def counted(key: str, says: str, counts: Counts) -> Formula:
+    """Make a formula that counts examples wrongly."""
+
+    def value(s: Symbols, layer: int) -> Array | None:
+        weights = counts(s)
+        return None if weights is None else s.error(layer) * weights[:, None]
+
+    return Formula(key, HIDDEN, f"delta_{{l}} {says}", value, of_batch=True)
+
+
+EXAMPLES = tuple(counted(*row) for row in COUNTS)
 
 SMALL = (
     *(with_slope("slope by differences", f"has (sigmoid(z_{{l}} + h) - sigmoid(z_{{l}} - h)) / 2h, "
@@ -189,6 +215,7 @@ SMALL = (
 FORMULAS = (
     *SLOPES,
     *PRODUCTS,
+    *EXAMPLES,
     *SMALL,
     *at_zero.HIDDEN_FORMULAS,
     *families.FORMULAS[HIDDEN],

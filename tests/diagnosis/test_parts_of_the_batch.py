@@ -7,6 +7,7 @@ from gradcheck.agreement import check_agreement
 from gradcheck.case import Case
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
+from gradcheck.mutants.backprop import Backprop, sigmoid_prime
 from gradcheck.problem import Problem
 
 REFERENCE = find("reference")
@@ -49,6 +50,32 @@ def test_the_part_is_named(part, which, step):
     problem = Case(sizes=(3, 4, 2), batch=7, targets="soft").problem()
     told = check_agreement(engine(part, which), problem).diagnosis
     assert told.startswith(f"layer 2: {step} {part}; expected ")
+
+
+HIDDEN = {
+    "lacks the first example": lambda b, k: right(b, k) * (np.arange(b.m) > 0)[:, None],
+    "has the second half of the batch only": (
+        lambda b, k: right(b, k) * (np.arange(b.m) >= b.m // 2)[:, None]
+    ),
+    "has sigmoid' of the unit before for sigmoid'(z_1)": (
+        lambda b, k: b.passed_down(k) * np.roll(b.slope(k), 1, axis=1)
+    ),
+    "has an extra factor sigmoid'(z_2) in its delta_2": (
+        lambda b, k: ((b.delta[k + 1] * sigmoid_prime(b.z[k + 1])) @ b.W[k + 1]) * b.slope(k)
+    ),
+}
+
+
+def right(b, k):
+    return b.passed_down(k) * b.slope(k)
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_a_hidden_error_that_lacks_a_part_or_has_a_factor_of_its_neighbour_is_named(what):
+    wrong = type("Wrong", (Backprop,), {"hidden_error": HIDDEN[what]})()
+    problem = Case(sizes=(3, 4, 2), batch=7, targets="soft").problem()
+    told = check_agreement(wrong, problem).diagnosis
+    assert told.startswith(f"layer 1: delta_1 {what}; expected ")
 
 
 def test_a_batch_below_the_chunk_lacks_all_of_its_examples_and_says_why():

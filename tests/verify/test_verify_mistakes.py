@@ -255,7 +255,7 @@ def test_it_joins_what_another_property_says_of_the_same_problem():
 
 
 def test_where_no_step_is_known_it_joins_only_the_only_mistake():
-    ratio = "the mean depends on how often the same examples are given: division by m - 1?"
+    ratio = "the mean depends on how often the same examples are given"
     lost = wrong(token(m=1), name="exact duplicated batch", says=ratio)
     assert told(wrong(token(), output(M)), lost) == [(f"delta_L {M}", 1, 1)]
     two = [wrong(token(), output(M)), wrong(token(seed=1), (BIAS, 1, "x", "dC/db_1 is x"))]
