@@ -100,13 +100,9 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     def rounding(parameters: Any) -> float:
         return loss_bound(problem.with_parameters(parameters), arithmetic)
 
-    here = problem.with_parameters({name: a.copy() for name, a in problem.parameters.items()})
-    if (value := engine.loss(here)) is not None and not np.isfinite(value):
-        return _not_finite(value, problem)
     arithmetic = engine.info.arithmetic or loss_model(engine, problem) or UNEXPLAINED
     offered = getattr(engine, "losses", None)
     compared, told = (0, "") if offered is None else _other_losses(engine, problem, arithmetic)
-    compared += 1  # the loss above
     many = None if told else offered
     f = loss if many is None else batched(lambda stacked: many(problem, stacked))
     if dtype_name(problem.dtype) != "longdouble":  # which no rounding bound is known for
@@ -119,18 +115,24 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     if (options.get("budget") or 0) > compared:
         options["budget"] -= compared
     outcome = check_gradient(f, gradient, problem.parameters, **options)
+    if outcome.reason is Reason.NONFINITE and outcome.forward_passes:
+        here = {name: array.copy() for name, array in problem.parameters.items()}
+        value = loss(here)
+        compared += 1
+        if not np.isfinite(value):
+            outcome = _not_finite(value, problem, outcome)
     notes = (*outcome.notes, told) if told else outcome.notes
     return replace(outcome, forward_passes=outcome.forward_passes + compared, notes=notes)
 
 
-def _not_finite(value: float, problem: Problem) -> Outcome:
+def _not_finite(value: float, problem: Problem, outcome: Outcome) -> Outcome:
     """Say why a loss that is not finite has no differences; wrong where rounding cannot do it."""
     if may_be_infinite(problem):
         told = f"the loss is {value} where an output rounds to 0 or 1: it has no differences"
-        return Outcome(Verdict.INCONCLUSIVE, Reason.NONFINITE, told, forward_passes=1)
+        return replace(outcome, verdict=Verdict.INCONCLUSIVE, detail=told)
     exact = certified_gradient(problem).loss
     told = f"the loss is {value}, the one that is meant {exact:.6g}; no output rounds to 0 or 1"
-    return Outcome(Verdict.FAIL, Reason.LOSS, told, forward_passes=1)
+    return replace(outcome, reason=Reason.LOSS, detail=told)
 
 
 def _other_losses(engine: Any, problem: Problem, arithmetic: str) -> tuple[int, str]:
