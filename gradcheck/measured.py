@@ -42,6 +42,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from gradcheck.case import largest_preactivation
 from gradcheck.ladder import (
     Answer,
     Exact,
@@ -256,8 +257,18 @@ def _half_saturated_answers(
     engine: Engine, problem: Problem, signs: tuple[int, ...], u: float
 ) -> list[Answer]:
     """Ask about one unit; an engine that does not take that, about the problem's architecture."""
-    answers = list(answered(engine, half_saturated(problem, signs, u)))
-    return answers or list(answered(engine, half_saturated_layers(problem, signs, u)))
+    for probes in (half_saturated, half_saturated_layers):
+        every = probes(problem, signs, u)
+        taken = (one for one in every if _takes(engine, one[1]))
+        if answers := list(answered(engine, taken)):
+            return answers
+    return []
+
+
+def _takes(engine: Engine, problem: Problem) -> bool:
+    """Whether a problem is within the engine's limit of |z|."""
+    most = engine.info.limits.get("max_preactivation", np.inf)
+    return bool(most == np.inf or largest_preactivation(problem) <= most)
 
 
 def _leaves(name: str, wider: str, answers: Sequence[Answer]) -> bool:
@@ -326,7 +337,8 @@ def loss_model(engine: Engine, problem: Problem) -> str:
     """
     known, key = _remembered(engine, problem, "loss")
     if key not in known:
-        values = [(probe, _loss(engine, probe)) for probe in _one_unit(problem)]
+        probes = (probe for probe in _one_unit(problem) if _takes(engine, probe))
+        values = [(probe, _loss(engine, probe)) for probe in probes]
         told = [(probe, value) for probe, value in values if value is not None]
         fits = (name for name in STANDARD if all(_has_loss(name, *pair) for pair in told))
         known[key] = next(fits, "") if told else ""

@@ -6,8 +6,8 @@ A bare callable `value_and_grad(problem) -> (loss, [(dW, db), ...])` is enough t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -107,6 +107,29 @@ class EngineInfo:
         for claim in ("dtypes", "losses", "reductions"):
             if not getattr(self, claim):
                 raise ValueError(f"{claim}=() must name at least one: engine {self.name}")
+
+
+def limited(info: EngineInfo, asked: Iterable[tuple[str, Any]]) -> EngineInfo:
+    """Return what an engine says of itself, within further limits.
+
+    Args:
+        info: says its own limits.
+        asked: names and values; of two bounds the smaller counts, of two lists what both name.
+
+    Raises:
+        ValueError: the engine supports nothing of what was asked for.
+    """
+    limits: dict[str, Any] = dict(info.limits)
+    for name, value in asked:
+        own = limits.get(name, value)
+        if isinstance(value, int | float):
+            limits[name] = min(value, own)
+            continue
+        limits[name] = [one for one in value if one in own]
+        if not limits[name]:
+            told = ", ".join(own)
+            raise ValueError(f"{info.name} has the {name} {told}: none is asked for")
+    return replace(info, limits=limits)
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ import numpy as np
 from gradcheck.forward.probes import AT_ONCE, Answer, Asking, asked
 from gradcheck.forward.search import UNKNOWN, Found, explained, most_of
 from gradcheck.forward.tables import evaluated, may_be_meant, meant_by
+from gradcheck.measured import loss_model
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.rounding import loss_bound
 
@@ -116,11 +117,16 @@ def _named(engine: Engine, problem: Problem, exact: Certified | None) -> LossNam
     return LossNamed(says, kind, shown.loss, meant, shown.problem is problem, calls, found)
 
 
+def model_of(engine: Engine, problem: Problem) -> str:
+    """Return the rounding model of an engine's loss: declared, found on one unit, or the widest."""
+    return engine.info.arithmetic or loss_model(engine, problem) or UNDECLARED
+
+
 def _is_meant(
     engine: Engine, problem: Problem, loss: float | None, exact: Certified | None
 ) -> bool | None:
     """Whether a loss is the one that is meant; None where rounding allows anything."""
-    bound = loss_bound(problem, engine.info.arithmetic or UNDECLARED)
+    bound = loss_bound(problem, model_of(engine, problem))
     if loss is None or not np.isfinite(bound):
         return None
     known = certified_gradient(problem) if exact is None else exact

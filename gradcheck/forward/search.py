@@ -114,9 +114,10 @@ class Found:
         """Say what it is, in a clause."""
         c = self.candidate
         parts = [*c.network.says, *c.head.says(self.loss)]
-        if c.is_fitted:
+        is_one = not c.scale and self.low <= 1 <= self.high
+        if c.is_fitted and not is_one:
             parts.append(fitted_scale(c.scale, self.low, self.high))
-        elif c.scale:
+        elif c.scale and not c.is_fitted:
             parts.append(SCALES[c.scale].says(self.reduction))
         if c.term is not None:
             parts.append(c.term.told(self.low, self.high))

@@ -19,7 +19,7 @@ import numpy as np
 from gradcheck.check import check_gradient
 from gradcheck.diagnose import UNKNOWN as NO_PATTERN
 from gradcheck.engines.base import require_loss
-from gradcheck.forward.named import LossNamed, named_loss
+from gradcheck.forward.named import LossNamed, model_of, named_loss
 from gradcheck.forward.probes import GENERIC, allows, drawn, precision
 from gradcheck.forward.search import CONSTANT, FACTOR, NETWORK, UNKNOWN
 from gradcheck.oracles.certified import certified_gradient
@@ -73,12 +73,15 @@ def loss_first(
         by_units: puts what single units give into an outcome, if that makes the whole gradient;
             asked where the loss has no name, and the gradient is not that of it.
     """
-    if outcome.verdict is not Verdict.FAIL or outcome.reason is not Reason.MISMATCH:
-        return diagnose(outcome)
-    if outcome.explanation.partition(":")[0] in ARITHMETICS:  # rounding, and nothing else
+    is_mismatch = outcome.verdict is Verdict.FAIL and outcome.reason is Reason.MISMATCH
+    is_rounding = outcome.explanation.partition(":")[0] in ARITHMETICS  # and nothing else
+    if not is_mismatch or is_rounding:
         return diagnose(outcome)
     named = _quietly(engine, problem, exact)
-    if named is None or named.kind == CONSTANT:
+    if named is None:
+        unseen = _is_of_another_loss(engine, problem)
+        return _of_a_loss_unseen(outcome) if unseen else diagnose(outcome)
+    if named.kind == CONSTANT:
         return diagnose(outcome)
     with np.errstate(all="ignore"):  # engines return numbers of any size
         is_own = is_the_derivative(engine, problem, named.noise)
@@ -88,6 +91,23 @@ def loss_first(
     if named.kind == UNKNOWN and by_units is not None and (told := by_units(outcome)) is not None:
         return told
     return _beside_another_loss(engine, problem, outcome, named, diagnose, is_own=is_own)
+
+
+def _is_of_another_loss(engine: Engine, problem: Problem) -> bool:
+    """Whether differences show a loss whose value here is within rounding to be another one."""
+    if dtype_name(problem.dtype) not in BOUNDED:
+        return False
+    noise = partial(loss_bound, arithmetic=model_of(engine, problem))
+    with np.errstate(all="ignore"):
+        return is_the_derivative(engine, problem, noise) is True
+
+
+def _of_a_loss_unseen(outcome: Outcome) -> Outcome:
+    """Turn a failure into one of a loss that only its differences show to be another one."""
+    told = f"the loss is not the one that is meant, by its differences; {OF_THIS_LOSS}"
+    return replace(
+        outcome, reason=Reason.LOSS, detail=told, diagnosis=told, explanation="", suspects=()
+    )
 
 
 def _beside_another_loss(

@@ -169,6 +169,8 @@ def _is_same(one: Curve, other: Curve) -> bool:
 
 
 def _of_answers(asked: list[Answer], network: Network) -> Iterator[Curve]:
+    if network.depth > 1:  # an error of 0 above shows nothing of the unit below
+        asked = [answer for answer in asked if answer.bias_above != 0]
     told = tuple(answer.told for answer in asked)
 
     def column(name: str) -> FloatArray:

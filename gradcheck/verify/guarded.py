@@ -44,18 +44,22 @@ class Guarded:
     Attributes:
         engine: the engine itself.
         require: the widest rounding model that is allowed; None for what it declares.
+        info: what the engine says of itself, within the limits that were asked for.
         deaths: what was said whenever its own process died.
     """
 
-    def __init__(self, engine: Engine, require: str | None = None) -> None:
+    def __init__(
+        self, engine: Engine, require: str | None = None, info: EngineInfo | None = None
+    ) -> None:
         self.engine = engine
         self.require = require
+        self._info = info
         self.deaths: list[str] = []
 
     @property
     def info(self) -> EngineInfo:
-        """What the engine says of itself."""
-        return self.engine.info
+        """What the engine says of itself, within the limits that were asked for."""
+        return self.engine.info if self._info is None else self._info
 
     def loss(self, problem: Problem) -> float:
         """Compute the engine's own loss.

@@ -258,8 +258,7 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     formulas, rest = _parted(every, lambda one: bool(one.ranks) and not _is_pattern(one))
     failing = Counter(step for one in every for step in one.steps)
     units, formulas = _parted(formulas, _is_of_units)
-    described = [*units, *(one for one in rest if not one.ranks)]
-    unknown = Counter(step for one in described for step in one.steps)
+    unknown = Counter(step for one in (*units, *rest) for step in one.steps)
 
     def is_borne(group: Group) -> bool:
         return _is_borne(group, failing[group.place], unknown[group.place])

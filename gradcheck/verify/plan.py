@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from gradcheck.case import Case, sample_cases
-from gradcheck.engines.base import EngineInfo
+from gradcheck.engines.base import EngineInfo, limited
 from gradcheck.known import Known
 from gradcheck.problem import LOSSES, REDUCTIONS
 from gradcheck.splitmix64 import stream_key
@@ -113,7 +113,7 @@ class Plan:
 
     def __init__(self, settings: Settings, info: EngineInfo) -> None:
         self.settings = settings
-        self.info = info = limited(info, settings.limits)
+        self.info = info = _limited(info, settings.limits)
         self.dtypes = examined_dtypes(info, settings.dtype)
         self._limits = limits_of(info, self.dtypes)
         self._drawn: dict[tuple[str, int], tuple[list[Case], Iterator[Case]]] = {}
@@ -182,29 +182,6 @@ def examined_dtypes(info: EngineInfo, asked: str) -> tuple[str, ...]:
     return found
 
 
-def limited(info: EngineInfo, asked: Iterable[tuple[str, Any]]) -> EngineInfo:
-    """Return what an engine says of itself, within further limits.
-
-    Args:
-        info: says its own limits.
-        asked: names and values; of two bounds the smaller counts, of two lists what both name.
-
-    Raises:
-        NothingToVerifyError: the engine supports nothing of what was asked for.
-    """
-    limits: dict[str, Any] = dict(info.limits)
-    for name, value in asked:
-        own = limits.get(name, value)
-        if isinstance(value, int | float):
-            limits[name] = min(value, own)
-            continue
-        limits[name] = [one for one in value if one in own]
-        if not limits[name]:
-            told = ", ".join(own)
-            raise NothingToVerifyError(f"{info.name} has the {name} {told}: none is asked for")
-    return replace(info, limits=limits)
-
-
 def limits_of(info: EngineInfo, dtypes: tuple[str, ...]) -> LimitsDict:
     """Return the limits of the draw that an engine's own account of itself sets.
 
@@ -233,6 +210,13 @@ def smaller(limits: LimitsDict) -> LimitsDict:
     for name, most in SMALL.items():
         both[name] = min(most, both.get(name, most))
     return cast("LimitsDict", both)
+
+
+def _limited(info: EngineInfo, asked: Iterable[tuple[str, Any]]) -> EngineInfo:
+    try:
+        return limited(info, asked)
+    except ValueError as error:
+        raise NothingToVerifyError(str(error)) from None
 
 
 def _bounded(name: str, value: Any) -> Any:

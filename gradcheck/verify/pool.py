@@ -173,15 +173,22 @@ class Pool(Generic[T]):
         jobs: how many workers.
         timeout: seconds for a task.
         require: the widest rounding model that is allowed; None for what the engine declares.
+        limits: what else bounds the problems that it is asked about.
 
     Raises:
         EngineGoneError: the engine cannot be loaded.
     """
 
     def __init__(
-        self, spec: str, *, jobs: int = 1, timeout: float = 60.0, require: str | None = None
+        self,
+        spec: str,
+        *,
+        jobs: int = 1,
+        timeout: float = 60.0,
+        require: str | None = None,
+        limits: tuple[tuple[str, Any], ...] = (),
     ) -> None:
-        self._hired = Hired(spec, timeout, require)
+        self._hired = Hired(spec, timeout, require, limits)
         self._workers: list[Worker] = []
         try:
             self._workers += [Worker(self._hired) for _ in range(jobs)]

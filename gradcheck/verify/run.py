@@ -71,7 +71,11 @@ def verify(
     today = today or dt.datetime.now().astimezone().date()
     try:
         pool: Pool[list[Record]] = Pool(
-            settings.engine, jobs=jobs, timeout=settings.timeout, require=settings.require or None
+            settings.engine,
+            jobs=jobs,
+            timeout=settings.timeout,
+            require=settings.require or None,
+            limits=settings.limits,
         )
     except EngineGoneError as error:
         if error.info is None or error.event is None or earlier is not None:

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from gradcheck.case import load, parse
-from gradcheck.engines.base import EngineInfo, EngineUnusableError
+from gradcheck.engines.base import EngineInfo, EngineUnusableError, limited
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.verify.guarded import Guarded, StoppedError, told_of
 from gradcheck.verify.property import Finding, examine
@@ -92,11 +92,13 @@ class Hired:
         spec: names the engine.
         timeout: seconds, for an engine that keeps its deadlines itself.
         require: the widest rounding model that is allowed; None for what the engine declares.
+        limits: what else bounds the problems that it is asked about.
     """
 
     spec: str
     timeout: float = 60.0
     require: str | None = None
+    limits: tuple[tuple[str, Any], ...] = ()
 
 
 def serve(connection: Connection, hired: Hired) -> None:
@@ -158,15 +160,27 @@ def work(engine: Guarded, task: Task, *, flushed: bool = False) -> Reply:
 def _load(hired: Hired) -> tuple[Ready, Guarded | None]:
     try:
         found = find(hired.spec)
-        engine = Guarded(found, hired.require)
+        info = plain_info(found.info)
+        engine = Guarded(found, hired.require, _within(info, hired.limits))
         keeps = getattr(found, "timeout", None)
         if isinstance(keeps, float):
             found.timeout = hired.timeout  # type: ignore[attr-defined]  # of engines in processes
-        return Ready(plain_info(engine.info), own_deadline=keeps is not None), engine
+        return Ready(info, own_deadline=keeps is not None), engine
     except (EngineNotFoundError, EngineUnusableError) as error:
         return Ready(None, str(error)), None
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it cannot be used
         return Ready(None, f"engine {hired.spec!r}: {told_of(error)}"), None
+
+
+def _within(info: EngineInfo, limits: tuple[tuple[str, Any], ...]) -> EngineInfo:
+    """Return what an engine says of itself within limits; those that leave nothing are no matter.
+
+    Nothing is asked then, which the plan says.
+    """
+    try:
+        return limited(info, limits)
+    except ValueError:
+        return info
 
 
 def plain_info(info: Any) -> EngineInfo:

@@ -1,5 +1,6 @@
 """A stand-in for the worker processes of `verify`, for tests that are about what is said."""
 
+from gradcheck.engines.base import limited
 from gradcheck.engines.registry import find
 from gradcheck.verify import run
 from gradcheck.verify.guarded import Guarded
@@ -9,9 +10,10 @@ from gradcheck.verify.worker import plain_info, work
 class InProcess:
     """The pool of workers, but the engine lives in this process."""
 
-    def __init__(self, spec, *, jobs=1, timeout=60.0, require=None):
-        self.engine = Guarded(find(spec), require)
-        self.info = plain_info(self.engine.info)
+    def __init__(self, spec, *, jobs=1, timeout=60.0, require=None, limits=()):
+        engine = find(spec)
+        self.info = plain_info(engine.info)
+        self.engine = Guarded(engine, require, limited(self.info, limits))
 
     def drive(self, pieces):
         for piece in pieces:

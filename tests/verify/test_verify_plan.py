@@ -3,7 +3,7 @@
 import pytest
 
 from gradcheck.case import largest_preactivation, missing_strata, parse
-from gradcheck.engines.base import EngineInfo
+from gradcheck.engines.base import EngineInfo, limited
 from gradcheck.problem import LOSSES, REDUCTIONS
 from gradcheck.verify.plan import (
     EXAMPLES,
@@ -13,7 +13,6 @@ from gradcheck.verify.plan import (
     Plan,
     Settings,
     is_small,
-    limited,
 )
 
 BOTH = ("float32", "float64")
