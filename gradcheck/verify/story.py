@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from gradcheck.diagnose import UNKNOWN
@@ -108,6 +108,8 @@ def cause_of(failure: Failure) -> list[Line]:
     cause = failure.cause
     if cause is None or not cause.is_known:
         lines = likely_cause(diagnosis) if diagnosis and not diagnosis.startswith(UNKNOWN) else []
+        if failure.look and cause is None:
+            lines = here_alone(lines)
         if failure.look:
             lines.append(Line("wrong in", f"{failure.look}; no cause is known"))
             lines += [Line("", told) for told in diagnosis.split("; ") if told.startswith("then ")]
@@ -120,6 +122,12 @@ def cause_of(failure: Failure) -> list[Line]:
         texts.append(f"and {told} whose cause is not known by {alone}")
     first, *rest = [text for text in texts if text]
     return [Line("likely cause", first), *(Line("", text) for text in rest)]
+
+
+def here_alone(lines: Sequence[Line]) -> list[Line]:
+    """Tell of one network what the other problems of its heading do not bear out."""
+    told = [line for line in lines if not line.text.startswith("sure: ")]
+    return [replace(line, label="here alone" if line.label else "") for line in told]
 
 
 def how_sure(failure: Failure, diagnosis: str, cause: str) -> list[str]:
@@ -144,16 +152,18 @@ def likely_cause(diagnosis: str) -> list[Line]:
 def fix_first(summary: Summary) -> str:
     """Name another loss, else the first mistake on the backward path, with what is expected.
 
-    A pattern, which some mistake makes, is named only where nothing is wrong above it.
+    A pattern, which some mistake makes, is named only where nothing is wrong above it. What one
+    problem tells by itself, and the others of its heading do not bear out, is no cause.
     """
     every = summary.failures
+    first = [failure for failure in every[:1] if failure.cause or not failure.look]
     others = [
         failure
         for failure in every
         if any(loss_of(first_of(failure).finding)) and is_named_loss(first_of(failure).finding)
     ]
     known = [failure for failure in every if failure.cause and failure.cause.is_known]
-    for failure in [*others, *known, *every[:1]]:
+    for failure in [*others, *known, *first]:
         witness = first_of(failure)
         cause = failure.cause or told_by(witness)
         if failure in others:

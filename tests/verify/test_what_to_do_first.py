@@ -206,3 +206,18 @@ def test_a_title_counts_problems_and_says_by_which_property():
 def test_a_title_says_something_of_every_reason(reason):
     [failure] = summary(wrong(reason=reason)).failures
     assert re.match(r"[a-z][a-z ]+: 1 problem \(agreement\)", title(failure))
+
+
+def test_what_one_network_tells_and_the_others_do_not_bear_out_is_no_cause():
+    told = (
+        "layer 1: dC/db_1 is half; expected dC/db_1 = sum_i delta_1; sure: of 9 formulas no other"
+    )
+    below = NOWHERE.replace("dC/dW_1", "dC/db_1")
+    findings = [wrong(HALF, diagnosis=told), *[wrong(diagnosis=below)] * 5]
+    found = summary(*findings)
+    assert fix_first(found) == ""
+    assert look_first(found).startswith("on 3-4-1, dC/db_1; everything above it is right")
+    shown = said("terminal", found)
+    assert "here alone layer 1: dc/db_1 is half" in shown
+    assert "sure: " not in shown
+    assert fix_first(summary(*findings[:2])).startswith("on 3-4-1, layer 1: dC/db_1 is half")
