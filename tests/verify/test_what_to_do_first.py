@@ -213,7 +213,8 @@ def test_what_one_network_tells_and_the_others_do_not_bear_out_is_no_cause():
         "layer 1: dC/db_1 is half; expected dC/db_1 = sum_i delta_1; sure: of 9 formulas no other"
     )
     below = NOWHERE.replace("dC/dW_1", "dC/db_1")
-    findings = [wrong(HALF, diagnosis=told), *[wrong(diagnosis=below)] * 5]
+    worst = coordinate(times=1e18)
+    findings = [wrong(HALF, diagnosis=told, worst=worst), *[wrong(diagnosis=below)] * 5]
     found = summary(*findings)
     assert fix_first(found) == ""
     assert look_first(found).startswith("on 3-4-1, dC/db_1; everything above it is right")
