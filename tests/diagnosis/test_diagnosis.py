@@ -233,8 +233,8 @@ def share_of_truth(names, most=1, seed=7):
 
 
 def test_without_its_formula_a_mistake_is_called_nothing_false():
-    share, n, false = share_of_truth(AGREEMENT[2::30])
-    assert n >= 3
+    share, n, false = share_of_truth(AGREEMENT[2::60])
+    assert n >= 2
     assert share >= TRULY, false
 
 

@@ -35,7 +35,8 @@ def failed(reason):
 @cache
 def verified(name, examples=24, require=""):
     """The exit code of a run and what it showed."""
-    settings = Settings(f"py:textbook_engines:{name}", examples, require=require, limits=SMALL)
+    spec = f"py:textbook_engines:{name}"
+    settings = Settings(spec, examples, dtype="float64", require=require, limits=SMALL)
     done = verify(settings)
     return done.judgement.exit_code, summarise(done.records)
 

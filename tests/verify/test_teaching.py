@@ -74,7 +74,8 @@ def test_mistakes_mended_in_the_order_in_which_they_are_named_end_in_a_verified_
     verified, monkeypatch
 ):
     without_processes(monkeypatch)
-    monkeypatch.setattr(shrink, "CHECKS", 40)
+    monkeypatch.setattr(shrink, "CHECKS", 12)
+    monkeypatch.setattr(shrink, "TINY_CHECKS", 12)
     codes, told = walk(verified, *QUICK, more=SMALL)
     assert told == [*TOLD, ""]
     assert codes == [1, 1, 1, 0]
