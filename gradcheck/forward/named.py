@@ -12,7 +12,7 @@ from gradcheck.forward.search import UNKNOWN, Found, explained, most_of
 from gradcheck.forward.tables import evaluated, may_be_meant, meant_by
 from gradcheck.measured import loss_model
 from gradcheck.oracles.certified import certified_gradient
-from gradcheck.rounding import loss_bound
+from gradcheck.rounding import loss_bound, loss_floor
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine
@@ -125,10 +125,11 @@ def model_of(engine: Engine, problem: Problem) -> str:
 def _is_meant(
     engine: Engine, problem: Problem, loss: float | None, exact: Certified | None
 ) -> bool | None:
-    """Whether a loss is the one that is meant; None where rounding allows anything."""
+    """Whether a loss is the one that is meant; None where rounding allows anything so large."""
     bound = loss_bound(problem, model_of(engine, problem))
     if loss is None or not np.isfinite(bound):
-        return None
+        too_small = loss is not None and loss < loss_floor(problem, UNDECLARED)
+        return False if too_small else None
     known = certified_gradient(problem) if exact is None else exact
     return bool(abs(loss - known.loss) <= bound + known.loss_bound)
 

@@ -24,7 +24,7 @@ from gradcheck.forward.probes import GENERIC, allows, drawn, precision
 from gradcheck.forward.search import CONSTANT, FACTOR, NETWORK, UNKNOWN
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import DTYPES, Problem, dtype_name, gradient_as_dict
-from gradcheck.rounding import ARITHMETICS, gradient_bound, loss_bound
+from gradcheck.rounding import ARITHMETICS, gradient_bound, loss_bound, loss_floor
 from gradcheck.splitmix64 import Stream
 from gradcheck.structure import structure_of
 from gradcheck.verdict import Outcome, Reason, Verdict, is_within
@@ -173,9 +173,10 @@ def right_gradient_first(
         diagnose: puts the likely mistake of the gradient into an outcome.
     """
     is_loss = outcome.reason is Reason.LOSS
-    if outcome.verdict is not Verdict.FAIL or not (is_loss or outcome.reason is Reason.MISMATCH):
-        return diagnose(outcome)
-    if dtype_name(problem.dtype) not in BOUNDED:
+    if outcome.verdict is Verdict.INCONCLUSIVE:
+        return _of_a_loss_too_small(engine, problem, outcome)
+    may_be = outcome.verdict is Verdict.FAIL and (is_loss or outcome.reason is Reason.MISMATCH)
+    if not may_be or dtype_name(problem.dtype) not in BOUNDED:
         return diagnose(outcome)
     exact = certified_gradient(problem)
     named = _quietly(engine, problem, exact)
@@ -189,6 +190,24 @@ def right_gradient_first(
         return outcome if named.kind in ANOTHER else diagnose(outcome)
     outcome = replace(outcome, forward_passes=outcome.forward_passes + named.calls)
     return _of_the_loss(outcome, named, "", "the gradient is right; ")
+
+
+def _of_a_loss_too_small(engine: Engine, problem: Problem, outcome: Outcome) -> Outcome:
+    """Turn an undecided outcome into a failure of a loss that is less than rounding can make it."""
+    if dtype_name(problem.dtype) not in BOUNDED:
+        return outcome
+    loss = _loss_at(engine, problem, {k: a.copy() for k, a in problem.parameters.items()})
+    least = loss_floor(problem, WIDEST)
+    outcome = replace(outcome, forward_passes=outcome.forward_passes + 1)
+    if not loss < least:
+        return outcome
+    told = f"the returned loss is {loss:.6g} where rounding leaves {least:.6g} at least"
+    is_right = _is_right(engine, problem, certified_gradient(problem))
+    then = "the gradient is right" if is_right else UNDECIDED
+    told = f"{told}; {then}"
+    return replace(
+        outcome, verdict=Verdict.FAIL, reason=Reason.LOSS, detail=told, diagnosis=told, suspects=()
+    )
 
 
 def not_of_these_weights(engine: Engine, problem: Problem) -> str:

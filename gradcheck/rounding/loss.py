@@ -15,6 +15,7 @@ product r r, halved exactly.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,8 @@ from gradcheck.rounding.gradient import forward
 from gradcheck.rounding.sigmoid import residual, softplus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gradcheck.problem import Problem
     from gradcheck.rounding.bounded import FloatArray, Rounding
     from gradcheck.rounding.sigmoid import Layer
@@ -55,6 +58,33 @@ def loss_bound(problem: Problem, arithmetic: str = "cancellation_free") -> float
     return float(np.where(np.isfinite(total.d), total.d, np.inf).item())
 
 
+def loss_floor(problem: Problem, arithmetic: str = "cancellation_free") -> float:
+    """Return the least value that rounding can bring the loss to; finite where the bound is not.
+
+    log p^ may be -infinity where p^ may be 0, but from above log p^ <= log(p + d), so that
+    -log p^ >= -log p - log(1 + d / p). The quadratic loss has its bound.
+
+    Args:
+        problem: of dtype float16, float32 or float64.
+        arithmetic: a name in ARITHMETICS.
+
+    Raises:
+        TypeError, ValueError: as of `loss_bound`.
+
+    >>> from gradcheck.case import Case
+    >>> loss_floor(Case(sizes=(2, 1)).problem()) > 0
+    True
+    """
+    rounding = Worst.of(problem, arithmetic)
+    with np.errstate(all="ignore"):
+        last = forward(problem, rounding)[-1]
+        entries = LEAST[problem.architecture.loss](last, problem, rounding)
+        flat = Bounded(entries.x.reshape(1, -1), entries.d.reshape(1, -1))
+        total = rounding.scaled(rounding.row_sums(flat))
+    least = float((total.x - total.d).item())
+    return least if np.isfinite(least) else -np.inf
+
+
 def may_lose_a_log(problem: Problem, arithmetic: str) -> bool:
     """Say whether an output p, or 1 - p, may be computed as 0, whose logarithm is infinite.
 
@@ -75,8 +105,14 @@ def may_lose_a_log(problem: Problem, arithmetic: str) -> bool:
     return not bool(np.all(np.minimum(last.a.x, last.b) > 4 * last.a.d))
 
 
-def cross_entropy(last: Layer, problem: Problem, rounding: Rounding) -> Bounded:
-    """Return the cross-entropy entry by entry."""
+def cross_entropy(
+    last: Layer,
+    problem: Problem,
+    rounding: Rounding,
+    error: Callable[..., FloatArray] | None = None,
+) -> Bounded:
+    """Return the cross-entropy entry by entry; `error` bounds that of a logarithm."""
+    error = log_error if error is None else error
     total, relative = rounding.total, rounding.relative
     y = np.asarray(problem.targets, np.float64)
     z, d = last.z
@@ -85,11 +121,16 @@ def cross_entropy(last: Layer, problem: Problem, rounding: Rounding) -> Bounded:
     moved = d * (r.most + last.E)
     strict = total(moved, relative(rounding.k_c) * (C + 2 * moved), 2 * last.f)
     by_logits = total(strict, relative(rounding.k_c) * 2 * (np.abs(z) + 2 * d))
-    logs = np.where(y > 0, y * log_error(last.a.x, last.a.d), 0)
-    logs = logs + np.where(y < 1, (1 - y) * log_error(last.b, last.a.d), 0)
+    logs = np.where(y > 0, y * error(last.a.x, last.a.d), 0)
+    logs = logs + np.where(y < 1, (1 - y) * error(last.b, last.a.d), 0)
     # log, 1 - a, 1 - y, the product and the sum
     by_logs = total(logs, relative(K_LOG + 4) * (C + moved + logs), relative(1), 3 * rounding.eta)
     return Bounded(C, rounding.allowed(strict, np.maximum(by_logits, by_logs)))
+
+
+def log_rise(p: FloatArray, d: FloatArray) -> FloatArray:
+    """Return what log p^ - log p does not exceed where |p^ - p| <= d: log(1 + d / p)."""
+    return np.log1p(np.divide(d, p, out=np.full_like(p, np.inf), where=p > 0))
 
 
 def log_error(p: FloatArray, d: FloatArray) -> FloatArray:
@@ -109,3 +150,8 @@ def quadratic(last: Layer, problem: Problem, rounding: Rounding) -> Bounded:
 
 
 COSTS = {"cross_entropy": cross_entropy, "quadratic": quadratic}
+LEAST: dict[str, Callable[..., Bounded]] = {
+    "cross_entropy": partial(cross_entropy, error=log_rise),
+    "quadratic": quadratic,
+}
+"""The same, with the bound of how much less than exact the computed one may be."""

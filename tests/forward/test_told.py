@@ -2,18 +2,28 @@
 
 import re
 
+import numpy as np
 import pytest
+import textbook_engines
 from other_losses import OTHER_LOSSES, consistent
 
 from gradcheck.agreement import check_agreement
-from gradcheck.case import Case
+from gradcheck.case import Case, sample_cases
+from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
-from gradcheck.forward.told import is_the_derivative, not_of_these_weights
-from gradcheck.verdict import Reason, Verdict
+from gradcheck.forward.told import (
+    is_the_derivative,
+    not_of_these_weights,
+    right_gradient_first,
+)
+from gradcheck.rounding import loss_floor
+from gradcheck.verdict import Outcome, Reason, Verdict
 from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.property import outcome
 
 REFERENCE = find("reference")
+TEXTBOOK_LOG = engine_from_callable(textbook_engines.textbook_log, "log")
+TANH = engine_from_callable(textbook_engines.tanh, "tanh")
 LOSS, MISMATCH = (Verdict.FAIL, Reason.LOSS), (Verdict.FAIL, Reason.MISMATCH)
 
 SHOWN = ("relu", "softmax cross-entropy", "swapped", "no bias", "doubled", "over outputs", "l2",
@@ -217,3 +227,47 @@ def test_a_loss_that_does_not_change_with_the_weights_is_kept_from_an_earlier_ca
     assert found.verdict is Verdict.FAIL
     assert found.diagnosis.startswith("all layers: the loss does not change with the weights, ")
     assert not_of_these_weights(REFERENCE, problem()) == ""
+
+
+class LeavesOutWhatIsRounded:
+    """A right engine whose loss has no logarithm of a p or 1 - p that is 0, however wrong it is."""
+
+    def __init__(self):
+        self.info = REFERENCE.info
+
+    def loss(self, problem):
+        z = problem.inputs @ problem.weights[0].T + problem.biases[0]
+        p, y = 1 / (1 + np.exp(-z)), problem.targets
+        with np.errstate(all="ignore"):
+            terms = np.nan_to_num(y * np.log(p)) * (p > 0) + np.nan_to_num(
+                (1 - y) * np.log(1 - p), neginf=0.0
+            ) * (p < 1)
+        return float(-terms.sum() / len(y))
+
+    def value_and_grad(self, problem):
+        return self.loss(problem), REFERENCE.value_and_grad(problem)[1]
+
+
+def test_a_loss_that_is_less_than_rounding_can_make_it_is_wrong_where_differences_decide_nothing():
+    saturated = Case(sizes=(1, 1), weight_scale=30.0, targets="zeros", seed=4).problem()  # z = 39
+    undecided = Outcome(Verdict.INCONCLUSIVE, Reason.NOISE, "no step settles")
+    found = right_gradient_first(LeavesOutWhatIsRounded(), saturated, undecided, no_diagnosis)
+    assert (found.verdict, found.reason) == LOSS
+    assert re.search(
+        "the returned loss is -?0 where rounding leaves 3[0-9.]+ at least", found.detail
+    )
+    assert found.detail.endswith("the gradient is right")
+    assert (
+        right_gradient_first(REFERENCE, saturated, undecided, no_diagnosis).reason is Reason.NOISE
+    )
+
+
+def no_diagnosis(outcome):
+    raise AssertionError(outcome)
+
+
+def test_rounding_brings_no_right_loss_below_its_floor():
+    for case in sample_cases(60, 12, max_parameters=40, max_batch=8):
+        floor = loss_floor(case.problem(), "absolute_sigmoid")
+        for engine in (REFERENCE, TEXTBOOK_LOG, TANH):
+            assert not engine.loss(case.problem()) < floor, case.token
