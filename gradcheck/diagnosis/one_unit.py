@@ -30,6 +30,7 @@ from gradcheck.response.curve import ACTIVATION, DELTA, SLOPE
 from gradcheck.response.sweep import Answer, EngineGoneError, Network, ask
 from gradcheck.response.words import given, grouped, in_y, number, regions
 from gradcheck.rounding import REQUIREMENTS, gradient_bound, models_up_to
+from gradcheck.structure import structure_of
 from gradcheck.verdict import Suspect
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def told_of_units(engine: Engine, problem: Problem, gradient: Array, failed: Arr
         failed: which entries are wrong.
     """
     dtype = dtype_name(problem.dtype)
-    if problem.architecture.loss not in engine.info.losses or not failed.any():
+    if problem.architecture.loss not in engine.info.losses or not _has_wrong_weight(
+        problem, failed
+    ):
         return None
     with np.errstate(all="ignore"):
         measured, calls = _responses(engine, dtype)
@@ -106,6 +109,15 @@ def told_of_units(engine: Engine, problem: Problem, gradient: Array, failed: Arr
     if told is None or not told.says:
         return None
     return replace(told, calls=len(units.answers) + calls)
+
+
+def _has_wrong_weight(problem: Problem, failed: Array) -> bool:
+    """Whether the derivative by a weight is wrong: a wrong delta shows in dC/dW and in dC/db.
+
+    The curves are those of dC/db; where biases alone are wrong, it may be that alone.
+    """
+    leaves = structure_of(problem.parameters).leaves
+    return any(failed[leaf.start : leaf.stop].any() for leaf in leaves if leaf.name[0] == "W")
 
 
 def _explains(problem: Problem, made: Array, gradient: Array, failed: Array) -> bool:

@@ -59,9 +59,10 @@ class LossNamed:
         if self.says:
             return f"the loss is not the one that is meant: {self.says}"
         where = "" if self.is_here else "on another problem "
+        digits = 10 if f"{self.engine:.10g}" != f"{self.meant:.10g}" else 17
         return (
-            f"the loss is not the one that is meant; {where}it is {self.engine:.10g} where "
-            f"{self.meant:.10g} is meant"
+            f"the loss is not the one that is meant; {where}it is {self.engine:.{digits}g} where "
+            f"{self.meant:.{digits}g} is meant"
         )
 
 

@@ -143,3 +143,26 @@ def test_curves_are_measured_once():
     first = len(calls)
     told(engine, sizes=(1, 1), seed=5)
     assert len(calls) < first + 5
+
+
+def test_a_bias_gradient_alone_is_not_told_of_delta():
+    """dC/db is 0 for large biases, by which the curves are swept; with x = 0 nothing else shows."""
+    right = planted()
+
+    def value_and_grad(problem):
+        value, layers = right.value_and_grad(problem)
+        biases = problem.biases
+        return value, [(W, g * (np.abs(b) <= 5)) for (W, g), b in zip(layers, biases, strict=True)]
+
+    engine = engine_from_callable(value_and_grad, "held biases")
+    seeds = (
+        s for s in range(99) if abs(Case(weight_scale=30.0, seed=s).problem().biases[0][0]) > 5
+    )
+    problem = Case(
+        sizes=(1, 1), weight_scale=30.0, corner="zero_feature", seed=next(seeds)
+    ).problem()
+    outcome = check_agreement(engine, problem)
+    assert outcome.verdict is Verdict.FAIL
+    assert "delta_1 is a_1 - Y within" not in outcome.diagnosis
+    c = outcome.comparison
+    assert told_of_units(engine, problem, c.engine, c.kind == Kind.FAILED) is None
