@@ -104,7 +104,7 @@ def _is_of_another_loss(engine: Engine, problem: Problem) -> bool:
 
 def _of_a_loss_unseen(outcome: Outcome) -> Outcome:
     """Turn a failure into one of a loss that only its differences show to be another one."""
-    told = f"the loss is not the one that is meant, by its differences; {OF_THIS_LOSS}"
+    told = f"the loss is not the one that is meant; its differences say so; {OF_THIS_LOSS}"
     return replace(
         outcome, reason=Reason.LOSS, detail=told, diagnosis=told, explanation="", suspects=()
     )
@@ -201,10 +201,13 @@ def _of_a_loss_too_small(engine: Engine, problem: Problem, outcome: Outcome) -> 
     outcome = replace(outcome, forward_passes=outcome.forward_passes + 1)
     if not loss < least:
         return outcome
+    exact = certified_gradient(problem)
+    is_right = _is_right(engine, problem, exact)
     told = f"the returned loss is {loss:.6g} where rounding leaves {least:.6g} at least"
-    is_right = _is_right(engine, problem, certified_gradient(problem))
-    then = "the gradient is right" if is_right else UNDECIDED
-    told = f"{told}; {then}"
+    named = _quietly(engine, problem, exact)
+    if named is not None and named.kind != UNKNOWN:
+        told = _returned(named) if is_right else named.told
+    told = f"{told}; {'the gradient is right' if is_right else UNDECIDED}"
     return replace(
         outcome, verdict=Verdict.FAIL, reason=Reason.LOSS, detail=told, diagnosis=told, suspects=()
     )
