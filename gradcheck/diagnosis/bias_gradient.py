@@ -86,7 +86,6 @@ def counted(key: str, says: str, counts: Counts) -> Formula:
 
 
 FORMULAS = (
-    *(counted(*row) for row in PARTS),
     of("last example only", "is delta_{l} of the last example",
        lambda s, k: s.delta[k][-1], of_batch=True),
     of("first example only", "is delta_{l} of the first example",
@@ -120,4 +119,5 @@ FORMULAS = (
     of("product with W", "lacks the product with W_{up}: it is the sum of delta_{up}, times "
        "sigmoid'(z_{l})", without_product),
     of("b itself", "is b_{l} itself", lambda s, k: s.b[k]),
+    *(counted(*row) for row in PARTS),
 )  # fmt: skip

@@ -107,7 +107,6 @@ def counted(key: str, says: str, counts: Counts) -> Formula:
 
 
 FORMULAS = (
-    *(counted(*row) for row in PARTS),
     of("transposed", "is a_{low}^T delta_{l}, its own transpose",
        square(lambda s, k: s.weight_gradient(k).T)),
     of("reshaped", "is a_{low}^T delta_{l}, read in the wrong order", reshaped),
@@ -173,4 +172,5 @@ FORMULAS = (
     of("sizes", "is the sum of |delta_{l}| |a_{low}|",
        lambda s, k: np.abs(s.delta[k]).T @ np.abs(s.a[k - 1])),
     *WEIGHT_FORMULAS,
+    *(counted(*row) for row in PARTS),
 )  # fmt: skip
