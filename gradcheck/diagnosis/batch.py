@@ -117,7 +117,6 @@ COUNTS: tuple[tuple[str, str, Counts], ...] = (
     ("last example only", "has the last example only", last_only),
     ("every second example", "lacks every second example", every_second),
     ("first example twice", "counts the first example twice", first_twice),
-    ("repeated examples once", "counts an example that is repeated once", repeated_once),
     ("large errors only", "is 0 for the half of the batch whose error is smaller",
      large_errors_only),
     *PARTS,
@@ -126,12 +125,20 @@ COUNTS: tuple[tuple[str, str, Counts], ...] = (
 )  # fmt: skip
 
 
-def _counted(key: str, says: str, counts: Counts) -> Formula:
+REPEATED: tuple[str, str, Counts] = (
+    "repeated examples once",
+    "counts an example that is repeated once",
+    repeated_once,
+)
+"""Has a meaning where all examples are equal, too."""
+
+
+def _counted(key: str, says: str, counts: Counts, *, of_batch: bool = True) -> Formula:
     def value(s: Symbols, layer: int) -> Array | None:
         weights = counts(s)
         return None if weights is None else s.error(layer) * weights[:, None]
 
-    return Formula(key, OUTPUT, f"delta_{{l}} {says}", value, of_batch=True)
+    return Formula(key, OUTPUT, f"delta_{{l}} {says}", value, of_batch=of_batch)
 
 
 def _targets(key: str, says: str, targets: Counts, *, of_batch: bool = False) -> Formula:
@@ -175,6 +182,7 @@ LABELS: tuple[tuple[str, str, Counts], ...] = (
 
 FORMULAS = (
     *(_counted(*row) for row in COUNTS),
+    _counted(*REPEATED, of_batch=False),
     *(_targets(*row, of_batch=True) for row in TARGETS),
     *(_targets(*row) for row in LABELS),
 )

@@ -176,6 +176,8 @@ def held_elsewhere(
         is_general: whether one of another structure is known to show it.
     """
     there = [(one, k) for one in more if (k := counterpart(one, finding.place)) and _at(one, k)]
+    if finding.place == OUTPUT:
+        there = [(_with_residuals_rounded(one), k) for one, k in there]
     if not there or not (is_general or all(c.formula for c in finding.candidates)):
         return finding, known
     kept: list[tuple[Candidate, list[Shown]]] = []
@@ -189,6 +191,17 @@ def held_elsewhere(
         return replace(finding, candidates=()), replace(known, points=0)
     counted = _counted(kept[0][1], replace(known, asked=known.asked + len(more)))
     return replace(finding, candidates=tuple(c for c, _ in kept)), counted
+
+
+def _with_residuals_rounded(seen: Seen) -> Seen:
+    """Let numbers of layer L be off by the rounding of a_L - t, t any target, |t| <= 1.
+
+    Where a unit is saturated nothing else may be left of the wrong error, while the right one is 1.
+    """
+    s = seen.symbols
+    operands = np.broadcast_to(2 * np.abs(s.top), s.Y.shape)
+    room = max(float(seen.room(s.L, T).max()) for T in terms_of(s, s.L, operands))
+    return replace(seen, least=seen.least + room)
 
 
 def _in_layer(findings: Findings, layer: int) -> Findings:

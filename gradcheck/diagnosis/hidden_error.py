@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcheck.diagnosis import at_zero, families, searches, slopes
-from gradcheck.diagnosis.batch import COUNTS
+from gradcheck.diagnosis.batch import COUNTS, REPEATED
 from gradcheck.diagnosis.formula import HIDDEN, Formula
 from gradcheck.diagnosis.output_error import rounded
 from gradcheck.diagnosis.symbols import sigmoid, slope
@@ -189,17 +189,17 @@ PRODUCTS = (
 )  # fmt: skip
 
 
-def counted(key: str, says: str, counts: Counts) -> Formula:
+def counted(key: str, says: str, counts: Counts, *, of_batch: bool = True) -> Formula:
     """Make a formula that counts examples wrongly."""
 
     def value(s: Symbols, layer: int) -> Array | None:
         weights = counts(s)
         return None if weights is None else s.error(layer) * weights[:, None]
 
-    return Formula(key, HIDDEN, f"delta_{{l}} {says}", value, of_batch=True)
+    return Formula(key, HIDDEN, f"delta_{{l}} {says}", value, of_batch=of_batch)
 
 
-EXAMPLES = tuple(counted(*row) for row in COUNTS)
+EXAMPLES = (*(counted(*row) for row in COUNTS), counted(*REPEATED, of_batch=False))
 
 SMALL = (
     *(with_slope("slope by differences", f"has (sigmoid(z_{{l}} + h) - sigmoid(z_{{l}} - h)) / 2h, "

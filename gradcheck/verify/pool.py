@@ -204,6 +204,21 @@ class Pool(Generic[T]):
         """Do all the work; yield the results in its order."""
         return _Drive(self, iter(pieces)).results()
 
+    def fresh(self, task: Task) -> Reply:
+        """Do one task in a process to which nothing was given before.
+
+        Raises:
+            EngineGoneError: the engine cannot be loaded again.
+        """
+        worker = Worker(self._hired)
+        worker.ready()
+        worker.give(task)
+        while (reply := worker.answer()) is None:
+            wait([worker.connection], max(0.0, worker.deadline - time.monotonic()))
+        if not worker.connection.closed:
+            worker.stop()
+        return reply
+
     @property
     def workers(self) -> list[Worker]:
         """The workers as they are now."""

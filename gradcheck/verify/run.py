@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gradcheck.engines.base import EngineInfo
+from gradcheck.verify.alone import asked_alone
 from gradcheck.verify.expected import Expected
 from gradcheck.verify.judge import Judgement, ended, judge, totals
 from gradcheck.verify.log import FORMAT, Earlier, Log, LogError
@@ -224,6 +225,7 @@ class _Run:
             self._cases()
             self._responses()
             self._known()
+            self._alone()
             found = [] if ended(self.log.records) else self._failures()
         except KeyboardInterrupt:
             self.log.close()
@@ -276,10 +278,21 @@ class _Run:
         if (end := ended(self.log.records)) is not None:
             self.log.write(self.expected.unexamined(self.log.records, end["event"]))
 
+    def _alone(self) -> None:
+        """Ask a few failing problems again, each in a process to which nothing else was given."""
+        if ended(self.log.records) is None:
+            self.log.write(asked_alone(self.log.records, self.pool.fresh))
+
     def _failures(self) -> list[Record]:
         found = failures(self.log.records)
-        engine, declared = self.plan.settings.engine, self.expected.declared
-        make = partial(shrink, info=self.info, engine=engine, declared=declared)
+        settings, declared = self.plan.settings, self.expected.declared
+        make = partial(
+            shrink,
+            info=self.info,
+            engine=settings.engine,
+            declared=declared,
+            command=settings.command,
+        )
         pieces = (_listed(make(way)) for way in found)
         with progress("shrinking", len(found)) as advance:
             shrunk = []

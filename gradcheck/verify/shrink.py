@@ -36,6 +36,7 @@ from gradcheck.problem import LOSSES, REDUCTIONS, Architecture
 from gradcheck.strata import WEIGHT_SCALES
 from gradcheck.sweep import replay_line
 from gradcheck.verdict import Reason
+from gradcheck.verify.alone import is_told, told_of_calls
 from gradcheck.verify.failures import written
 from gradcheck.verify.findings import Finding as Found
 from gradcheck.verify.findings import Witness, read_finding
@@ -98,12 +99,13 @@ def failures(records: Sequence[Record]) -> list[Way]:
 
     Those that were declared are left out.
     """
-    return ways(
+    found = [
         (record["token"], finding)
         for record in records
         for finding in (record["findings"] if record["kind"] == "case" else ())
         if finding["verdict"] == "FAIL" and not finding.get("known")
-    )
+    ]
+    return ways(told_of_calls(found, records))
 
 
 def ways(failing: Iterable[tuple[str, Finding]]) -> list[Way]:
@@ -121,17 +123,20 @@ def _never(_token: str, _finding: Finding) -> bool:
     return False
 
 
-def shrink(way: Way, info: EngineInfo, engine: str, declared: Declared = _never) -> Work[Record]:
+def shrink(
+    way: Way, info: EngineInfo, engine: str, declared: Declared = _never, *, command: str = ""
+) -> Work[Record]:
     """Shrink one way to fail; the simplest problem with an error of its size is where it begins.
 
     An engine that dies or is silent is not asked again on purpose: the simplest of its failures
-    is the smallest.
+    is the smallest. So it is of what is right alone, which only the run repeats.
 
     Args:
         way: the problems that fail.
         info: what the engine supports.
         engine: names it, for the line that repeats the case.
         declared: what is declared stands for nothing that is not.
+        command: repeats the whole run.
 
     Returns:
         The record of the failure.
@@ -141,7 +146,8 @@ def shrink(way: Way, info: EngineInfo, engine: str, declared: Declared = _never)
     first = _start(members, worst)
     token, finding = way.found[first.number]
     case, checks = parse(token), 0
-    if not _is_lost(first.witness.finding):
+    is_of_calls = is_told(finding)
+    if not is_of_calls and not _is_lost(first.witness.finding):
         case, finding, checks = yield from _search(case, finding, way.group, info, declared)
     worst_token, worst_finding = way.found[worst.number]
     return {
@@ -149,7 +155,7 @@ def shrink(way: Way, info: EngineInfo, engine: str, declared: Declared = _never)
         "worst": {"token": worst_token, "finding": worst_finding},
         "smallest": {"token": case.token, "finding": finding},
         "shrink_checks": checks,
-        "replay": replay_line(case.token, engine),
+        "replay": command if is_of_calls and command else replay_line(case.token, engine),
     }
 
 

@@ -266,3 +266,19 @@ class OneEntryDiffers(Backprop):
 def test_one_entry_that_differs_is_neither_noise_nor_dropout():
     said = told(TOKEN, OneEntryDiffers())
     assert said.startswith("all layers: answers to one problem differ from call to call; expected ")
+
+
+FLIPPED = "gc1:5-4-1-2:cross_entropy:sum:m14:float64:w0.3:constant_feature:ones:s1495018121"
+TWINS = "gc1:3-12-15-1:quadratic:mean:m2:float32:w30:duplicated_examples:zeros:s3889987603"
+
+
+@pytest.mark.parametrize(
+    ("token", "mutant", "says"),
+    [
+        (FLIPPED, "targets_flipped", "has 1 - Y for Y"),
+        (TWINS, "duplicates_dropped", "counts an example that is repeated once"),
+    ],
+)
+def test_rounding_where_units_are_saturated_and_equal_examples_refute_nothing(token, mutant, says):
+    said = told(token, find_mutant(mutant).make())
+    assert said.startswith(f"layer 3: delta_3 {says}; expected ")

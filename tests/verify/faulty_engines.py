@@ -252,3 +252,27 @@ class ClippedLoss:
 
     def close(self):
         pass
+
+
+class KeepsFirstWeights:
+    """Passes errors down through the weights of the first problem of the same sizes."""
+
+    info = EngineInfo("keeps", "1", ("float64",), ("cross_entropy",), ("mean", "sum"))
+
+    def __init__(self):
+        self.kept = {}
+
+    def loss(self, problem):
+        return reference.loss(problem)
+
+    def value_and_grad(self, problem):
+        first = self.kept.setdefault(problem.architecture.sizes, problem.weights)
+        value, layers = reference.value_and_grad(problem)
+        if len(layers) == 1:
+            return value, layers
+        now, then = problem.weights[-1], first[-1]
+        share = (then.sum() + 1) / (now.sum() + 1)  # 1 where both are the same
+        return value, [(W * share, b * share) for W, b in layers[:-1]] + layers[-1:]
+
+    def close(self):
+        pass

@@ -12,12 +12,20 @@ class InProcess:
 
     def __init__(self, spec, *, jobs=1, timeout=60.0, require=None, limits=()):
         engine = find(spec)
+        self._fresh = lambda: Guarded(find(spec), require, limited(self.info, limits))
         self.info = plain_info(engine.info)
         self.engine = Guarded(engine, require, limited(self.info, limits))
 
     def drive(self, pieces):
         for piece in pieces:
             yield driven(piece, self.engine)
+
+    def fresh(self, task):
+        engine = self._fresh()
+        try:
+            return work(engine, task)
+        finally:
+            engine.close()
 
     def close(self):
         self.engine.close()
