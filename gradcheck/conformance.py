@@ -24,6 +24,7 @@ from gradcheck.corners import CORNERS
 from gradcheck.exact import TESTS
 from gradcheck.pytest_plugin import Record as Told
 from gradcheck.pytest_plugin import record_of
+from gradcheck.verdict import Reason
 from gradcheck.verify.failures import Failure, read_failure
 from gradcheck.verify.findings import FAIL, PASS, read_finding
 from gradcheck.verify.log import encode
@@ -85,6 +86,9 @@ class Verification:
         record.backward_passes += total.backward_passes
         what = name if name.endswith(group) else f"{name}, {group}"
         told = f"{what}: {count(total.problems, 'problem')}: {verdicts(total)}"
+        if any(why.reason == Reason.INTERNAL.value for why in total.inconclusive):
+            [why] = (w for w in total.inconclusive if w.reason == Reason.INTERNAL.value)
+            pytest.fail(f"{told}; {why.token}: {why.detail}", pytrace=False)
         if total.verdicts[FAIL]:
             pytest.fail("\n\n".join([told, *self._stories(found, record)]), pytrace=False)
         if not total.verdicts[PASS]:

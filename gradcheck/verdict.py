@@ -103,6 +103,7 @@ class Reason(Enum):
     BUDGET = "budget"
     REFERENCE = "reference"
     ANOMALOUS = "anomalous"
+    INTERNAL = "internal"
 
 
 class Kind(IntEnum):
@@ -149,6 +150,7 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         "bound; look at other problems, and at the other precision",
         Reason.REFERENCE: "the enclosure of the exact derivative is wider than rounding; raise its "
         "precision",
+        Reason.INTERNAL: "gradcheck itself failed; nothing is known of the engine there",
     }
 )
 

@@ -16,6 +16,9 @@ from gradcheck.verify.worker import FLUSHES, UNUSABLE
 
 VERIFIED, WRONG, ENGINE, NOTHING = 0, 1, 3, 4
 
+REQUIRED = ("agreement", "consistency")
+"""What must pass on some problem, each of them, as far as the engine supports it."""
+
 VERDICTS = ("PASS", "FAIL", "KNOWN", "INCONCLUSIVE", "UNSUPPORTED")
 """What findings are counted as: a FAIL that was declared is KNOWN."""
 
@@ -33,7 +36,8 @@ def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
 
     An engine that cannot be used any more outweighs what it did wrong before, and so does one that
     raises on every problem; what is INCONCLUSIVE alone condemns nobody, and acquits nobody either.
-    A failure that was declared does not condemn; a declaration that does not hold does.
+    A failure that was declared does not condemn; a declaration that does not hold does. Where
+    gradcheck itself failed on any problem, nothing is verified.
 
     Args:
         records: header, cases, what happened to the engine, and what became of known failures.
@@ -54,11 +58,56 @@ def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
     if counted["known"]:
         told += f", but for {counted['known']} that fail as declared"
     entries = [f"known failure {entry['name']}: {entry['told']}" for entry in unexpected(records)]
+    own = _own_failures(records)
     if failures or entries:
-        return Judgement(WRONG, "; ".join([told, *entries]))
-    if not any(counted[kind].get("PASS") for kind in ("agreement", "consistency", "exact")):
-        return Judgement(NOTHING, f"nothing was verified: none of {examined} problems passed")
-    return Judgement(VERIFIED, told)
+        return Judgement(WRONG, "; ".join([told, *entries, *[own] * bool(own)]))
+    if own:
+        return Judgement(NOTHING, f"nothing is verified, because {own}; {told}")
+    if undecided := _undecided(counted):
+        return Judgement(NOTHING, f"nothing was verified on {examined} problems: {undecided}")
+    return Judgement(VERIFIED, f"{told}; {_shares(counted)}")
+
+
+def _undecided(counted: Record) -> str:
+    """Say what did not pass that had to, or ""; what the engine does not support need not."""
+    if not any(counted[name].get("PASS") for name in (*REQUIRED, "exact")):
+        return "no problem passed"
+    if not any(_asked(counted[name]) for name in REQUIRED):
+        return _shares(counted)
+    told = [
+        f"{name} passes on none of {n} problems"
+        for name in REQUIRED
+        if (n := _asked(counted[name])) and not {"PASS", "KNOWN"} & counted[name].keys()
+    ]
+    return ", ".join(told)
+
+
+def _shares(counted: Record) -> str:
+    """Say on what share of the problems a property passes; refused ones are not among them."""
+    told = [
+        f"{name} passes on {counted[name].get('PASS', 0)} of {n}"
+        for name in REQUIRED
+        if (n := _asked(counted[name]))
+    ]
+    return ", ".join(told) or "neither agreement nor consistency was examined"
+
+
+def _asked(counts: Record) -> int:
+    return sum(n for verdict, n in counts.items() if verdict != "UNSUPPORTED")
+
+
+def _own_failures(records: Sequence[Record]) -> str:
+    """Say on how many problems gradcheck itself failed, and how, or ""."""
+    cases = [record for record in records if record["kind"] == "case"]
+    found = [(case, f) for case in cases for f in case["findings"]
+             if f["reason"] == Reason.INTERNAL.value]  # fmt: skip
+    if not found:
+        return ""
+    n, (first, finding) = len({case["token"] for case, _ in found}), found[0]
+    return (
+        f"gradcheck itself failed on {n} of {len(cases)} problems, first in "
+        f"{finding['property']} of {first['token']}; the log has the traceback"
+    )
 
 
 def _raised_everywhere(records: Sequence[Record]) -> str:

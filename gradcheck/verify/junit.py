@@ -3,6 +3,7 @@
 How verdicts are told to CI, whose tests only pass, fail, err or are skipped:
 
     any problem of the stratum FAILs     failure, with the story of the worst
+    gradcheck itself failed on any       error, with what it raised
     none FAILs, some are KNOWN           skipped, with the entries that declare them
     none of these, some PASS             passed; INCONCLUSIVE and UNSUPPORTED ones in system-out
     none FAILs, none PASSes              skipped, with why: nothing was verified there
@@ -22,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
+from gradcheck.verdict import Reason
 from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure
 from gradcheck.verify.findings import FAIL, KNOWN, PASS, Witness
@@ -147,6 +149,8 @@ def _judge(
         worst = worst_of(total.failed) or total.failed[0]
         message = f"{total.verdicts[FAIL]:,} of {counted}; {evidence(worst)}"
         _add(case, "failure", worst.finding.reason, message, _story(total, failures))
+    elif own := [why for why in total.inconclusive if why.reason == Reason.INTERNAL.value]:
+        _add(case, "error", own[0].reason, f"{counted}; {own[0].token}: {own[0].detail}", "")
     elif total.verdicts[KNOWN]:
         why = {entry.name: f": {entry.reason} ({entry.issue})" for entry in known}
         names = [found.reason for found in total.known[:REASONS]]

@@ -17,7 +17,7 @@ from gradcheck.forward.told import loss_first, right_gradient_first
 from gradcheck.problem import Problem
 from gradcheck.sweep import check_engine
 from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict
-from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, told_of
+from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, told_of, trace_of
 
 Finding: TypeAlias = dict[str, Any]
 
@@ -60,8 +60,19 @@ def judged(engine: Guarded, name: str, problem: Problem, case: Case | None) -> O
     except RaisedError as error:
         return Outcome(Verdict.FAIL, Reason.RAISED, str(error))
     except Exception as error:  # noqa: BLE001 - a mistake of the checker accuses no engine
-        told = f"gradcheck itself failed here, which is its own mistake: {told_of(error)}"
-        return Outcome(Verdict.INCONCLUSIVE, Reason.REFERENCE, told)
+        return internal(error)
+
+
+def internal(error: BaseException, told: str = "") -> Outcome:
+    """Tell a failure of gradcheck itself: it says nothing of the engine, and forbids exit code 0.
+
+    Args:
+        error: what was raised.
+        told: a clause to be added.
+    """
+    why = f"gradcheck itself failed here, which is its own mistake: {told_of(error)}{told}"
+    trace = f"traceback: {trace_of(error)}"
+    return Outcome(Verdict.INCONCLUSIVE, Reason.INTERNAL, why, notes=(trace,))
 
 
 def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:

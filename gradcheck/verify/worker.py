@@ -15,17 +15,21 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from types import MappingProxyType
 from typing import Any
 
 from gradcheck.case import load, parse
 from gradcheck.engines.base import EngineInfo, EngineUnusableError, limited
+from gradcheck.engines.process import ProcessEngine
 from gradcheck.engines.registry import EngineNotFoundError, find
-from gradcheck.verify.guarded import Guarded, StoppedError, told_of
-from gradcheck.verify.property import Finding, examine
+from gradcheck.verdict import Reason
+from gradcheck.verify.guarded import Guarded, StoppedError, text_of, told_of
+from gradcheck.verify.property import Finding, examine, finding_of, internal
 from gradcheck.verify.responses import RESPONSE, responses_of
 from gradcheck.verify.subnormal import flushes_to_zero
+from gradcheck.verify.surroundings import Surroundings, limits_of_resources, lowered_since
 
 FLUSHES = "flushes subnormal numbers"
 DIED, TIMEOUT, UNUSABLE = "died", "timeout", "unusable"
@@ -115,7 +119,7 @@ def serve(connection: Connection, hired: Hired) -> None:
 
 
 def _serve(connection: Connection, hired: Hired) -> None:
-    flushed = flushes_to_zero()
+    flushed, limits = flushes_to_zero(), limits_of_resources()
     ready, engine = _load(hired)
     flushes = flushes_to_zero() and not flushed
     connection.send(Ready(ready.info, ready.trouble, flushes, ready.own_deadline))
@@ -123,7 +127,7 @@ def _serve(connection: Connection, hired: Hired) -> None:
         return
     try:
         while (task := connection.recv()) is not None:
-            connection.send(work(engine, task, flushed=flushed))
+            connection.send(work(engine, task, flushed=flushed, limits=limits))
     except (EOFError, OSError):  # the parent has closed its end
         pass
     finally:
@@ -131,14 +135,34 @@ def _serve(connection: Connection, hired: Hired) -> None:
             engine.close()
 
 
-def work(engine: Guarded, task: Task, *, flushed: bool = False) -> Reply:
-    """Do one task.
+def work(
+    engine: Guarded,
+    task: Task,
+    *,
+    flushed: bool = False,
+    limits: Mapping[str, int] = MappingProxyType({}),
+) -> Reply:
+    """Do one task; a failure of gradcheck itself is what came of it.
 
     Args:
         engine: the engine.
         task: what to do.
         flushed: subnormal numbers were flushed to zero before the engine was loaded.
+        limits: what limited the process before the engine was loaded.
     """
+    try:
+        reply = _work(engine, task, flushed=flushed)
+    except StoppedError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a mistake of the checker accuses no engine
+        reply = Reply(finding_of(task.property, internal(error)))
+    if reply.finding and reply.finding.get("reason") == Reason.INTERNAL.value:
+        told = f"{reply.finding['detail']}{lowered_since(limits)}"
+        return replace(reply, finding=reply.finding | {"detail": told})
+    return reply
+
+
+def _work(engine: Guarded, task: Task, *, flushed: bool) -> Reply:
     start = time.perf_counter()
     before = len(engine.deaths)
     if task.property == RESPONSE:
@@ -158,16 +182,25 @@ def work(engine: Guarded, task: Task, *, flushed: bool = False) -> Reply:
 
 
 def _load(hired: Hired) -> tuple[Ready, Guarded | None]:
+    """Load the engine; what it sets for the whole interpreter is kept for its own calls."""
+    ours = Surroundings.now()
+    try:
+        return _loaded(hired)
+    finally:
+        ours.restore()
+
+
+def _loaded(hired: Hired) -> tuple[Ready, Guarded | None]:
     try:
         found = find(hired.spec)
         info = plain_info(found.info)
         engine = Guarded(found, hired.require, _within(info, hired.limits))
-        keeps = getattr(found, "timeout", None)
-        if isinstance(keeps, float):
-            found.timeout = hired.timeout  # type: ignore[attr-defined]  # of engines in processes
-        return Ready(info, own_deadline=keeps is not None), engine
+        keeps = isinstance(found, ProcessEngine)
+        if isinstance(found, ProcessEngine):
+            found.timeout = hired.timeout
+        return Ready(info, own_deadline=keeps), engine
     except (EngineNotFoundError, EngineUnusableError) as error:
-        return Ready(None, str(error)), None
+        return Ready(None, text_of(error)), None
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it cannot be used
         return Ready(None, f"engine {hired.spec!r}: {told_of(error)}"), None
 

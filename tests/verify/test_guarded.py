@@ -1,0 +1,195 @@
+"""An engine that does what it likes is told from a checker that failed."""
+
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from gradcheck.case import parse
+from gradcheck.engines.base import (
+    EngineUnusableError,
+    Unsupported,
+    engine_from_callable,
+)
+from gradcheck.engines.registry import find
+from gradcheck.verify import property as examined
+from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, text_of, told_of
+from gradcheck.verify.property import examine
+from gradcheck.verify.surroundings import Surroundings
+from gradcheck.verify.worker import Task, work
+
+CASE = parse("gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0")
+PROBLEM = CASE.problem()
+REFERENCE = find("reference")
+
+
+class MeanError(Exception):
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+class MeanRefusal(Unsupported):
+    why = property(lambda self: 1 / 0)
+
+    def __init__(self):
+        pass
+
+
+class MeanUnusableError(EngineUnusableError):
+    __str__ = MeanError.__str__
+
+
+class MeanArray:
+    def __array__(self, dtype=None, copy=None):
+        raise LookupError("no array")
+
+    def __float__(self):
+        raise LookupError("no number")
+
+
+class Text(str):
+    __slots__ = ()
+
+    def strip(self, *_):
+        raise ZeroDivisionError
+
+    __getitem__ = __format__ = strip
+
+
+def guarded(function):
+    return Guarded(engine_from_callable(function, "one"))
+
+
+def raising(error):
+    def function(problem):
+        raise error
+
+    return guarded(function)
+
+
+@pytest.mark.parametrize(
+    "error", [MeanError(), ValueError(Text("x")), SystemExit(0), KeyboardInterrupt(), GeneratorExit(),
+              RecursionError(), MemoryError(), BaseExceptionGroup("two", [SystemExit(), MeanError()])],
+)  # fmt: skip
+def test_whatever_an_engine_raises_is_its_own_failure(error):
+    found = examine(raising(error), "agreement", PROBLEM, CASE)
+    assert (found["verdict"], found["reason"]) == ("FAIL", "raised")
+    assert type(error).__name__ in found["detail"]
+
+
+def test_a_refusal_whose_reason_raises_is_a_failure_of_the_engine():
+    assert examine(raising(MeanRefusal()), "agreement", PROBLEM, CASE)["reason"] == "raised"
+
+
+def test_an_engine_that_says_that_it_is_unusable_is_so_whatever_its_text():
+    with pytest.raises(EngineUnusableError, match="cannot be shown"):
+        examine(raising(MeanUnusableError()), "agreement", PROBLEM, CASE)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (MeanArray(), REFERENCE.value_and_grad(PROBLEM)[1]),
+        (0.5, [(MeanArray(), MeanArray())] * 2),
+        (10**400, REFERENCE.value_and_grad(PROBLEM)[1]),
+    ],
+)
+def test_an_answer_that_raises_when_it_is_read_is_a_failure_of_the_engine(answer, whole):
+    engine = Whole(answer) if whole else engine_from_callable(lambda problem: answer, "one")
+    found = examine(Guarded(engine), "agreement", PROBLEM, CASE)
+    assert (found["verdict"], found["reason"]) == ("FAIL", "shape" if whole else "raised")
+
+
+class Whole:
+    """A full engine, whose answers nobody has read before."""
+
+    info = REFERENCE.info
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def loss(self, problem):
+        return self.answer[0]
+
+    def value_and_grad(self, problem):
+        return self.answer
+
+    def close(self):
+        pass
+
+
+def test_any_text_is_plain_text():
+    assert type(text_of(Text("x"))) is str
+    assert "raised ZeroDivisionError" in text_of(MeanError())
+    assert told_of(MeanError()).startswith("MeanError: (cannot be shown")
+
+
+def test_an_order_to_stop_is_no_failure_of_the_engine():
+    with pytest.raises(StoppedError):
+        examine(raising(StoppedError()), "agreement", PROBLEM, CASE)
+
+
+# --- gradcheck's own failures ---------------------------------------------------------------------
+
+
+def fails(*_):
+    raise OSError("too many open files")
+
+
+def test_a_failure_of_the_checker_accuses_no_engine_and_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(examined, "check_agreement", lambda *_, **__: fails())
+    found = examine(Guarded(REFERENCE), "agreement", PROBLEM, CASE)
+    assert (found["verdict"], found["reason"]) == ("INCONCLUSIVE", "internal")
+    assert "OSError: too many open files" in found["detail"]
+    assert "in judged; " in found["notes"][0]
+    assert "in fails; OSError" in found["notes"][0]
+
+
+def test_limits_that_were_lowered_are_named_where_the_checker_fails(monkeypatch):
+    monkeypatch.setattr(examined, "check_agreement", lambda *_, **__: fails())
+    reply = work(Guarded(REFERENCE), Task(CASE.token, "agreement"), limits={"RLIMIT_NOFILE": -7})
+    assert "since the engine was loaded, RLIMIT_NOFILE is" in reply.finding["detail"]
+
+
+def test_a_failure_before_the_property_is_the_checkers_own(monkeypatch):
+    monkeypatch.setattr("gradcheck.verify.worker.parse", fails)
+    reply = work(Guarded(REFERENCE), Task(CASE.token, "agreement"))
+    assert reply.finding["reason"] == "internal"
+
+
+# --- surroundings ---------------------------------------------------------------------------------
+
+
+def meddling(problem):
+    frames, depth = sys._getframe(), 0
+    while frames:
+        frames, depth = frames.f_back, depth + 1
+    answer = REFERENCE.value_and_grad(problem)
+    np.seterr(all="raise")
+    warnings.simplefilter("error")
+    sys.settrace(lambda *_: None)
+    sys.setprofile(lambda *_: None)
+    sys.setrecursionlimit(depth + 20)
+    return answer
+
+
+def test_what_an_engine_sets_for_the_interpreter_holds_for_its_own_calls_only():
+    engine, before = guarded(meddling), Surroundings.now()
+    for _ in range(2):
+        engine.loss(PROBLEM)
+        assert Surroundings.now() == before
+    assert engine._theirs.errors["over"] == "raise"
+    assert engine._theirs.recursion >= before.recursion
+
+
+def test_an_engine_that_meddles_and_raises_leaves_nothing_behind():
+    def function(problem):
+        meddling(problem)
+        raise MeanError
+
+    before = Surroundings.now()
+    with pytest.raises(RaisedError):
+        guarded(function).loss(PROBLEM)
+    assert Surroundings.now() == before

@@ -1,0 +1,73 @@
+"""What a run comes to: 0 only where each property that is supported passed on some problem."""
+
+import pytest
+
+from gradcheck.verify.judge import judge
+
+HEADER = {"kind": "header"}
+
+
+def finding(name, verdict, reason="", **more):
+    return {
+        "property": name,
+        "verdict": verdict,
+        "reason": reason,
+        "detail": "",
+        "counts": {},
+        "forward_passes": 0,
+        "backward_passes": 0,
+        **more,
+    }
+
+
+def case(n, *findings):
+    return {"kind": "case", "n": n, "token": f"t{n}", "findings": list(findings)}
+
+
+AGREES, CONSISTENT = finding("agreement", "PASS"), finding("consistency", "PASS")
+EXACT = finding("exact lattice", "PASS")
+OPEN = finding("agreement", "INCONCLUSIVE", "vacuous")
+OPEN_TOO = finding("consistency", "INCONCLUSIVE", "noise")
+NO_LOSS = finding("consistency", "UNSUPPORTED")
+BROKEN = finding("agreement", "INCONCLUSIVE", "internal")
+WRONG = finding("agreement", "FAIL", "mismatch")
+DECLARED = finding("consistency", "FAIL", "mismatch", known="an entry")
+
+
+def judged(*problems, failures=()):
+    return judge([HEADER, *(case(n, *found) for n, found in enumerate(problems))], failures)
+
+
+@pytest.mark.parametrize(
+    ("problems", "code", "told"),
+    [
+        ([[AGREES, CONSISTENT]], 0, "agreement passes on 1 of 1, consistency passes on 1 of 1"),
+        ([[AGREES, CONSISTENT], [OPEN]], 0, "agreement passes on 1 of 2, consistency"),
+        ([[AGREES, NO_LOSS]], 0, "agreement passes on 1 of 1"),
+        ([[AGREES]], 0, "agreement passes on 1 of 1"),
+        ([[AGREES, DECLARED]], 0, "but for 1 that fail as declared; agreement passes"),
+        ([[EXACT], [OPEN, OPEN_TOO]], 4, "agreement passes on none of 1 problems, consistency"),
+        ([[EXACT], [AGREES, OPEN_TOO]], 4, ": consistency passes on none of 1 problems"),
+        ([[EXACT], [OPEN, CONSISTENT]], 4, ": agreement passes on none of 1 problems"),
+        ([[EXACT]], 4, "neither agreement nor consistency was examined"),
+        ([[OPEN]], 4, "no problem passed"),
+        ([[NO_LOSS]], 4, "no problem passed"),
+        ([], 4, "no problem passed"),
+    ],
+)
+def test_every_supported_property_must_pass_somewhere(problems, code, told):
+    found = judged(*problems)
+    assert found.exit_code == code
+    assert told in found.verdict
+
+
+def test_where_gradcheck_itself_failed_nothing_is_verified():
+    found = judged([AGREES, CONSISTENT], [BROKEN], [EXACT])
+    assert found.exit_code == 4
+    assert "gradcheck itself failed on 1 of 3 problems, first in agreement of t1" in found.verdict
+
+
+def test_a_wrong_gradient_is_wrong_even_where_gradcheck_failed_elsewhere():
+    found = judged([WRONG], [BROKEN], failures=[{"reason": "mismatch"}])
+    assert found.exit_code == 1
+    assert "gradcheck itself failed on 1 of 2 problems" in found.verdict
