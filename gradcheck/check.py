@@ -88,8 +88,8 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
         resolution: the relative error that must not go unseen; default 1e-6 for float64,
             0.1 for float32, 0.5 for float16 points; along directions, in arrays of n coordinates,
             sqrt(n) times that, at most 0.5.
-        seed: picks the directions along which the noise is sampled, and with a budget the
-            order of the coordinates.
+        seed: picks the steps, the directions along which the noise is sampled, and with a
+            budget the order of the coordinates.
         rounding: takes a point like x, returns a bound of the rounding error of f there; a
             coordinate is accused only if differences whose noise is that bound accuse it too.
         progress: called with the number of coordinates just finished.
@@ -109,7 +109,7 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     if method not in METHODS:
         raise ValueError(f"method={method!r} is not one of {', '.join(METHODS)}")
     check_options(noise, budget, resolution, seed)
-    lines = Lines(f, x, budget=budget)
+    lines = Lines(f, x, budget=budget, seed=seed)
     structure = lines.structure
     chosen = _chosen(structure.size, budget, resolution) if method == "auto" else method
     asked = resolution if resolution is not None else _default_resolution(structure, chosen)

@@ -125,7 +125,8 @@ class Columns:
         """
         if rounding is None:
             rounding = np.zeros(len(G))
-        lines = [Lines(self.outputs.output(k), self.x, budget=self.budget) for k in range(len(G))]
+        outputs = [self.outputs.output(k) for k in range(len(G))]
+        lines = [Lines(one, self.x, budget=self.budget, seed=self.seed) for one in outputs]
         noises = [self._noise(*one) for one in zip(lines, rounding, strict=True)]
         estimate = Estimate.empty(G.size)
         for block in self._blocks(G.shape[1]):

@@ -5,7 +5,8 @@ Symbols: v a direction, g the gradient under test (0 for the plain derivative of
     psi(t) = f(x + d) - f(x) - g d,   d = fl(x + t v) - x,   T = psi'(0) = (grad f - g) v,
 
 D(h) the 4th-order central stencil applied to psi at the points +-h, +-2h, with C1 and A as in
-stencils.py, eps_f and eps_s <= eps_f the bound and the level of the noise of one evaluation.
+stencils.py, h = c 2^e with c in [1, 2) of random bits, eps_f and eps_s <= eps_f the bound and the
+level of the noise of one evaluation.
 
 **Rademacher directions.** v_j = +1 or -1 with equal probability on a block of parameters, 0
 elsewhere. Let e = g - grad f on the block, and let a test see e if |v e| > 2 tau. If one
@@ -17,7 +18,7 @@ An e of many small entries: E (v e)^2 = |e|^2 and E (v e)^4 <= 3 |e|^4, so that
 
     P(|v e| > theta |e|) >= (1 - theta^2)^2 / 3      (Paley and Zygmund 1932).
 
-**Step and bound** of a pilot. Steps are powers of two. The walk of finite_difference.py finds
+**Step and bound** of a pilot. The walk of finite_difference.py finds
 the h where truncation begins to show above eps_s (Shi, Xie, Xuan and Nocedal 2022); half of it
 is used, and
 
@@ -65,7 +66,7 @@ class Slope:
         noise, level: what the bound, and the likely level, of the noise of f amount to.
         truncation: that of the stencil, as stated in this module's text.
         storing: what rounding g can amount to.
-        exponent: the step is 2^exponent.
+        exponent: the step is c 2^exponent.
         kink: the slope of f jumps at x along this direction.
     """
 
@@ -155,6 +156,7 @@ class Direction:
         self.lines, self.noise, self.gradient = lines, noise, gradient
         self.direction = np.zeros(lines.size, dtype=lines.dtype)
         self.direction[coordinates] = amplitudes
+        self._c = float(lines.mantissas("directions", 1)[0])
         self._size = float(np.max(np.abs(lines.origin[coordinates]), initial=0.0)) or lines.scale
         self._count = len(coordinates)
         products = amplitudes * gradient[coordinates]
@@ -168,8 +170,8 @@ class Direction:
 
     def pilot(self) -> Slope:
         """Find the step; return the slope there, with its own truncation."""
-        lowest = int(np.floor(np.log2(self._size))) - 40
-        highest = max(lowest, int(np.floor(np.log2(self._size))))
+        highest = int(np.floor(np.log2(self._size / self._c)))
+        lowest = highest - 40
         e = min(max(self._first_exponent(), lowest), highest)
         while e > lowest and not self._testing_ratio(e) <= R_UPPER:
             e -= 1
@@ -221,7 +223,7 @@ class Direction:
 
     def _slope_at(self, e: int, truncation: float) -> Slope:
         growth = np.asarray(self._growth(e + 1))
-        scale = C1 / 2.0**e
+        scale = C1 / self._h(e)
         return Slope(
             value=self._derivative(e),
             noise=scale * float(self.noise.bound_at(growth)),
@@ -232,9 +234,9 @@ class Direction:
         )
 
     def _derivative(self, e: int) -> float:
-        """D(2^e) of psi."""
+        """D(c 2^e) of psi."""
         self._evaluate((e, e + 1))
-        psi, h = self._psi, 2.0**e
+        psi, h = self._psi, self._h(e)
         near, far = psi[e, 1] - psi[e, -1], psi[e + 1, 1] - psi[e + 1, -1]
         return (8 * near - far) / (12 * h)
 
@@ -242,18 +244,18 @@ class Direction:
         """r(h) = h |D(h) - D(2h)| / (A eps_s)."""
         self._evaluate((e, e + 1, e + 2))
         eps_s = float(self.noise.level_at(np.asarray(self._growth(e + 2))))
-        ratio = 2.0**e * abs(self._derivative(e) - self._derivative(e + 1)) / (A * eps_s)
+        ratio = self._h(e) * abs(self._derivative(e) - self._derivative(e + 1)) / (A * eps_s)
         return ratio if isfinite(ratio) else np.inf
 
     def _jump(self, e: int) -> tuple[float, float]:
-        """J(2^e) = (16 S(h) - 10 S(2h) + S(4h)) / 7, and the bound of its noise."""
+        """J(h) = (16 S(h) - 10 S(2h) + S(4h)) / 7, and the bound of its noise."""
         self._evaluate((e, e + 1, e + 2))
-        S = [(self._psi[k, 1] + self._psi[k, -1]) / 2.0**k for k in (e, e + 1, e + 2)]
+        S = [(self._psi[k, 1] + self._psi[k, -1]) / self._h(k) for k in (e, e + 1, e + 2)]
         eps = float(self.noise.bound_at(np.asarray(self._growth(e + 2))))
-        return (16 * S[0] - 10 * S[1] + S[2]) / 7, JUMP_NOISE * eps / 2.0**e
+        return (16 * S[0] - 10 * S[1] + S[2]) / 7, JUMP_NOISE * eps / self._h(e)
 
     def _growth(self, e: int) -> float:
-        """By how much |f| is larger at +-2^e than at x."""
+        """By how much |f| is larger at +-c 2^e than at x."""
         self._evaluate((e,))
         size = abs(float(self.lines.value))
         at = max(abs(float(self.lines.value) + self._rise[e, s]) for s in (1, -1))
@@ -263,7 +265,7 @@ class Direction:
         wanted = [(e, s) for e in exponents for s in (1, -1) if (e, s) not in self._psi]
         if not wanted:
             return
-        t = np.array([s * 2.0**e for e, s in wanted])
+        t = np.array([s * self._h(e) for e, s in wanted])
         with np.errstate(all="ignore"):
             rises, drifts = self.lines.rises_along(self.direction, t, self.gradient)
             psi = rises - t * self._slope - drifts
@@ -276,6 +278,9 @@ class Direction:
         The best step of a sum of n functions of one x_j each is a little above that of one of
         them; that of one function of a sum of n of them is below it by n^(1/2).
         """
-        relative = self.noise.level / max(abs(float(self.lines.value)), self.noise.level)
+        relative = self.noise.relative(float(self.lines.value))
         h = self._size * CENTRAL_4.best_step(relative, 1.0) / self._count**0.25
-        return int(np.floor(np.log2(h))) - 1
+        return int(np.floor(np.log2(h / self._c))) - 1
+
+    def _h(self, e: int) -> float:
+        return self._c * 2.0**e

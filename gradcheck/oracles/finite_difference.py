@@ -8,12 +8,15 @@ choose steps (noise.py); A = the noise constant of h (D(h) - D(2h)).
 
     r(h) = h |D(h) - D(2h)| / (A eps_s)
 
-is at most about 1 while noise rules and grows like h^(p+1) once truncation does. Powers of two
-are walked, upward from where noise rules, to the first h with r(h) >= 3/2 (or downward until
-r(h) <= 6): the step that Shi, Xie, Xuan and Nocedal accept, with the same thresholds. r(h/2) must
-not exceed 6 either: stencils that step over the waves of f agree by accident now and then. The
-walk upward ends early where |f| has doubled eps_s, as nothing is gained beyond, and at the largest
-|x| of the array. Half of the step found is used, where truncation has fallen below the noise.
+is at most about 1 while noise rules and grows like h^(p+1) once truncation does. Steps h = c 2^e,
+c of random bits and the coordinate's own (points.py), are walked, upward from where noise rules,
+to the first h with r(h) >= 3/2 (or downward until r(h) <= 6): the step that Shi, Xie, Xuan and
+Nocedal accept, with the same thresholds. r(h/2) must not exceed 6 either: stencils that step over
+the waves of f agree by accident now and then. The walk upward ends early where |f| has doubled
+eps_s, as nothing is gained beyond, and at the largest |x| of the array. It begins below the h* of a
+function that varies over |x| and is as large as f is at x or nearby, whichever is more: f(x) near 0
+says nothing of its scale. Half of the step found is used, where truncation has fallen below the
+noise.
 
 **Bound.** D(h) - f' is the sum of the disagreements below it,
 
@@ -26,17 +29,18 @@ No credit is taken for the order p:
     |D(h) - f'(x)| <= C1 eps_f / h + 2 max(|D(h) - D(2h)|, |D(h/8) - D(h)|)
 
 The noise term stands whatever the disagreements are, so the bound cannot collapse. All of these
-see the odd part of f alone; the even part has its say in kinks.py. Offsets are the realised
-ones, t_k = fl(x_j + k h) - x_j, and D = sum c_k f(x + t_k) / sum c_k t_k.
+see the odd part of f alone; the even part has its say in kinks.py. Offsets t_k are the realised
+ones, and D = sum c_k f(x + t_k) / sum c_k t_k (points.py bounds what their rounding does).
 
 A feature of f narrower than h/8 and lower than the noise is invisible to the bound; smaller
 steps, which see it, have bounds wide enough to hold it. So before anybody is accused of a wrong
-derivative, `second_opinions` must be asked.
+derivative, `second_opinions` must be asked. Their steps have a c of their own: a wave of which h is
+a whole number of periods shows there.
 
 Source: H.-J. M. Shi, Y. Xie, M. Q. Xuan and J. Nocedal, "Adaptive finite-difference interval
 estimation for noisy derivative-free optimization", SIAM J. Sci. Comput. 44 (2022),
-A2302-A2321, sections 2 and 3. The bisection is replaced by powers of two, whose points serve
-the next step again.
+A2302-A2321, sections 2 and 3. The bisection is replaced by steps a factor 2 apart, whose points
+serve the next step again.
 """
 
 from __future__ import annotations
@@ -44,6 +48,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +56,7 @@ import numpy.typing as npt
 from gradcheck.oracles.kinks import slope_jumps
 from gradcheck.oracles.lines import BudgetSpentError, FloatArray, IntArray, Lines
 from gradcheck.oracles.noise import Noise
-from gradcheck.oracles.points import AxisPoints
+from gradcheck.oracles.points import AxisPoints, exponents_below
 from gradcheck.oracles.stencils import CENTRAL_4, Stencil
 from gradcheck.structure import Leaf
 
@@ -164,8 +169,8 @@ def second_opinions(
     The noise term is that of the likely noise, not of its bound: smaller steps carry 8 and 64
     times the noise, and an interval as wide as the bound's would let large errors pass.
     """
-    points = AxisPoints(lines, coordinates)
-    exponents = np.log2(steps.astype(float)).astype(int)
+    points = AxisPoints(lines, coordinates, "second opinions")
+    exponents = exponents_below(steps, points.mantissas)
     return [
         _bounded(points, stencil, noise.at_level(), exponents - EIGHTH),
         _bounded(points, stencil, noise.at_level(), exponents - 2 * EIGHTH),
@@ -200,9 +205,9 @@ def _bounded(
     exponents: IntArray,
     rows: IntArray | None = None,
 ) -> Estimate:
-    """Evaluate value and bound of the module's formula at h = 2^exponents."""
+    """Evaluate value and bound of the module's formula at h = c 2^exponents."""
     rows = np.arange(len(points.coordinates)) if rows is None else rows
-    h = np.exp2(exponents)
+    h = points.steps(exponents, rows)
     above, growth = points.derivative(stencil, exponents + 1, rows)
     here, _ = points.derivative(stencil, exponents, rows)
     below, _ = points.derivative(stencil, exponents - EIGHTH, rows)
@@ -249,7 +254,7 @@ class _Walk:
     lines: Lines
     noise: Noise
     stencil: Stencil
-    _start: dict[str, int] = field(default_factory=dict)
+    _start: dict[str, float] = field(default_factory=dict)
 
     def batches(self, wanted: IntArray, block: int) -> list[IntArray]:
         """Split the coordinates: a few pilots of every array first, then blocks of each array."""
@@ -271,13 +276,13 @@ class _Walk:
         exponents, found = self._search(points)
         estimate = _bounded(points, self.stencil, self.noise, exponents - 1)
         estimate.status[~found & (estimate.status == Status.RESOLVED)] = Status.NO_STEP
-        self._remember(coordinates, exponents, found)
+        self._remember(coordinates, points.steps(exponents), found)
         return estimate
 
     def _search(self, points: AxisPoints) -> tuple[IntArray, npt.NDArray[np.bool_]]:
         """Walk each coordinate to its step; return exponents and whether r <= 6 was reached."""
-        lowest, highest = self._limits(points.coordinates)
-        e = np.clip(self._first_exponents(points.coordinates), lowest, highest)
+        lowest, highest = self._limits(points)
+        e = np.clip(self._first_exponents(points), lowest, highest)
         direction = np.zeros(len(e), dtype=int)
         found = np.ones(len(e), dtype=bool)
         active = np.arange(len(e))
@@ -289,10 +294,8 @@ class _Walk:
             settled = np.flatnonzero(small_enough & ~up)
             below, _ = self._testing_ratio(points, e[active[settled]] - 1, active[settled])
             small_enough[settled] = below <= R_UPPER
-            down = ~small_enough & (direction[active] <= 0) & (e > lowest)[active]
-            found[active[~small_enough & (e <= lowest)[active]]] = False
-            overshot = active[~small_enough & (direction[active] > 0)]
-            e[overshot] -= 1
+            down = ~small_enough & (e > lowest)[active]
+            found[active[~small_enough & ~down]] = False
             e[active[up]] += 1
             e[active[down]] -= 1
             direction[active] = np.where(up, 1, np.where(down, -1, direction[active]))
@@ -308,55 +311,59 @@ class _Walk:
         eps_s = self.noise.level_at(growth)
         scale = float(self.stencil.disagreement_noise) * eps_s
         with np.errstate(invalid="ignore", over="ignore"):
-            return np.exp2(e) * np.abs(here - above) / scale, eps_s <= 2 * self.noise.level
+            r = points.steps(e, rows) * np.abs(here - above) / scale
+            return r, eps_s <= 2 * self.noise.level
 
-    def _limits(self, coordinates: IntArray) -> tuple[IntArray, IntArray]:
+    def _limits(self, points: AxisPoints) -> tuple[IntArray, IntArray]:
         """Steps from 32 ulps of x_j (h/2 still moves it exactly) to the largest |x| of its array.
 
         Beyond that f may saturate; where its change drowns in the noise, nobody would notice.
         """
+        coordinates = points.coordinates
         size = np.abs(self.lines.origin[coordinates])
         least = np.where(size == 0, 2.0**-40, 2.0**-80) * self.lines.scale
         ulp = self.lines.machine_epsilon[coordinates] * np.maximum(size, least)
         lowest = np.ceil(np.log2(ulp.astype(float))).astype(int) + 5
-        highest = np.empty(len(coordinates), dtype=int)
+        largest = np.empty(len(coordinates))
         for leaf in self.lines.structure.leaves:
-            inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
-            highest[inside] = int(np.floor(np.log2(self._size(leaf))))
-        return lowest, np.maximum(lowest, highest)
+            largest[(coordinates >= leaf.start) & (coordinates < leaf.stop)] = self._size(leaf)
+        return lowest, np.maximum(lowest, exponents_below(largest, points.mantissas))
 
-    def _first_exponents(self, coordinates: IntArray) -> IntArray:
+    def _first_exponents(self, points: AxisPoints) -> IntArray:
         """Start where the array's pilots ended, or well below h* of a function of scale |x|.
 
         Never above |x_j|: where the scales of an array differ, the steps of its large numbers
         would step over all that f does on the scale of its small ones.
         """
-        start = np.empty(len(coordinates), dtype=int)
+        coordinates = points.coordinates
+        start = np.empty(len(coordinates))
         for leaf in self.lines.structure.leaves:
             inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
             if inside.any():
                 known = self._start.get(leaf.name)
                 start[inside] = self._blind_start(leaf) if known is None else known
         size = np.abs(self.lines.origin[coordinates]).astype(float)
-        own = np.floor(np.log2(size, where=size > 0, out=np.full(len(size), np.inf)))
-        return np.asarray(np.minimum(start, own), dtype=int)
+        start = np.minimum(start, np.where(size > 0, size, np.inf))
+        return exponents_below(start, points.mantissas)
 
     def _size(self, leaf: Leaf) -> float:
         """Return the largest |x| of an array, or of x where the array is 0."""
         own = np.abs(self.lines.origin[leaf.start : leaf.stop])
         return float(np.max(own, initial=0.0)) or self.lines.scale
 
-    def _blind_start(self, leaf: Leaf) -> int:
-        p = self.stencil.accuracy
-        relative_noise = self.noise.level / max(abs(float(self.lines.value)), self.noise.level)
-        h = self._size(leaf) * self.stencil.best_step(relative_noise, 1.0)
-        return int(np.floor(np.log2(h))) - p - 1
+    def _blind_start(self, leaf: Leaf) -> float:
+        relative = self.noise.relative(float(self.lines.value))
+        h = self._size(leaf) * self.stencil.best_step(relative, 1.0)
+        return h / 2.0 ** (self.stencil.accuracy + 1)
 
     def _remember(
-        self, coordinates: IntArray, exponents: IntArray, found: npt.NDArray[np.bool_]
+        self, coordinates: IntArray, steps: FloatArray, found: npt.NDArray[np.bool_]
     ) -> None:
-        """Keep the smallest accepted step of each array as its next starting point."""
+        """Keep the smallest accepted step of each array: the next ones start a step below it.
+
+        The largest c 2^e below h / sqrt(2) is one of h / 2 on average.
+        """
         for leaf in self.lines.structure.leaves:
             inside = (coordinates >= leaf.start) & (coordinates < leaf.stop) & found
             if inside.any():
-                self._start[leaf.name] = int(exponents[inside].min()) - 1
+                self._start[leaf.name] = float(steps[inside].min()) / sqrt(2)

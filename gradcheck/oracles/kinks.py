@@ -40,7 +40,7 @@ class Jumps:
         established: the jump J of the slope where a kink is established, else 0.
         uncertain: |J| where one is suspected and not established, else 0.
         lost_at: the exponent of the step where a suspected jump was lost, else the one asked for:
-            f is smooth, but on a scale that only steps like 2^lost_at resolve.
+            f is smooth, but on a scale that only steps like c 2^lost_at resolve.
     """
 
     established: FloatArray
@@ -55,7 +55,7 @@ def slope_jumps(
 
     Args:
         points: the black box along the axes.
-        exponents: the steps h = 2^exponents of the derivative estimate.
+        exponents: the steps h = c 2^exponents of the derivative estimate.
         noise: the noise of one evaluation.
         rows: which of the coordinates of `points`; default: all.
     """
@@ -82,13 +82,13 @@ def _jump(
         S = [look[0] for look in looks]
         jump = (16 * S[0] - 10 * S[1] + S[2]) / 7
         growth = np.fmax.reduce([look[1] for look in looks])
-        return jump, NOISE * noise.bound_at(growth) / np.exp2(exponents)
+        return jump, NOISE * noise.bound_at(growth) / points.steps(exponents, rows)
 
 
 def _second_difference(
     points: AxisPoints, exponents: IntArray, rows: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return S(t) at t = 2^exponents, and by how much |f| grew on the way."""
+    """Return S(t) at t = c 2^exponents, and by how much |f| grew on the way."""
     right, t_right = points.rise(1, exponents, rows)
     left, t_left = points.rise(-1, exponents, rows)
     value = points.lines.value

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.oracles.batches import Stack, is_batched, numbers
+from gradcheck.splitmix64 import Stream
 from gradcheck.structure import Structure, copy_of, structure_of
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -34,10 +35,12 @@ class Lines:
         f: the black box; takes x's structure and returns one real number, or is marked as batched.
         x: an array, or a dict, list or tuple of arrays; never changed.
         budget: the most forward passes that may be spent, or None.
+        seed: draws the mantissas of steps.
 
     Attributes:
         point: the private copy that f is given.
         budget: the most forward passes that may be spent, or None.
+        seed: draws the mantissas of steps.
         forward_passes: how often f was evaluated.
         stack: copies of x for an f that takes many points at once, else None.
         value: f(x).
@@ -47,9 +50,13 @@ class Lines:
         unit_roundoff: u of the least precise arithmetic seen: x's own or that of f's result.
     """
 
-    def __init__(self, f: Callable[[Any], Any], x: Any, *, budget: int | None = None) -> None:
+    def __init__(
+        self, f: Callable[[Any], Any], x: Any, *, budget: int | None = None, seed: int = 0
+    ) -> None:
         self._f = f
         self.budget = budget
+        self.seed = seed
+        self._mantissas: dict[str, FloatArray] = {}
         self.forward_passes = 0
         self.structure: Structure = structure_of(x)
         self.point, leaves = copy_of(x)
@@ -84,6 +91,17 @@ class Lines:
     def scale(self) -> float:
         """The largest |x_j|, or 1 where x is 0: a first guess of how far f may be moved."""
         return float(np.max(np.abs(self.origin), initial=0.0)) or 1.0
+
+    def mantissas(self, purpose: str, count: int) -> FloatArray:
+        """Return numbers c in [1, 2) with 23 random bits; steps of that purpose are c 2^e.
+
+        A power of two is a whole number of periods of many a function that people write, and a
+        whole number of cells of many a table; c 2^e is not.
+        """
+        known = self._mantissas.get(purpose)
+        if known is None or len(known) < count:
+            known = self._mantissas[purpose] = 1 + Stream(self.seed, purpose).uniform(count)
+        return known[:count]
 
     def along_axes(
         self, coordinates: IntArray, offsets: FloatArray
@@ -173,6 +191,14 @@ class Lines:
                 part = slice(leaf.start, leaf.stop)
                 points[:, part] = points[:, part].astype(leaf.dtype)
         return points
+
+    def rounded(self, coordinates: IntArray, numbers: FloatArray) -> FloatArray:
+        """Round numbers, one a coordinate, to the formats of x's arrays, in place."""
+        for leaf in self.structure.leaves:
+            if leaf.dtype != numbers.dtype:
+                inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
+                numbers[inside] = numbers[inside].astype(leaf.dtype)
+        return numbers
 
     def move_to(self, vector: FloatArray) -> None:
         """Write a vector into the private point; `restore` takes it back."""

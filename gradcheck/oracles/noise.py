@@ -65,12 +65,19 @@ class Noise:
         unit_roundoff: u of f's arithmetic, or what stands for it where terms cancel at x alone;
             where |f| grows, its rounding grows with it.
         forward_passes: what the estimate cost.
+        scale: |f| at x or nearby, the larger one: how large the values are that f is rounded to.
     """
 
     level: float
     bound: float
     unit_roundoff: float
     forward_passes: int
+    scale: float = 0.0
+
+    def relative(self, value: float) -> float:
+        """Return the level over |f|, from u to 1, where f(x) is `value`: for first steps."""
+        size = max(abs(value), self.scale, self.level)
+        return max(self.level / size, self.unit_roundoff)
 
     def level_at(self, growth: FloatArray) -> FloatArray:
         """Return the level where |f| is larger than |f(x)| by `growth`."""
@@ -122,9 +129,10 @@ def estimate_noise(lines: Lines, stream: Stream) -> Noise:
         estimate = max(estimate, line_noise(lines, stream, lines.along, tables=tables))
     floor = lines.unit_roundoff * abs(float(lines.value)) + lines.tiny
     level = UNDERESTIMATE * max(estimate, floor)
-    growing = max(lines.unit_roundoff, _relative_noise_away(lines, stream))
+    scale, relative = _away(lines, stream)
+    growing = max(lines.unit_roundoff, relative)
     spent = lines.forward_passes - before
-    return Noise(level, STANDARD_DEVIATIONS * level, growing, spent)
+    return Noise(level, STANDARD_DEVIATIONS * level, growing, spent, scale)
 
 
 def given_noise(noise: float, estimate: Noise) -> Noise:
@@ -169,16 +177,18 @@ def line_noise(
     return 0.0
 
 
-def _relative_noise_away(lines: Lines, stream: Stream) -> float:
-    """Return the noise over |f| away from x, if f is much smaller at x itself; else 0.
+def _away(lines: Lines, stream: Stream) -> tuple[float, float]:
+    """Return |f| away from x, and the noise there over it if f is much smaller at x itself, else 0.
 
     Where terms cancel at x, as in (a - y)^2 with a = y, f(x) says nothing of their rounding.
     """
     away = lines.origin + AWAY * _scales(lines) * stream.signs(lines.size)
     size = abs(float(lines.along(away, away, np.zeros(1))[0]))
-    if not 2 * abs(float(lines.value)) < size < np.inf:
-        return 0.0
-    return line_noise(lines, stream, lines.along, away) / size
+    if not size < np.inf:
+        return 0.0, 0.0
+    if not 2 * abs(float(lines.value)) < size:
+        return size, 0.0
+    return size, line_noise(lines, stream, lines.along, away) / size
 
 
 def _exact_line(

@@ -1,6 +1,28 @@
-"""The points x + k 2^e e_j of a stencil: each evaluated once, then remembered.
+r"""The points x + t e_j of stencils, t = k h_j: each evaluated once, then remembered.
 
-Steps are powers of two, so the points of one step serve the next: k 2^e = (k/2) 2^(e+1).
+Symbols: h_j = c_j 2^e the step along axis j, c_j in [1, 2) with 23 random bits (`Lines.mantissas`);
+k the whole numbers of a stencil and w_k its weights; r_k = t_k - k h_j.
+
+All steps of one axis share c_j, so the points of one step serve the next: k c 2^e =
+(k/2) c 2^(e+1). A second opinion has a c_j of its own: should h be a whole number of periods of f
+in one of them, it is not in the other.
+
+**Offsets.** While |k| h_j <= |x_j|, the offset outward, away from 0, is the realised one,
+
+    |t_k| = fl(|x_j| + |k| h_j) - |x_j|,     |r_k| <= ulp(x_j),
+
+and serves inward too: |x_j| - |t_k| is a multiple of ulp(x_j) smaller than |x_j|, a number of x's
+format. So x_j moves by t_k and -t_k exactly, and the even moments sum_k w_k t_k^q of an
+antisymmetric stencil are 0, whatever r_k is. With D = sum_k w_k f(x + t_k) / sum_k w_k t_k the
+first one is 1. What rounding leaves is, to first order in r_k,
+
+    f''' / 6 [sum_k w_k t_k^3 / sum_k w_k t_k - h^2 sum_k w_k k^3]
+        <= |f'''| h ulp(x_j) / 2 sum_k |w_k| k^2
+
+which is |f'''| h ulp(x_j) for the 4th-order stencil: 0 for h >= 2^24 ulp(x_j), where r_k = 0 (2^-28
+|x_j| in float64), and elsewhere 6 ulp / h of f''' h^2 / 6, the truncation error of second order. It
+differs from step to step, as r_k does, so that the disagreements of the stencils hold it.
+Beyond |x_j| the sum x_j + k h_j is rounded as it comes, and t_k is the realised offset.
 """
 
 from __future__ import annotations
@@ -12,6 +34,11 @@ import numpy.typing as npt
 
 from gradcheck.oracles.lines import FloatArray, IntArray, Lines
 from gradcheck.oracles.stencils import Stencil
+
+
+def exponents_below(sizes: FloatArray, mantissas: FloatArray) -> IntArray:
+    """Return the largest e with c 2^e <= size, for sizes above 0."""
+    return np.asarray(np.frexp(sizes / mantissas)[1] - 1, dtype=np.intp)
 
 
 @dataclass
@@ -30,18 +57,29 @@ class AxisPoints:
         lines: the black box at x.
         coordinates: the axes; every array argument below has one entry for each of them, or for
             those picked by `rows`.
+        purpose: names the stream of the mantissas.
+
+    Attributes:
+        mantissas: c_j; the step of exponent e is c_j 2^e.
+        evaluations: forward passes spent on each axis.
     """
 
-    def __init__(self, lines: Lines, coordinates: IntArray) -> None:
+    def __init__(self, lines: Lines, coordinates: IntArray, purpose: str = "steps") -> None:
         self.lines = lines
         self.coordinates = coordinates
+        self.mantissas: FloatArray = lines.mantissas(purpose, lines.size)[coordinates]
         self.evaluations: IntArray = np.zeros(len(coordinates), dtype=np.intp)
         self._columns: dict[tuple[int, int], _Column] = {}
+
+    def steps(self, exponents: IntArray, rows: IntArray | None = None) -> FloatArray:
+        """Return h = c 2^e."""
+        mantissas = self.mantissas if rows is None else self.mantissas[rows]
+        return np.asarray(np.ldexp(mantissas, exponents))
 
     def derivative(
         self, stencil: Stencil, exponents: IntArray, rows: IntArray | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """Return D(2^exponents) over realised offsets, and by how much |f| grew on the way."""
+        """Return D(c 2^exponents) over realised offsets, and by how much |f| grew on the way."""
         rows = np.arange(len(self.coordinates)) if rows is None else rows
         numerator = np.zeros(len(rows), dtype=self.lines.dtype)
         denominator = np.zeros(len(rows), dtype=self.lines.dtype)
@@ -58,7 +96,7 @@ class AxisPoints:
     def rise(
         self, k: int, exponents: IntArray, rows: IntArray | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """Return f(x + t) - f(x) and the realised t for t = k 2^exponents."""
+        """Return f(x + t) - f(x) and the realised t for t = k c 2^exponents."""
         rows = np.arange(len(self.coordinates)) if rows is None else rows
         twos = (k & -k).bit_length() - 1
         odd = k >> twos
@@ -83,9 +121,16 @@ class AxisPoints:
             self._columns[odd, exponent] = column
         missing = rows[~column.known[rows]]
         if missing.size:
-            offsets = np.full(len(missing), odd * 2.0**exponent)
+            offsets = self._offsets(odd, exponent, missing)
             rise, realised = self.lines.along_axes(self.coordinates[missing], offsets)
             column.rise[missing], column.offset[missing] = rise, realised
             column.known[missing] = True
             self.evaluations[missing] += 1
         return column
+
+    def _offsets(self, k: int, exponent: int, rows: IntArray) -> FloatArray:
+        """Return k c 2^e, as x_j can be moved by it both ways while that does not exceed |x_j|."""
+        size = np.abs(self.lines.origin[self.coordinates[rows]])
+        t = np.ldexp(abs(k) * self.mantissas[rows], exponent)
+        outward = self.lines.rounded(self.coordinates[rows], size + t) - size
+        return np.asarray(np.sign(k) * np.where(t <= size, outward, t))
