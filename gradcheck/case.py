@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Case",
     "has_preactivations_within",
+    "is_token",
     "largest_preactivation",
     "load",
     "missing_strata",
@@ -198,6 +199,15 @@ def parse(token: str) -> Case:
     return case
 
 
+def is_token(text: str) -> bool:
+    """Whether a text is meant as a token, of any version; else it is the name of a file.
+
+    >>> is_token("gc1:3-4-1:..."), is_token("gcase.json")
+    (True, False)
+    """
+    return re.match(r"gc[0-9]+:", text) is not None
+
+
 def load(token_or_path: str | os.PathLike[str]) -> Problem:
     """Return the problem of a case token or of a case file.
 
@@ -205,7 +215,7 @@ def load(token_or_path: str | os.PathLike[str]) -> Problem:
         FileNotFoundError: the text is neither a token nor the name of a file.
         ValueError: the token or the file is malformed.
     """
-    if isinstance(token_or_path, str) and re.match(r"gc[0-9]+:", token_or_path):
+    if isinstance(token_or_path, str) and is_token(token_or_path):
         return parse(token_or_path).problem()
     if not Path(token_or_path).exists():
         raise FileNotFoundError(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.files import write_text
 from gradcheck.problem import (
     DTYPES,
     LOSSES,
@@ -42,11 +43,7 @@ CONSTANT = re.compile(r"([+-]?)0x([0-9a-f]+)(?:\.([0-9a-f]*))?p([+-]?[0-9]{1,5})
 
 
 def write_case(path: str | os.PathLike[str], problem: Problem) -> None:
-    """Write a problem to a file, all of it or nothing.
-
-    The text goes to a file beside `path` first, which then takes its name.
-    """
-    path = Path(path)
+    """Write a problem to a file, all of it or nothing (`gradcheck.files`)."""
     network = problem.architecture
     content = {
         "format": FORMAT,
@@ -60,12 +57,7 @@ def write_case(path: str | os.PathLike[str], problem: Problem) -> None:
         "inputs": _hexadecimal(problem.inputs),
         "targets": _hexadecimal(problem.targets),
     }
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        unfinished.write_text(_one_key_a_line(content), encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_text(Path(path), _one_key_a_line(content))
 
 
 def read_case(path: str | os.PathLike[str]) -> Problem:

@@ -1,8 +1,9 @@
 """The command line: `python -m gradcheck`.
 
 Exit codes, decided before anything is printed: 0 verified, as expected; 1 a gradient is wrong, a
-known failure is not as declared, or a report is not what was committed; 2 usage; 3 the engine is
-unusable; 4 nothing was verified; 130 interrupted.
+known failure is not as declared, or a report is not what was committed; 2 usage, or files that
+cannot be written; 3 the engine is unusable; 4 nothing was verified, or gradcheck itself failed; 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -11,16 +12,21 @@ import argparse
 import os
 import shlex
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gradcheck import terminal
 from gradcheck.threads import one_thread_a_process
 
-VERIFIED, WRONG, USAGE, ENGINE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
+if TYPE_CHECKING:
+    from gradcheck.verify.outputs import Paths
+    from gradcheck.verify.run import Verified
 
-Say = Callable[[str], object]
+VERIFIED, WRONG, USAGE, ENGINE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 PUBLISHED, LATEST = Path("reports/standard"), Path("reports/latest")
 """Where `report --check` looks, and where measurements are written: git ignores the latter."""
@@ -29,33 +35,75 @@ ENGINE_HELP = "a registered name, py:package.module:attribute, or cmd:COMMAND LI
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    _prepare()
-    parser = _parser()
+    """Run one command and return its exit code; whatever nobody foresaw is 4, never 0 or 1."""
     try:
-        options = parser.parse_args(arguments)
+        terminal.prepare()
+        return _run(arguments)
+    except KeyboardInterrupt:
+        terminal.complain("interrupted")
+        return INTERRUPTED
+    except terminal.UnwritableError as error:
+        terminal.complain(str(error))
+        return USAGE
+    except BaseException as error:  # noqa: BLE001 - an engine may raise SystemExit(0) where it is imported
+        return _unforeseen(error)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    _prepare()
+    try:
+        options = _parser().parse_args(arguments)
     except SystemExit as stop:  # argparse has printed what is wrong, or the help
         return int(stop.code or 0)
-    try:
-        code: int = options.run(options)
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return INTERRUPTED
+    code: int = options.run(options)
     return code
+
+
+def _unforeseen(error: BaseException) -> int:
+    """Say in a sentence that gradcheck itself failed, and where the traceback is."""
+    told = f"{type(error).__name__}: {' '.join(terminal.text_of(error).split())[:300]}"
+    trace = "".join(traceback.format_exception(error))
+    try:
+        handle, name = tempfile.mkstemp(prefix="gradcheck-", suffix=".traceback.txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(trace)
+        where = f"the traceback is in {name}"
+    except OSError:
+        where = (
+            f"there is no room for its traceback, which ends in {trace.splitlines()[-2].strip()}"
+        )
+    terminal.complain(f"gradcheck itself failed, which is its own mistake ({told}); {where}")
+    return NOTHING
 
 
 def _prepare() -> None:
     """Let `py:` engines be found from here, and give linear algebra one thread a process."""
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    try:
+        here = str(Path.cwd())
+    except OSError:  # the folder is gone
+        here = ""
+    if here and "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
     one_thread_a_process()
 
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+class _Parser(argparse.ArgumentParser):
+    """A parser whose messages go the one way out."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if not message:
+            return
+        if file is sys.stderr or file is None:
+            terminal.grumble(message.rstrip("\n"))
+        else:
+            terminal.say(message.rstrip("\n"))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
         prog="gradcheck", description="Does a backpropagation engine compute right gradients?"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -115,6 +163,8 @@ def _add_replay(commands: Commands) -> None:
     replay.add_argument("engine", help=ENGINE_HELP)
     replay.add_argument("--require", metavar="MODEL", type=_model,
                         help="the widest rounding that is allowed, as of verify")  # fmt: skip
+    replay.add_argument("--timeout", type=_seconds, default=60.0, metavar="S",
+                        help="seconds for one property (default: 60)")  # fmt: skip
     replay.set_defaults(run=_replay)
 
 
@@ -230,7 +280,7 @@ def _report(options: argparse.Namespace) -> int:
     from gradcheck.report.guard import EngineNotFoundError, EngineUnusableError  # noqa: PLC0415
 
     if options.check and (options.full or options.engine or options.seed is not None):
-        _complain("--check repeats the settings of the report in DIR; leave out the others")
+        terminal.complain("--check repeats the settings of the report in DIR; leave out the others")
         return USAGE
     if options.claim:
         return _one_claim(options.claim, full=options.full)
@@ -238,14 +288,14 @@ def _report(options: argparse.Namespace) -> int:
     if options.out is None:
         options.out = PUBLISHED if options.check else LATEST / "engines" if several else LATEST
     if options.out.exists() and not options.out.is_dir():
-        _complain(f"--out={options.out} is a file; a folder is needed")
+        terminal.complain(f"--out={options.out} is a file; a folder is needed")
         return USAGE
     if several:
         return _compare_engines(options)
     try:
         return _check_report(options.out) if options.check else _write_report(options)
     except (EngineNotFoundError, EngineUnusableError) as error:
-        _complain(str(error))
+        terminal.complain(str(error))
         return ENGINE
 
 
@@ -261,13 +311,13 @@ def _write_report(options: argparse.Namespace) -> int:
     report = write_report(options.out, settings, command=_command(options, changes))
     code = exit_code(report)
     for number, sentence in enumerate(sentences(report["sections"]), start=1):
-        _say(f"{number}. {sentence}")
-    _say(f"\nThe whole report: {options.out / 'report.md'}")
+        terminal.say(f"{number}. {sentence}")
+    terminal.say(f"\nThe whole report: {options.out / 'report.md'}")
     return code
 
 
 def _command(options: argparse.Namespace, changes: dict[str, object]) -> str:
-    given = [f"--{name} {value}" for name, value in changes.items()]
+    given = [f"--{name} {shlex.quote(str(value))}" for name, value in changes.items()]
     return " ".join(["python -m gradcheck report", *["--full"] * options.full, *given])
 
 
@@ -277,7 +327,7 @@ def _compare_engines(options: argparse.Namespace) -> int:
     from gradcheck.report.engines.run import chosen, exit_code, write_comparison  # noqa: PLC0415
 
     if options.full:
-        _complain("--full is for one engine; leave it out")
+        terminal.complain("--full is for one engine; leave it out")
         return USAGE
     seed = {} if options.seed is None else {"seed": options.seed}
     given = [f"--engine {shlex.quote(spec)}" for spec in options.engine]
@@ -286,8 +336,8 @@ def _compare_engines(options: argparse.Namespace) -> int:
     report = write_comparison(options.out, chosen(options.engine), Extent(**seed), command=command)
     code = exit_code(report)
     for number, sentence in enumerate(sentences(report), start=1):
-        _say(f"{number}. {sentence}")
-    _say(f"\nThe whole comparison: {options.out / 'report.md'}")
+        terminal.say(f"{number}. {sentence}")
+    terminal.say(f"\nThe whole comparison: {options.out / 'report.md'}")
     return code
 
 
@@ -298,16 +348,16 @@ def _one_claim(name: str, *, full: bool) -> int:
 
     claim = TEXTBOOK.get(name.upper())
     if claim is None:
-        _complain(f"--claim={name} is not one of {', '.join(TEXTBOOK)}")
+        terminal.complain(f"--claim={name} is not one of {', '.join(TEXTBOOK)}")
         return USAGE
     settings = Settings.full() if full else Settings()
     content = measure_claims([claim], settings).to_json()
     found = content["results"][claim.id]
     code = WRONG if found["ruling"] == REFUTED else VERIFIED
-    _say(f"{claim.id}: {claim.statement}")
-    _say(f"{found['ruling']}{': ' + claim.precise if claim.precise else ''}")
+    terminal.say(f"{claim.id}: {claim.statement}")
+    terminal.say(f"{found['ruling']}{': ' + claim.precise if claim.precise else ''}")
     for sentence in sentences(content, claim.id):
-        _say(f"- {sentence}")
+        terminal.say(f"- {sentence}")
     return code
 
 
@@ -317,17 +367,17 @@ def _check_report(folder: Path) -> int:
     try:
         differences, to_the_last_bit = check_report(folder)
     except UnreadableReportError as error:
-        _complain(str(error))
+        terminal.complain(str(error))
         return USAGE
     for difference in differences:
-        _say(str(difference))
+        terminal.say(str(difference))
     compared = (
         "everything but times"
         if to_the_last_bit
         else "what does not depend on this machine's arithmetic, which is another one"
     )
     found = f"{len(differences)} differences" if differences else "no difference"
-    _say(f"{found} from {folder / 'report.json'}; compared was {compared}")
+    terminal.say(f"{found} from {folder / 'report.json'}; compared was {compared}")
     return WRONG if differences else VERIFIED
 
 
@@ -335,21 +385,21 @@ def _check_report(folder: Path) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from gradcheck.engines.base import EngineUnusableError  # noqa: PLC0415 - loaded when needed
-    from gradcheck.engines.registry import EngineNotFoundError  # noqa: PLC0415
+    from gradcheck.verify.pool import EngineGoneError  # noqa: PLC0415 - loaded when needed
     from gradcheck.verify.replay import read, replay  # noqa: PLC0415
 
     try:
         problem, case = read(options.case)
     except (OSError, ValueError, TypeError) as error:
-        _complain(str(error))
+        terminal.complain(str(error))
         return USAGE
     try:
-        replayed = replay(options.case, problem, case, options.engine, options.require or "")
-    except (EngineNotFoundError, EngineUnusableError) as error:
-        _complain(str(error))
+        require, timeout = options.require or "", options.timeout
+        replayed = replay(options.case, problem, case, options.engine, require, timeout)
+    except EngineGoneError as error:
+        terminal.complain(str(error))
         return ENGINE
-    _say(replayed.text)
+    terminal.say(replayed.text)
     return replayed.exit_code
 
 
@@ -357,48 +407,67 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from gradcheck.known import KnownError, read_known  # noqa: PLC0415 - loaded when needed
+    from gradcheck.files import require_distinct, require_writable  # noqa: PLC0415 - when needed
+    from gradcheck.known import KnownError, read_known  # noqa: PLC0415
     from gradcheck.verify.log import LogError  # noqa: PLC0415
-    from gradcheck.verify.outputs import (  # noqa: PLC0415
-        Paths,
-        UnwritableError,
-        require_writable,
-        summary_of,
-        write,
-    )
+    from gradcheck.verify.outputs import Paths  # noqa: PLC0415
     from gradcheck.verify.plan import NothingToVerifyError, Settings  # noqa: PLC0415
     from gradcheck.verify.pool import EngineGoneError  # noqa: PLC0415
     from gradcheck.verify.run import verify  # noqa: PLC0415
-    from gradcheck.verify.text import render  # noqa: PLC0415
 
     names = ("engine", "examples", "seed", "dtype", "shard", "timeout")
     given = {name: getattr(options, name) for name in names}
     given["require"] = options.require or ""
     settings = Settings(**given, limits=tuple(options.limit))
-    paths = Paths(options.junit, options.html, options.markdown)
+    files = {f"--{name}": getattr(options, name) for name in ("log", "junit", "html", "markdown")}
     try:
         if options.known is not None:
             known = read_known(options.known)
             settings = replace(settings, known=known, known_file=str(options.known))
-        for name in ("log", "junit", "html", "markdown"):
-            require_writable(name, getattr(options, name))
+        require_distinct(files | {"--known": options.known})
+        for name, path in files.items():
+            require_writable(name, path)
         done = verify(settings, jobs=options.jobs, log=options.log, resume=options.resume)
     except NothingToVerifyError as error:
-        _complain(str(error))
+        terminal.complain(str(error))
         return USAGE if options.dtype or options.limit else NOTHING
-    except (UnwritableError, LogError, KnownError) as error:
-        _complain(str(error))
+    except (LogError, KnownError) as error:
+        terminal.complain(str(error))
         return USAGE
     except EngineGoneError as error:
-        _complain(str(error))
+        terminal.complain(str(error))
         return ENGINE
-    code = INTERRUPTED if done.judgement is None else done.judgement.exit_code
+    return _told(done, Paths(options.junit, options.html, options.markdown))
+
+
+def _told(done: Verified, paths: Paths) -> int:
+    """Print the verdict first, then write each output on its own; return the exit code."""
+    from gradcheck.verify.outputs import summary_of, writers  # noqa: PLC0415 - loaded when needed
+    from gradcheck.verify.text import render  # noqa: PLC0415
+
     summary = summary_of(done.records)
-    write(summary, paths)
-    _say(render(summary).rstrip("\n"))
-    if code == INTERRUPTED:
-        _complain("interrupted")
-    return code
+    steps = [lambda: terminal.say(render(summary).rstrip("\n")), *writers(summary, paths)]
+    codes = {_tried(step) for step in steps}
+    if done.trouble:
+        terminal.complain(done.trouble)
+        codes.add(USAGE)
+    if done.judgement is None:
+        terminal.complain("interrupted")
+        return INTERRUPTED
+    own = next((code for code in (NOTHING, USAGE) if code in codes), None)
+    return done.judgement.exit_code if own is None else own
+
+
+def _tried(step: Callable[[], None]) -> int:
+    """Write one output, whatever becomes of the others; return the exit code that it deserves."""
+    try:
+        step()
+    except terminal.UnwritableError as error:
+        terminal.complain(str(error))
+        return USAGE
+    except Exception as error:  # noqa: BLE001 - a page that cannot be made leaves the others alone
+        return _unforeseen(error)
+    return VERIFIED
 
 
 # --- selftest -------------------------------------------------------------------------------------
@@ -410,10 +479,12 @@ def _selftest(options: argparse.Namespace) -> int:
     if options.out is not None:
         return _examination(options)
     if options.seed is not None:
-        _complain("--seed is that of the networks of --out; without --out they are always the same")
+        terminal.complain(
+            "--seed is that of the networks of --out; without --out they are always the same"
+        )
         return USAGE
     result = selftest(clean=options.clean, jobs=options.jobs)
-    _say(told(result))
+    terminal.say(told(result))
     return VERIFIED if result.is_sound else WRONG
 
 
@@ -423,16 +494,16 @@ def _examination(options: argparse.Namespace) -> int:
     from gradcheck.report.selftest.run import is_sound, write_selftest  # noqa: PLC0415
 
     if options.out.exists() and not options.out.is_dir():
-        _complain(f"--out={options.out} is a file; a folder is needed")
+        terminal.complain(f"--out={options.out} is a file; a folder is needed")
         return USAGE
     seed = options.seed or 0
     extent = Extent(seed=seed, clean=options.clean, jobs=options.jobs)
     command = f"python -m gradcheck selftest --out {shlex.quote(str(options.out))} --seed {seed}"
-    report = write_selftest(options.out, extent, command=command, say=_say)
-    _say("")
+    report = write_selftest(options.out, extent, command=command, say=terminal.say)
+    terminal.say("")
     for number, sentence in enumerate(sentences(report), start=1):
-        _say(f"{number}. {sentence}")
-    _say(f"\nThe whole examination: {options.out / 'selftest.md'}")
+        terminal.say(f"{number}. {sentence}")
+    terminal.say(f"\nThe whole examination: {options.out / 'selftest.md'}")
     return VERIFIED if is_sound(report) else WRONG
 
 
@@ -445,7 +516,7 @@ def _bench(options: argparse.Namespace) -> int:
     from gradcheck.bench.settings import Settings  # noqa: PLC0415
 
     if options.out.exists() and not options.out.is_dir():
-        _complain(f"--out={options.out} is a file; a folder is needed")
+        terminal.complain(f"--out={options.out} is a file; a folder is needed")
         return USAGE
     settings = Settings.quick() if options.quick else Settings()
     sizes = []
@@ -456,12 +527,12 @@ def _bench(options: argparse.Namespace) -> int:
     try:
         report = write_bench(options.out, settings, command=command)
     except BenchError as error:
-        _complain(str(error))
+        terminal.complain(str(error))
         return NOTHING
     code = exit_code(report)
     for number, sentence in enumerate(sentences(report), start=1):
-        _say(f"{number}. {sentence}")
-    _say(f"\nAll checks, tables and figures: {options.out / 'bench.md'}")
+        terminal.say(f"{number}. {sentence}")
+    terminal.say(f"\nAll checks, tables and figures: {options.out / 'bench.md'}")
     return code
 
 
@@ -488,7 +559,7 @@ def _engines(_options: argparse.Namespace) -> int:
     code = VERIFIED if usable else ENGINE
     name_width, version_width = (max(len(line[column]) for line in lines) for column in (0, 1))
     for name, version, told in lines:
-        _say(f"{name:<{name_width}}  {version:<{version_width}}  {told}")
+        terminal.say(f"{name:<{name_width}}  {version:<{version_width}}  {told}")
     return code
 
 
@@ -501,17 +572,9 @@ def _new_engine(options: argparse.Namespace) -> int:
     try:
         commands = new_engine(options.language, options.folder)
     except OSError as error:
-        _complain(str(error))
+        terminal.complain(str(error))
         return USAGE
-    _say(f"written to {options.folder}; next:")
+    terminal.say(f"written to {options.folder}; next:")
     for command in commands:
-        _say(f"    {command}")
+        terminal.say(f"    {command}")
     return VERIFIED
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201 - what the command is for
-
-
-def _complain(text: str) -> None:
-    print(f"gradcheck: {text}", file=sys.stderr)  # noqa: T201 - the error channel

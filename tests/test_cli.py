@@ -1,25 +1,30 @@
 """The command line: what it prints, and the exit codes."""
 
+import shlex
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gradcheck import cli
+from gradcheck import cli, terminal
 from gradcheck.case import parse, write_case
 from gradcheck.engines import registry
 from gradcheck.report import claims, run
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Evidence
 from gradcheck.report.textbook.registry import TEXTBOOK
+from gradcheck.terminal import UnwritableError
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0"
 STATIONARY = "gc1:2-1:cross_entropy:mean:m2:float64:w1:stationary:half:s0"
 
 ENGINES = """
+import os
+
 import gradcheck
 from gradcheck.engines.registry import find
 
@@ -34,7 +39,12 @@ def refuses(problem):
 
 def breaks(problem):
     raise ZeroDivisionError("oh")
+
+def exits(problem):
+    os._exit(0)
 """
+ENDS = {"exits": "import os; os._exit(0)", "leaves": "raise SystemExit(0)", "stops": "exit(0)"}
+"""Modules that end the program that imports them."""
 
 
 @pytest.fixture
@@ -71,6 +81,21 @@ def test_replay_prints_the_outcome_and_returns_the_code(case, engine, code, told
         assert f"repeat: python -m gradcheck replay {case} {engine}" in captured.out
 
 
+@pytest.mark.parametrize("name", ENDS)
+def test_an_engine_that_ends_the_program_is_unusable_in_replay(name, tmp_path, monkeypatch, capsys):
+    (tmp_path / f"{name}.py").write_text(ENDS[name], "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert cli.main(["replay", TOKEN, f"py:{name}:engine"]) == 3
+    assert capsys.readouterr().out == ""
+
+
+def test_an_engine_that_ends_its_process_every_time_is_unusable_in_replay(engines, capsys):
+    assert cli.main(["replay", TOKEN, "py:some_engines:exits"]) in (1, 3)
+    said = capsys.readouterr()
+    assert "exited with 0" in said.out + said.err
+
+
 def test_replay_holds_an_engine_to_what_is_required(capsys, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(Path(__file__).parent), *sys.path])
     at_11 = "gc1:1-1:cross_entropy:mean:m1:float64:w30:generic:ones:s6"  # z = 11
@@ -80,11 +105,13 @@ def test_replay_holds_an_engine_to_what_is_required(capsys, monkeypatch):
     assert "explanation: p_minus_y" in capsys.readouterr().out
 
 
-def test_replay_takes_a_case_file(tmp_path, capsys):
-    path = tmp_path / "case.json"
+@pytest.mark.parametrize("name", ["case.json", "gcase.json", "gc1.json", "gc case"])
+def test_replay_takes_a_case_file(name, tmp_path, monkeypatch, capsys):
+    path = Path(name)
+    monkeypatch.chdir(tmp_path)
     write_case(path, parse(TOKEN).problem())
-    assert cli.main(["replay", str(path), "reference"]) == 0
-    assert f"repeat: python -m gradcheck replay {path} reference" in capsys.readouterr().out
+    assert cli.main(["replay", name, "reference"]) == 0
+    assert f"replay {shlex.quote(name)} reference" in capsys.readouterr().out
 
 
 def test_engines_lists_what_is_installed_and_a_broken_one_in_one_line(monkeypatch, capsys):
@@ -135,6 +162,53 @@ def test_wrong_usage_is_exit_code_2(arguments, capsys, tmp_path, monkeypatch):
 def test_help_is_exit_code_0(capsys):
     assert cli.main(["--help"]) == 0
     assert "report" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no\x1bone"), SystemExit(0), SystemExit(1), OSError(28, "full"),
+              RecursionError(), MemoryError(), GeneratorExit()],
+)  # fmt: skip
+def test_what_nobody_foresaw_is_exit_code_4(error, monkeypatch, tmp_path, capsys):
+    def broken(options):
+        raise error
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(cli, "_engines", broken)
+    assert cli.main(["engines"]) == 4
+    said = capsys.readouterr().err
+    assert said.startswith("gradcheck: gradcheck itself failed, which is its own mistake (")
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+    [trace] = tmp_path.iterdir()
+    assert str(trace) in said
+    assert "in broken" in trace.read_text("utf-8")
+
+
+def test_without_room_for_a_traceback_its_end_is_told(monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    monkeypatch.setattr(cli, "_engines", full)
+    assert cli.main(["engines"]) == 4
+    assert "there is no room for its traceback" in capsys.readouterr().err
+
+
+def test_standard_output_that_is_full_is_exit_code_2(monkeypatch, capsys):
+    def full(text):
+        raise UnwritableError("standard output cannot be written to: full")
+
+    monkeypatch.setattr(terminal, "say", full)
+    assert cli.main(["engines"]) == 2
+    assert "standard output cannot be written to" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_gone_is_no_matter(monkeypatch, capsys):
+    def gone():
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "cwd", gone)
+    assert cli.main(["engines"]) == 0
 
 
 def test_an_interruption_is_exit_code_130(monkeypatch, tmp_path, capsys):

@@ -20,6 +20,7 @@ from typing import Any
 
 from gradcheck.engines.base import Engine, EngineInfo, engine_from_callable
 from gradcheck.engines.installed import Library, NotInstalledError
+from gradcheck.terminal import text_of
 
 GROUP = "gradcheck.engines"
 
@@ -154,9 +155,10 @@ def _load(spec: str, target: str) -> Any:
         raise EngineNotFoundError(f"{spec!r} must have the form py:package.module:attribute")
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module that ends the program is no engine
+        told = f"{type(error).__name__}: {text_of(error)}"
         raise EngineNotFoundError(
-            f"engine {spec!r}: importing {module_name} failed: {type(error).__name__}: {error}"
+            f"engine {spec!r}: importing {module_name} failed: {told}"
         ) from error
     for name in attribute.split("."):
         if not hasattr(found, name):
@@ -177,10 +179,9 @@ def _make(found: Any, spec: str) -> Engine:
         made = found()
     except NotInstalledError as error:
         raise EngineNotFoundError(f"engine {spec!r} is {error}") from error
-    except Exception as error:
-        raise EngineNotFoundError(
-            f"engine {spec!r}: making it failed: {type(error).__name__}: {error}"
-        ) from error
+    except (Exception, SystemExit) as error:
+        told = f"{type(error).__name__}: {text_of(error)}"
+        raise EngineNotFoundError(f"engine {spec!r}: making it failed: {told}") from error
     if not isinstance(made, Engine):
         raise EngineNotFoundError(
             f"engine {spec!r}: calling it without arguments gave {made!r:.60}, which lacks one of "

@@ -21,6 +21,7 @@ from gradcheck.engines.base import (
     require_loss,
 )
 from gradcheck.problem import Gradient, Problem, gradient_as_dict
+from gradcheck.terminal import text_of
 from gradcheck.verify.surroundings import Surroundings
 
 T = TypeVar("T")
@@ -149,20 +150,6 @@ def told_of(error: BaseException) -> str:
     text = ADDRESS.sub("0x...", text_of(error)).strip()[:LONGEST]
     place = _place_of(error)
     return f"{name}: {text}{place}" if text else f"{name}{place}"
-
-
-def text_of(value: object) -> str:
-    """Write anything as plain text, whatever its own __str__ does.
-
-    >>> text_of(0.5)
-    '0.5'
-    """
-    try:
-        return "".join([str(value)])  # of a subclass of str, its characters
-    except BaseException as error:  # an engine's own text runs its code
-        if isinstance(error, StoppedError):
-            raise
-        return f"(cannot be shown: its text raised {type(error).__name__})"
 
 
 def trace_of(error: BaseException) -> str:

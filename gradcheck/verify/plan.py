@@ -92,10 +92,9 @@ class Settings:
         usual = {"examples": EXAMPLES, "seed": 0, "dtype": "", "shard": "1/1", "timeout": "60"}
         usual["require"] = ""
         given = [f"--{name} {value}" for name, value in mine.items() if value != usual[name]]
-        given += [f"--limit {name}={_written(value)}" for name, value in self.limits]
+        given += [f"--limit {shlex.quote(f'{n}={_written(value)}')}" for n, value in self.limits]
         given += [f"--known {shlex.quote(self.known_file)}"] * bool(self.known_file)
-        engine = f"'{self.engine}'" if " " in self.engine else self.engine
-        return " ".join(["python -m gradcheck verify", engine, *given])
+        return " ".join(["python -m gradcheck verify", shlex.quote(self.engine), *given])
 
 
 class Plan:

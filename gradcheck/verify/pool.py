@@ -11,16 +11,19 @@ locks and open libraries, and each start is like any other. It costs about half 
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from gradcheck import terminal
 from gradcheck.engines.base import EngineInfo
 from gradcheck.verdict import Outcome, Reason, Verdict
 from gradcheck.verify.property import finding_of
@@ -38,6 +41,12 @@ LOADING = 300.0
 
 PATIENCE = 10.0
 """Deadlines that an engine in a process of its own may use up in one task: it has one a message."""
+
+CHUNK = 2**16
+"""Bytes that are read at once of what an engine prints."""
+
+LOUDEST = 2**20
+"""Bytes of what a worker's engine prints that are passed on; the rest is read and dropped."""
 
 GRACE = 1.0
 """Seconds between asking a worker to end and killing it."""
@@ -71,11 +80,15 @@ class Worker:
     def __init__(self, hired: Hired) -> None:
         context: Any = multiprocessing.get_context(START)
         self.connection, theirs = context.Pipe()
+        said, voice = context.Pipe(duplex=False)
         self.process: BaseProcess = context.Process(
-            target=serve, args=(theirs, hired), daemon=False
+            target=serve, args=(theirs, voice, hired), daemon=False
         )
         self.process.start()
         theirs.close()
+        voice.close()
+        self.listener = threading.Thread(target=_pass_on, args=(said,), daemon=True)
+        self.listener.start()
         self.seconds = hired.timeout
         self.task: Task | None = None
         self.deadline = time.monotonic() + LOADING
@@ -150,6 +163,7 @@ class Worker:
                 os.killpg(pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
+        self.listener.join(GRACE)  # for its last words
         self.connection.close()
 
     def stop(self) -> None:
@@ -163,6 +177,19 @@ class Worker:
         assert self.task is not None  # noqa: S101 - only who has a task is listened to
         finding = finding_of(self.task.property, Outcome(Verdict.FAIL, Reason.RAISED, told))
         return Reply(finding, (event, f"{self.task.property} of {self.task.case}: {told}"))
+
+
+def _pass_on(said: Connection) -> None:
+    """Print to standard error what a worker and its engine print, made safe for a terminal."""
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    left = LOUDEST
+    with said, contextlib.suppress(OSError):
+        while chunk := os.read(said.fileno(), CHUNK):
+            if left > 0:
+                terminal.pass_on(decoder.decode(chunk))
+                left -= len(chunk)
+                if left <= 0:
+                    terminal.pass_on("\n(the engine prints on; the rest is dropped)\n")
 
 
 class Pool(Generic[T]):

@@ -25,7 +25,9 @@ EXACT = "exact "
 COMPARED = (Kind.FAILED, Kind.INFORMATIVE, Kind.SMALL, Kind.EXACT, Kind.ANOMALOUS)
 
 
-def examine(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Finding:
+def examine(
+    engine: Guarded, name: str, problem: Problem, case: Case | None, *, at_length: bool = False
+) -> Finding:
     """Examine one property, and write what was found as the log has it.
 
     Args:
@@ -33,15 +35,18 @@ def examine(engine: Guarded, name: str, problem: Problem, case: Case | None) -> 
         name: "agreement", "consistency", or "exact " and the name of an exact test.
         problem: where.
         case: the case of the problem, which the exact tests need.
+        at_length: add the outcome as it is told to a person, under "told".
 
     Raises:
         EngineUnusableError: the engine cannot be used any more.
     """
     try:
-        return finding_of(name, judged(engine, name, problem, case))
+        found = judged(engine, name, problem, case)
     except Unsupported as refusal:
         untold = Outcome(Verdict.INCONCLUSIVE, None, refusal.why)
-        return finding_of(name, untold) | {"verdict": "UNSUPPORTED"}
+        told = {"told": f"UNSUPPORTED: {refusal.why}"} if at_length else {}
+        return finding_of(name, untold) | {"verdict": "UNSUPPORTED"} | told
+    return finding_of(name, found) | ({"told": str(found)} if at_length else {})
 
 
 def judged(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradcheck.case import Case, load, parse
-from gradcheck.engines.base import Unsupported
-from gradcheck.engines.registry import find
+from gradcheck.case import Case, is_token, load, parse
 from gradcheck.problem import Problem
 from gradcheck.sweep import replay_line
-from gradcheck.verdict import Verdict
-from gradcheck.verify.guarded import Guarded
+from gradcheck.verdict import Reason
 from gradcheck.verify.judge import NOTHING, VERIFIED, WRONG
-from gradcheck.verify.property import applicable, judged
+from gradcheck.verify.pool import EngineGoneError, Pool, Work
+from gradcheck.verify.property import Finding, applicable
+from gradcheck.verify.run import RESTARTS
+from gradcheck.verify.worker import Task
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Replayed:
     """What came of a case.
 
     Attributes:
-        exit_code: 1 if any property fails, 0 if any passes, else 4.
+        exit_code: 1 if any property fails, 0 if any passes and gradcheck did not fail, else 4.
         text: every property with its outcome, and the line that repeats it.
     """
 
@@ -36,39 +36,61 @@ def read(case: str) -> tuple[Problem, Case | None]:
         OSError, ValueError, TypeError: it is neither.
     """
     problem = load(case)
-    return problem, parse(case) if case.startswith("gc") else None
+    return problem, parse(case) if is_token(case) else None
 
 
 def replay(
-    name: str, problem: Problem, case: Case | None, spec: str, require: str = ""
+    name: str,
+    problem: Problem,
+    case: Case | None,
+    spec: str,
+    require: str = "",
+    timeout: float = 60.0,
 ) -> Replayed:
-    """Examine all properties of a problem.
+    """Examine all properties of a problem, where `verify` does: in a worker, with a deadline.
 
     Args:
-        name: the token or the file, for the line that repeats it.
+        name: the token or the file.
         problem: the problem.
         case: its case, where it has a token.
         spec: names the engine.
         require: the widest rounding model that is allowed; "" for what the engine declares.
+        timeout: seconds for one property.
 
     Raises:
-        EngineNotFoundError: the engine cannot be loaded.
-        EngineUnusableError: it cannot be used.
+        EngineGoneError: the engine cannot be loaded, or not be used any more.
     """
-    verdicts, blocks = [], []
-    with closing(Guarded(find(spec), require or None)) as engine:
-        for property_ in applicable(problem, case, engine.info.arithmetic):
-            try:
-                outcome = judged(engine, property_, problem, case)
-            except Unsupported as refusal:
-                blocks.append(f"{property_}\nUNSUPPORTED: {refusal.why}")
-                continue
-            verdicts.append(outcome.verdict)
-            blocks.append(f"{property_}\n{outcome}")
-    code = NOTHING
-    if Verdict.FAIL in verdicts:
-        code = WRONG
-    elif Verdict.PASS in verdicts:
-        code = VERIFIED
+    pool: Pool[list[Finding]] = Pool(spec, timeout=timeout, require=require or None)
+    try:
+        properties = applicable(problem, case, pool.info.arithmetic)
+        [findings] = pool.drive([_examined(name, properties)])
+    finally:
+        pool.close()
+    blocks = [f"{found['property']}\n{_told(found)}" for found in findings]
     blocks.append(f"repeat: {replay_line(name, spec)}")
-    return Replayed(code, "\n\n".join(blocks))
+    return Replayed(_code(findings), "\n\n".join(blocks))
+
+
+def _examined(name: str, properties: Sequence[str]) -> Work[list[Finding]]:
+    findings, deaths = [], 0
+    for each in properties:
+        reply = yield Task(name, each, at_length=True)
+        deaths += reply.event is not None
+        if reply.finding is None or deaths > RESTARTS:
+            raise EngineGoneError(f"the engine is unusable: {reply.event and reply.event[1]}")
+        findings.append(reply.finding)
+    return findings
+
+
+def _told(found: Finding) -> str:
+    reason = f" ({found['reason']})" if found["reason"] else ""
+    return str(found.get("told") or f"{found['verdict']}{reason}: {found['detail']}")
+
+
+def _code(findings: Sequence[Finding]) -> int:
+    """Return 1 if any property fails, 4 if gradcheck itself did, 0 if any passes, else 4."""
+    verdicts = {found["verdict"] for found in findings}
+    if "FAIL" in verdicts:
+        return WRONG
+    own = any(found["reason"] == Reason.INTERNAL.value for found in findings)
+    return VERIFIED if "PASS" in verdicts and not own else NOTHING

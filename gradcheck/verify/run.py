@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,10 +39,12 @@ class Verified:
     Attributes:
         records: of the log.
         judgement: None where the run was interrupted.
+        trouble: why the log's file does not hold all records, or "".
     """
 
     records: list[Record]
     judgement: Judgement | None
+    trouble: str = ""
 
 
 def verify(
@@ -65,11 +67,30 @@ def verify(
     Raises:
         EngineGoneError: the engine cannot be loaded, and there is nothing to write into a log.
         NothingToVerifyError: the engine supports nothing of what was asked for.
-        LogError: the log cannot be resumed, or would be overwritten before it is complete.
+        LogError: the log cannot be resumed, would be overwritten before it is complete, or is
+            written by another run.
+        UnwritableError: it cannot be written.
     """
     start = time.perf_counter()
-    earlier = open_log(log, resume=resume)
     today = today or dt.datetime.now().astimezone().date()
+    file = Log(log)
+    try:
+        earlier = earlier_log(log, resume=resume)
+        done = _verify(settings, jobs, file, (log, earlier), (start, today))
+    finally:
+        file.close()
+    return replace(done, trouble=file.trouble)
+
+
+def _verify(
+    settings: Settings,
+    jobs: int,
+    log: Log,
+    before: tuple[Path | None, Earlier | None],
+    when: tuple[float, dt.date],
+) -> Verified:
+    """Load the engine and examine it; `before` is the log's file and what it held."""
+    (path, earlier), (start, today) = before, when
     try:
         pool: Pool[list[Record]] = Pool(
             settings.engine,
@@ -81,10 +102,10 @@ def verify(
     except EngineGoneError as error:
         if error.info is None or error.event is None or earlier is not None:
             raise
-        return _refused(settings, error.info, error.event, Log(log), today)
+        return _refused(settings, error.info, error.event, log, today)
     try:
-        run = _Run(_planned(settings, pool.info), pool, Log(log), today)
-        run.begin(earlier, log)
+        run = _Run(_planned(settings, pool.info), pool, log, today)
+        run.begin(earlier, path)
         if earlier is not None and earlier.finished:
             end = earlier.every[-1]
             return Verified(earlier.every, Judgement(end["exit_code"], end["verdict"]))
@@ -118,11 +139,10 @@ def _refused(
     log.write(expected.unexamined(log.records, event[0]))
     judgement = judge(log.records, [])
     log.write([footer_of(log.records, judgement, 0.0)])
-    log.close()
     return Verified(log.records, judgement)
 
 
-def open_log(path: Path | None, *, resume: bool) -> Earlier | None:
+def earlier_log(path: Path | None, *, resume: bool) -> Earlier | None:
     """Look at the log that may be there already.
 
     Raises:
@@ -216,7 +236,7 @@ class _Run:
         if self.left[: len(done)] != done:
             raise LogError(f"{path} cannot be resumed: it holds other cases than this run")
         if not earlier.finished:
-            self.log.resume(earlier.records, earlier.size)
+            self.log.resume(earlier)
             self.left = self.left[len(done) :]
 
     def through(self, start: float) -> Judgement | None:
@@ -228,12 +248,10 @@ class _Run:
             self._alone()
             found = [] if ended(self.log.records) else self._failures()
         except KeyboardInterrupt:
-            self.log.close()
             return None
         judgement = judge(self.log.records, found)
         seconds = time.perf_counter() - start
         self.log.write([*found, footer_of(self.log.records, judgement, seconds)])
-        self.log.close()
         return judgement
 
     def _cases(self) -> None:

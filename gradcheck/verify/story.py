@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from gradcheck.case import is_token
 from gradcheck.diagnose import UNKNOWN
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT
 from gradcheck.strata import STRATA
@@ -211,7 +212,7 @@ def leads(summary: Summary) -> list[Line]:
 
 
 def _network(witness: Witness) -> str:
-    return witness.token.split(":")[1] if witness.token.startswith("gc") else "the case"
+    return witness.token.split(":")[1] if is_token(witness.token) else "the case"
 
 
 def heading(entry: Declared) -> str:

@@ -1,18 +1,14 @@
-"""Words and numbers of the outputs. Text that others wrote is made safe to print here, once."""
+"""Words and numbers of the outputs."""
 
 from __future__ import annotations
 
 import re
 from math import isinf, isnan
 
+from gradcheck.terminal import printable
+
 MISSING = "–"
 
-# Control characters except tab and newline, marks that turn the direction of writing, line
-# separators, lone surrogates, and the two code points that XML 1.0 forbids besides.
-UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
-    r"\ufffe\uffff\ud800-\udfff]"
-)
 LONGEST = 4000
 LONGEST_LINE = 600
 
@@ -27,7 +23,7 @@ def plain(value: object, most: int = LONGEST) -> str:
     >>> plain("bell \x07, half a character \ud800")
     'bell \\x07, half a character \\ud800'
     """
-    text = UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], str(value)[: most + 1])
+    text = printable(str(value)[: most + 1])
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -2,7 +2,7 @@
 
 The engine lives and dies in here. The process leads a group of its own, so that whatever the engine
 starts can be ended with it, and so that Ctrl-C is the parent's affair alone. What the engine prints
-goes to standard error. When the parent is gone, so is the worker.
+goes to standard error, by way of the parent. When the parent is gone, so is the worker.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from multiprocessing.connection import Connection, wait
 from types import MappingProxyType
 from typing import Any
 
-from gradcheck.case import load, parse
+from gradcheck.case import is_token, load, parse
 from gradcheck.engines.base import EngineInfo, EngineUnusableError, limited
 from gradcheck.engines.process import ProcessEngine
 from gradcheck.engines.registry import EngineNotFoundError, find
+from gradcheck.terminal import text_of
 from gradcheck.verdict import Reason
-from gradcheck.verify.guarded import Guarded, StoppedError, text_of, told_of
+from gradcheck.verify.guarded import Guarded, StoppedError, told_of
 from gradcheck.verify.property import Finding, examine, finding_of, internal
 from gradcheck.verify.responses import RESPONSE, responses_of
 from gradcheck.verify.subnormal import flushes_to_zero
@@ -45,10 +46,12 @@ class Task:
     Attributes:
         case: a case token or the name of a case file; "" for RESPONSE.
         property: "agreement", "consistency", "exact " and the name of a test, or RESPONSE.
+        at_length: whether the outcome is to be told as a person reads it, too.
     """
 
     case: str
     property: str
+    at_length: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,15 +108,17 @@ class Hired:
     limits: tuple[tuple[str, Any], ...] = ()
 
 
-def serve(connection: Connection, hired: Hired) -> None:
+def serve(connection: Connection, voice: Connection, hired: Hired) -> None:
     """Be a worker.
 
     Args:
         connection: to the parent.
+        voice: where standard output and standard error go; the parent makes them safe to print.
         hired: the engine, and how it is examined.
     """
     with contextlib.suppress(StoppedError):
         _leave_the_group()
+        _speak_through(voice)
         _end_with_the_parent()
         _serve(connection, hired)
 
@@ -167,11 +172,10 @@ def _work(engine: Guarded, task: Task, *, flushed: bool) -> Reply:
     before = len(engine.deaths)
     if task.property == RESPONSE:
         return Reply(responses_of(engine), None, time.perf_counter() - start)
-    is_token = task.case.startswith("gc")
-    case = parse(task.case) if is_token else None
+    case = parse(task.case) if is_token(task.case) else None
     problem = case.problem() if case else load(task.case)
     try:
-        finding = examine(engine, task.property, problem, case)
+        finding = examine(engine, task.property, problem, case, at_length=task.at_length)
     except EngineUnusableError as error:
         return Reply(None, (UNUSABLE, told_of(error)))
     if flushes_to_zero() and not flushed:
@@ -235,8 +239,15 @@ def _leave_the_group() -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
-    sys.stdout.flush()
-    os.dup2(2, 1)
+
+
+def _speak_through(voice: Connection) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    for descriptor in (1, 2):
+        os.dup2(voice.fileno(), descriptor)
+    voice.close()
 
 
 def _stop(_signal: int, _frame: object) -> None:

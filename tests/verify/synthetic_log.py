@@ -39,7 +39,7 @@ def header(**changes):
     }
     return {
         "kind": "header",
-        "format": "gradcheck-log-1",
+        "format": "gradcheck-log-2",
         "gradcheck": "0.1.0",
         "engine": engine,
         "settings": settings,

@@ -13,8 +13,9 @@ from gradcheck.engines.base import (
     engine_from_callable,
 )
 from gradcheck.engines.registry import find
+from gradcheck.terminal import text_of
 from gradcheck.verify import property as examined
-from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, text_of, told_of
+from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, told_of
 from gradcheck.verify.property import examine
 from gradcheck.verify.surroundings import Surroundings
 from gradcheck.verify.worker import Task, work
@@ -68,10 +69,19 @@ def raising(error):
     return guarded(function)
 
 
-@pytest.mark.parametrize(
-    "error", [MeanError(), ValueError(Text("x")), SystemExit(0), KeyboardInterrupt(), GeneratorExit(),
-              RecursionError(), MemoryError(), BaseExceptionGroup("two", [SystemExit(), MeanError()])],
-)  # fmt: skip
+ERRORS = [
+    MeanError(),
+    ValueError(Text("x")),
+    SystemExit(0),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    RecursionError(),
+    MemoryError(),
+    BaseExceptionGroup("two", [SystemExit(), MeanError()]),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
 def test_whatever_an_engine_raises_is_its_own_failure(error):
     found = examine(raising(error), "agreement", PROBLEM, CASE)
     assert (found["verdict"], found["reason"]) == ("FAIL", "raised")

@@ -101,7 +101,7 @@ def test_a_right_engine_is_verified(capfd, cold):
     code, log = verify("says_much", *BOTH)
     assert code == 0
     assert [log[0]["kind"], log[-1]["kind"]] == ["header", "footer"]
-    assert log[0]["format"] == "gradcheck-log-1"
+    assert log[0]["format"] == "gradcheck-log-2"
     assert (log[-1]["complete"], log[-1]["exit_code"]) == (True, 0)
     assert "FAIL" not in verdicts(log)
     names = {f["property"].split()[0] for case in cases(log) for f in case["findings"]}

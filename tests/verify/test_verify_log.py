@@ -1,10 +1,13 @@
 """The log: what is read is what was written, up to the last case that was finished."""
 
+import io
 import json
 import math
+from pathlib import Path
 
 import pytest
 
+from gradcheck.terminal import UnwritableError
 from gradcheck.verify.log import FORMAT, Earlier, Log, LogError, decode, encode
 from gradcheck.verify.plan import TRIES
 
@@ -67,7 +70,7 @@ def test_half_a_line_at_the_end_is_dropped(path):
     assert earlier.numbers == [0, 1]
     assert not earlier.finished
     log = Log(path)
-    log.resume(earlier.records, earlier.size)
+    log.resume(earlier)
     log.write([case(2)])
     log.close()
     assert [json.loads(line).get("n") for line in path.read_text("utf-8").splitlines()] == [
@@ -84,6 +87,80 @@ def test_a_bad_line_elsewhere_is_refused(path):
     path.write_text("\n".join([lines[0], "{", lines[1], ""]), "utf-8")
     with pytest.raises(LogError, match="line 2"):
         Earlier(path)
+
+
+CHANGES = {
+    "a verdict": lambda lines: [lines[0], lines[1].replace("PASS", "FAIL"), *lines[2:]],
+    "a header's key": lambda lines: [lines[0].replace('"seed":0', '"seed":1'), *lines[1:]],
+    "a name of a key": lambda lines: [lines[0], lines[1].replace('"n":0', '"m":0'), *lines[2:]],
+    "a checksum": lambda lines: [lines[0], lines[1][:-3] + '0"}', *lines[2:]],
+    "no checksum": lambda lines: [lines[0], lines[1][:-27] + "}", *lines[2:]],
+    "a line less": lambda lines: [lines[0], *lines[2:]],
+    "a line twice": lambda lines: [*lines[:2], *lines[1:]],
+    "lines exchanged": lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
+    "a byte more": lambda lines: [lines[0], lines[1] + " ", *lines[2:]],
+    "an empty line": lambda lines: [lines[0], "", *lines[1:]],
+    "deep": lambda lines: [lines[0], "[" * 100_000, *lines[1:]],
+    "many digits": lambda lines: [lines[0], '{"kind":' + "1" * 5000 + "}", *lines[1:]],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_line_that_was_changed_is_not_believed(change, path):
+    written(path, case(0), case(1), case(2))
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([*CHANGES[change](lines), ""]), "utf-8")
+    with pytest.raises(LogError, match=r"run\.log, line [123]: "):
+        Earlier(path)
+
+
+def test_timings_are_no_part_of_the_checksum(path):
+    written(path, case(0))
+    path.write_text(path.read_text("utf-8").replace('"seconds":0.5', '"seconds":1e-05'), "utf-8")
+    assert Earlier(path).numbers == [0]
+
+
+def test_a_log_of_the_first_format_cannot_be_gone_on_with(path):
+    path.write_text('{"kind":"header","format":"gradcheck-log-1"}\n', "utf-8")
+    with pytest.raises(LogError, match=r"of an earlier version .*: it cannot be gone on with"):
+        Earlier(path)
+
+
+def test_two_runs_cannot_write_one_log(path):
+    first = Log(path)
+    with pytest.raises(LogError, match="is written by another run just now"):
+        Log(path)
+    first.close()
+    Log(path).close()
+
+
+def test_a_log_that_nothing_was_written_to_is_not_left_behind(path):
+    Log(path).close()
+    assert not path.exists()
+
+
+def test_a_log_that_cannot_be_written_any_more_goes_on_in_memory(path):
+    log = Log(path)
+    log.begin(HEADER)
+    log._file.close()
+    log._file = _Full()
+    log.write([case(0)])
+    log.write([case(1)])
+    log.close()
+    assert [record.get("n") for record in log.records] == [None, 0, 1]
+    assert log.trouble.startswith(f"--log={path} cannot be written: ")
+
+
+class _Full(io.BytesIO):
+    def write(self, _):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_log_on_a_full_device_is_refused_before_the_run():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with pytest.raises(UnwritableError, match="--log=/dev/full cannot be written"):
+        Log(Path("/dev/full")).begin(HEADER)
 
 
 def test_what_followed_the_last_finished_case_is_done_again(path):

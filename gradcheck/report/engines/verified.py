@@ -21,7 +21,7 @@ from gradcheck.report.tables import markdown
 from gradcheck.report.words import MISSING, count, number, seconds, times
 from gradcheck.verify.failures import Failure, first_of
 from gradcheck.verify.findings import Coordinate
-from gradcheck.verify.log import LogError, decode
+from gradcheck.verify.log import LogError, read_log
 from gradcheck.verify.summary import Summary, summarise
 
 HEAD = """# Engines verified
@@ -57,7 +57,7 @@ def read(path: Path) -> Summary:
         OSError: it cannot be read.
         LogError, KeyError, TypeError, ValueError: it is no log of this version.
     """
-    summary = summarise(map(decode, path.read_bytes().splitlines()))
+    summary = summarise(read_log(path))
     if not summary.engine:
         raise LogError(f"{path} is no log of a verification")
     return summary

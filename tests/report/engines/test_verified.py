@@ -14,7 +14,7 @@ def logs(tmp_path_factory, request):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(request.path.parent)
         for name, spec in (("right", "reference"), ("wrong", "py:comparison_engines:doubled")):
-            verify(Settings(engine=spec, examples=2, dtype="float64"), log=folder / f"{name}.jsonl")
+            verify(Settings(engine=spec, examples=4, dtype="float64"), log=folder / f"{name}.jsonl")
     return folder
 
 
