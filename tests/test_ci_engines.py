@@ -83,10 +83,11 @@ def test_without_a_library_every_test_of_its_adapter_is_named(extra, stage):
 def test_the_peers_are_tested_or_named(stage):
     without = stage(has="torch").stdout
     assert named(without, "test_peers", "peers") == written_in("test_peers", "peers") != []
+    assert named(without, "test_wild", "wild") == written_in("test_wild", "wild") != []
     (ran,) = re.findall(r"^RAN .*", without, re.MULTILINE)
     assert "tests/bench/test_bench_backprop.py" in ran
     (ran,) = re.findall(r"^RAN .*", stage(has="peers").stdout, re.MULTILINE)
-    assert "tests/peers/test_peers.py" in ran
+    assert "tests/peers/test_peers.py tests/wild/test_wild.py" in ran
     assert "test_bench_backprop" not in ran
 
 

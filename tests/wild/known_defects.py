@@ -1,0 +1,27 @@
+"""Derivatives of others that are wrong, as this suite found: a FAIL there is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+KNOWN: Mapping[str, Mapping[str, str]] = {
+    "torch op_db": {
+        "as_strided_scatter": "the entries that `src` overwrites keep a gradient where the "
+        "windows of `as_strided` are not those of the input's own memory",
+        "normal": "the draw is taken for a constant, whose derivative is 0",
+        "nn.functional.hardsigmoid": "the slope is 1/6 rounded to float32, in float64 too",
+    },
+}
+"""The functions, by source; the names of samples begin with them, before `` #`` or `` at``."""
+
+
+def why_wrong(source: str, name: str) -> str:
+    """Return what is known to be wrong in a sample's derivative; "" if nothing is.
+
+    >>> why_wrong("torch op_db", "nn.functional.hardsigmoid #1")[:12]
+    'the slope is'
+    >>> why_wrong("torch op_db", "nn.functional.hardswish #1")
+    ''
+    """
+    function = name.split(" #", maxsplit=1)[0].split(" at ", maxsplit=1)[0]
+    return KNOWN.get(source, {}).get(function, "")
