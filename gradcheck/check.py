@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.examine import (
+    REPEATS,
     FloatArray,
     Layout,
     UnderTest,
@@ -22,12 +23,13 @@ from gradcheck.examine import (
     repeat_line,
 )
 from gradcheck.locate import locate
+from gradcheck.oracles.bounds import read_bounds
 from gradcheck.oracles.finite_difference import Estimate
 from gradcheck.oracles.known_noise import Rounding
 from gradcheck.oracles.lines import IntArray, Lines
 from gradcheck.oracles.noise import Noise, estimate_noise, given_noise
 from gradcheck.splitmix64 import Stream
-from gradcheck.structure import Structure
+from gradcheck.structure import Structure, structure_of
 from gradcheck.verdict import Comparison, Outcome, Settled, Verdict, compare, screened
 
 METHODS = ("auto", "every-coordinate", "directional")
@@ -58,6 +60,7 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     budget: int | None = None,
     resolution: float | None = None,
     seed: int = 0,
+    bounds: Any = None,
     rounding: Rounding | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Outcome:
@@ -90,6 +93,8 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
             sqrt(n) times that, at most 0.5.
         seed: picks the steps, the directions along which the noise is sampled, and with a
             budget the order of the coordinates.
+        bounds: (lo, hi), each a number, None for no bound, or arrays like x. Neither f nor gradient
+            is called beyond; where x is at a bound, differences are taken on the other side.
         rounding: takes a point like x, returns a bound of the rounding error of f there; a
             coordinate is accused only if differences whose noise is that bound accuse it too.
         progress: called with the number of coordinates just finished.
@@ -109,8 +114,10 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     if method not in METHODS:
         raise ValueError(f"method={method!r} is not one of {', '.join(METHODS)}")
     check_options(noise, budget, resolution, seed)
-    lines = Lines(f, x, budget=budget, seed=seed)
-    structure = lines.structure
+    structure = structure_of(x)
+    fence = read_bounds(bounds, x, structure)
+    lines = Lines(f, x, budget=budget, seed=seed, bounds=fence)
+    lines.reserve = REPEATS
     chosen = _chosen(structure.size, budget, resolution) if method == "auto" else method
     asked = resolution if resolution is not None else _default_resolution(structure, chosen)
     stream = Stream(seed, "check")

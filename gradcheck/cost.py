@@ -153,6 +153,8 @@ def counted_value_and_grad(
 class UncountedOperationError(TypeError):
     """An operation that the flop counter does not know, or whose result would escape it."""
 
+    ends_check = True
+
 
 @dataclass(frozen=True)
 class FlopCount:

@@ -23,7 +23,13 @@ from gradcheck.oracles.finite_difference import (
     second_opinions,
 )
 from gradcheck.oracles.known_noise import Rounding, differentiate_again
-from gradcheck.oracles.lines import BudgetSpentError, InputChangedError, IntArray, Lines
+from gradcheck.oracles.lines import (
+    BudgetSpentError,
+    InputChangedError,
+    IntArray,
+    Lines,
+    ends_check,
+)
 from gradcheck.oracles.noise import Noise
 from gradcheck.structure import Structure, leaves_of, named_leaves
 from gradcheck.verdict import (
@@ -42,8 +48,23 @@ FloatArray = npt.NDArray[np.floating[Any]]
 Witness = Callable[[FloatArray], Comparison]
 
 
+REPEATS = 2
+"""Calls of f just before the derivative, besides the first: what backward uses, forward stores."""
+
+NEARBY = 16
+"""Ulps of x_j to where the derivative is called besides: its answer changes there."""
+
+
+class UndecidedError(Exception):
+    """Nothing can be known of the derivative at x."""
+
+    ends_check = True
+
+
 class DefectError(Exception):
     """A derivative that cannot even be compared."""
+
+    ends_check = True
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -145,14 +166,9 @@ class UnderTest:
             told = f"{self.black_box}(x) is {bad[0]}"
             if self.values.size > 1:
                 told = f"{bad.size} of {self.values.size} outputs of {told}"
-            raise DefectError(Reason.NONFINITE, f"{told}: there is no derivative")
+            raise UndecidedError(f"{told}: there is no derivative to compare with")
         answer, g = self._ask()
-        lines = self.lines
-        lines.move_to(lines.origin * (1 + 2.0**-6))
-        try:
-            self._call()
-        finally:
-            lines.restore()
+        self._call_nearby()
         if not np.array_equal(self.layout.vector(answer), g, equal_nan=True):
             raise DefectError(
                 Reason.ALIASED,
@@ -161,8 +177,26 @@ class UnderTest:
             )
         return g
 
+    def _call_nearby(self) -> None:
+        """Call f and the derivative a few ulps away; an exception there is noted and no more."""
+        lines = self.lines
+        lines.move_to(lines.nearby(NEARBY))
+        try:
+            lines.again()
+            self._call()
+        except Exception as error:
+            if ends_check(error):
+                raise
+            self.notes.append(
+                f"{self.layout.called} raised {type(error).__name__} {NEARBY} ulps from x, and not "
+                f"at x: {error}"
+            )
+        finally:
+            lines.restore()
+
     def must_repeat(self, g: FloatArray, allowance: FloatArray) -> None:
-        """Call the derivative again, after f was last evaluated elsewhere."""
+        """Call the derivative again, after f was last evaluated elsewhere and once more at x."""
+        self.lines.again()
         _, again = self._ask()
         differs = np.flatnonzero((again != g) & ~(np.isnan(again) & np.isnan(g)))
         if not differs.size:
@@ -179,13 +213,13 @@ class UnderTest:
 
     def _call(self) -> Any:
         self.backward_passes += 1
-        return self.derivative(self.lines.point)
+        return self.derivative(self.lines.hand_out())
 
     def _ask(self) -> tuple[Any, FloatArray]:
         answer = self._call()
         self._must_be_unchanged(self._name)
         g = self.layout.vector(answer)
-        answers, mines = leaves_of(answer), leaves_of(self.lines.point)
+        answers, mines = leaves_of(answer), self.lines.given
         for leaf, mine in zip(self.lines.structure.leaves, mines, strict=True):
             if any(np.shares_memory(theirs, mine) for theirs in answers):
                 raise DefectError(
@@ -206,7 +240,6 @@ class UnderTest:
     def _must_be_unchanged(self, who: str) -> None:
         leaf = self.lines.changed_leaf()
         if leaf is not None:
-            self.lines.restore()
             raise DefectError(Reason.INPUT_CHANGED, f"{who} changes its argument: {leaf}")
 
 
@@ -234,9 +267,14 @@ def examine(
         outcome = outcome_of(comparison, diagnosis=diagnosis(comparison))
     except DefectError as defect:
         outcome = Outcome(Verdict.FAIL, defect.reason, defect.detail, resolution=resolution)
+    except UndecidedError as error:
+        told = str(error)
+        outcome = Outcome(Verdict.INCONCLUSIVE, Reason.DOMAIN, told, resolution=resolution)
     except BudgetSpentError:
         detail = f"budget={budget} forward passes were spent before any coordinate was compared"
         outcome = Outcome(Verdict.INCONCLUSIVE, Reason.BUDGET, detail, resolution=resolution)
+    if test.lines.undefined.count:
+        test.notes.append(str(test.lines.undefined))
     return replace(outcome, backward_passes=test.backward_passes, notes=tuple(test.notes))
 
 

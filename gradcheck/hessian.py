@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.examine import (
+    REPEATS,
     DefectError,
     FloatArray,
     Layout,
@@ -91,6 +92,7 @@ def check_hessian_vector_product(
     layout = Layout("product(x, v)", "the product at", structure)
     gradients = Outputs("gradient", _gradient_vector(gradient, structure), budget)
     lines = Lines(lambda pair: gradients.count(pair["x"]), {"x": x, "v": v})
+    gradients.reserve = REPEATS
     ray = _Ray(gradients, x, direction)
     asked = resolution if resolution is not None else default_resolution(structure)
     renamed = (replace(leaf, name=f"(H v) at {leaf.name}") for leaf in structure.leaves)

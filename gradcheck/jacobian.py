@@ -11,6 +11,7 @@ import numpy as np
 
 from gradcheck.diagnose import UNKNOWN, likely_mistake
 from gradcheck.examine import (
+    REPEATS,
     FloatArray,
     Layout,
     UnderTest,
@@ -19,9 +20,10 @@ from gradcheck.examine import (
     examine,
     repeat_line,
 )
+from gradcheck.oracles.bounds import read_bounds
 from gradcheck.oracles.lines import Lines
 from gradcheck.outputs import Columns, Outputs
-from gradcheck.structure import Leaf, Structure
+from gradcheck.structure import Leaf, Structure, structure_of
 from gradcheck.verdict import Comparison, Kind, Outcome, beside_their_row, compare
 
 NAMED = 5
@@ -37,6 +39,7 @@ def check_jacobian(
     budget: int | None = None,
     resolution: float | None = None,
     seed: int = 0,
+    bounds: Any = None,
 ) -> Outcome:
     """Check that `jacobian` holds the derivative of every output of `F` by every coordinate of x.
 
@@ -53,6 +56,7 @@ def check_jacobian(
         resolution: the relative error that must not go unseen; defaults as `check_gradient`.
         seed: picks the directions along which the noise is sampled, and with a budget the
             order of the coordinates.
+        bounds: (lo, hi), which x never leaves, as in `check_gradient`.
 
     Returns:
         The outcome; `forward_passes` counts evaluations of F, `backward_passes` calls of jacobian.
@@ -73,15 +77,17 @@ def check_jacobian(
     ['F[0] by x[1]', 'F[1] by x[0]']
     """
     check_options(noise, budget, resolution, seed)
+    structure = structure_of(x)
+    fence = read_bounds(bounds, x, structure)
     outputs = Outputs("F", F, budget)
-    lines = Lines(outputs.count, x)
-    structure, shape = lines.structure, outputs.shape
+    lines = Lines(outputs.count, x, bounds=fence)
+    shape, outputs.reserve = outputs.shape, REPEATS
     asked = resolution if resolution is not None else default_resolution(structure)
     rows = [_renamed(structure, f"{_indexed('F', shape, k)} by ") for k in range(prod(shape))]
     names = _stacked(rows)
     layout = Layout("jacobian(x)", "the Jacobian by", structure, shape)
     test = UnderTest(lines, jacobian, layout, names, outputs.first, "F")
-    columns = Columns(outputs, x, rows, noise, budget, asked, seed, test.notes)
+    columns = Columns(outputs, x, rows, noise, budget, asked, seed, test.notes, fence)
 
     def witness(g: FloatArray) -> Comparison:
         estimate = columns.estimate(g.reshape(len(rows), structure.size))

@@ -155,10 +155,13 @@ class _Hunter:
     def run(self, progress: Callable[[int], None]) -> None:
         """Test every block once, then again, until each is settled."""
         for block in self.blocks:
-            if len(block.rest) <= SMALL:
+            at_bounds = block.rest[self.lines.sides(block.rest) != 0]
+            if len(block.rest) <= SMALL or len(at_bounds) == len(block.rest):
                 self._one_by_one(block, block.rest)
                 block.state = Settled.ONE_BY_ONE
                 progress(block.leaf.size)
+            elif at_bounds.size:  # which no signs can move both ways
+                self._one_by_one(block, at_bounds)
         while open_ones := [b for b in self.blocks if b.state is Settled.OPEN]:
             for block in open_ones:
                 self._test(block)
@@ -291,7 +294,8 @@ class _Hunter:
         block.rest = np.setdiff1d(block.rest, coordinates, assume_unique=True)
         block.named += wrong
         self._failed = self._failed or wrong > 0
-        block.contradictions += int(len(coordinates) == 1 and wrong == 0)
+        alone = len(coordinates) == 1 and not self.lines.sides(coordinates).any()
+        block.contradictions += int(alone and wrong == 0)
         if block.named >= NAMED_AT_MOST:
             block.state = Settled.WIDESPREAD
             block.story.append(

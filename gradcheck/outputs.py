@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from gradcheck.examine import DefectError, FloatArray, differentiate
+from gradcheck.oracles.bounds import Bounds
 from gradcheck.oracles.finite_difference import Estimate
-from gradcheck.oracles.lines import BudgetSpentError, IntArray, Lines
+from gradcheck.oracles.lines import BudgetSpentError, IntArray, Lines, Undefined, ends_check
 from gradcheck.oracles.noise import STANDARD_DEVIATIONS, Noise, estimate_noise, given_noise
 from gradcheck.splitmix64 import Stream
 from gradcheck.structure import Structure, leaves_of
@@ -36,16 +37,25 @@ BUDGET_BLOCK = 16
 outputs."""
 
 
+class ShapeChangedError(ValueError):
+    """A function whose outputs at one point are not as many as at another."""
+
+    ends_check = True
+
+
 class Outputs:
     """A vector function, evaluated once a point and remembered by the bits of the point.
 
     Attributes:
         evaluations: how often the function was really called.
         first: its value at x as one vector, from `count`.
+        reserve: how many evaluations of the budget are kept for `count`.
+        undefined: the points away from x where it raised.
     """
 
     def __init__(self, name: str, F: Callable[[Any], Any], budget: int | None) -> None:
         self._name, self._F, self._budget = name, F, budget
+        self.reserve, self.undefined = 0, Undefined()
         self._known: dict[bytes, FloatArray] = {}
         self.evaluations = 0
         self.first: FloatArray = np.empty(0)
@@ -59,6 +69,7 @@ class Outputs:
     def count(self, x: Any) -> float:
         """Evaluate at x; return the number of outputs. A changed x is for the caller to find."""
         key = _key(x)
+        self.reserve = max(self.reserve - 1, 0)
         self.first = self._known[key] = self._evaluate(x)
         return float(self.first.size)
 
@@ -67,7 +78,7 @@ class Outputs:
         key = _key(x)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._evaluate(x)
+            known = self._known[key] = self._evaluated(x)
             if _key(x) != key:
                 raise DefectError(Reason.INPUT_CHANGED, f"{self._name} changes its argument")
         return known
@@ -80,8 +91,18 @@ class Outputs:
         """Release the remembered values."""
         self._known.clear()
 
+    def _evaluated(self, x: Any) -> FloatArray:
+        """Evaluate away from x: NaN where the function raises."""
+        try:
+            return self._evaluate(x)
+        except Exception as error:
+            if ends_check(error):
+                raise
+            self.undefined.add(f"{self._name} raised {type(error).__name__}: {error}", "")
+            return np.full(self.first.shape, np.nan)
+
     def _evaluate(self, x: Any) -> FloatArray:
-        if self._budget is not None and self.evaluations >= self._budget:
+        if self._budget is not None and self.evaluations >= self._budget - self.reserve:
             raise BudgetSpentError
         self.evaluations += 1
         value = np.array(self._F(x), copy=True, order="C")
@@ -90,7 +111,9 @@ class Outputs:
                 f"{self._name}(x) returned dtype {value.dtype}; it must return real numbers"
             )
         if self._shape not in (None, value.shape):
-            raise ValueError(f"{self._name}(x) has shape {value.shape}, but had {self._shape}")
+            raise ShapeChangedError(
+                f"{self._name}(x) has shape {value.shape}, but had {self._shape}"
+            )
         self._shape = value.shape
         return value.reshape(-1)
 
@@ -105,6 +128,7 @@ class Columns:
         rows: for every output, the names of its coordinates.
         noise, budget, resolution, seed: as in `check_jacobian`.
         notes: receives what could not be confirmed.
+        bounds: what x must never leave, or None.
     """
 
     outputs: Outputs
@@ -115,6 +139,7 @@ class Columns:
     resolution: float
     seed: int
     notes: list[str]
+    bounds: Bounds | None = None
 
     def estimate(self, G: FloatArray, rounding: FloatArray | None = None) -> Estimate:
         """Differentiate, output by output.
@@ -126,7 +151,8 @@ class Columns:
         if rounding is None:
             rounding = np.zeros(len(G))
         outputs = [self.outputs.output(k) for k in range(len(G))]
-        lines = [Lines(one, self.x, budget=self.budget, seed=self.seed) for one in outputs]
+        known = {"budget": self.budget, "seed": self.seed, "bounds": self.bounds}
+        lines = [Lines(one, self.x, **known) for one in outputs]
         noises = [self._noise(*one) for one in zip(lines, rounding, strict=True)]
         estimate = Estimate.empty(G.size)
         for block in self._blocks(G.shape[1]):
@@ -142,6 +168,8 @@ class Columns:
                 )
                 estimate.put(k * len(g) + block, _part(part, block))
             self.outputs.forget()
+        if self.outputs.undefined.count:
+            self.notes.append(str(self.outputs.undefined))
         return estimate
 
     def _noise(self, lines: Lines, rounding: float) -> Noise:

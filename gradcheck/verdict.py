@@ -99,6 +99,7 @@ class Reason(Enum):
     LOSS = "loss"
     NOISE = "noise"
     NONDIFFERENTIABLE = "nondifferentiable"
+    DOMAIN = "domain"
     VACUOUS = "vacuous"
     BUDGET = "budget"
     REFERENCE = "reference"
@@ -120,6 +121,7 @@ class Kind(IntEnum):
     ANOMALOUS = 8
     UNRESOLVED = 9
     SCREENED = 10
+    UNDEFINED = 11
 
 
 KIND_NAMES = tuple(kind.name.lower() for kind in Kind)
@@ -127,6 +129,7 @@ KIND_NAMES = tuple(kind.name.lower() for kind in Kind)
 INCONCLUSIVE_KINDS: Mapping[Kind, Reason] = MappingProxyType(
     {
         Kind.KINK: Reason.NONDIFFERENTIABLE,
+        Kind.UNDEFINED: Reason.DOMAIN,
         Kind.NOISY: Reason.NOISE,
         Kind.NOT_EVALUATED: Reason.BUDGET,
         Kind.ANOMALOUS: Reason.ANOMALOUS,
@@ -139,6 +142,8 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.NONDIFFERENTIABLE: "the slope of f jumps there, so no gradient is right or wrong; "
         "move x off the kink",
+        Reason.DOMAIN: "f is not finite on one side of x, or on both: its domain ends there; pass "
+        "bounds=(lo, hi), which differences never leave, or move x inside",
         Reason.NOISE: "no step lets differences of f agree with each other: f jumps, or its noise "
         "is larger than was estimated; pass noise=, the absolute error of one evaluation of f",
         Reason.BUDGET: "the forward passes ran out; raise budget=",
@@ -297,6 +302,7 @@ def compare(
     kind[estimate.status == Status.KINK] = Kind.KINK
     unknown = ~np.isfinite(estimate.value) | np.isnan(estimate.bound)
     kind[(estimate.status == Status.NO_STEP) | unknown] = Kind.NOISY
+    kind[estimate.status == Status.UNDEFINED] = Kind.UNDEFINED
     kind[estimate.status == Status.NOT_EVALUATED] = Kind.NOT_EVALUATED
     return Comparison(
         structure, gradient, estimate.value, estimate.bound, allowance, kind, resolution

@@ -1,6 +1,8 @@
 """check_gradient on functions whose gradients are known, and on gradients that lie."""
 
 import collections
+import math
+import warnings
 
 import numpy as np
 import pytest
@@ -163,17 +165,49 @@ def test_differences_in_the_last_bits_between_calls_are_noted_and_no_more():
     assert "differ within the allowance" in outcome.notes[0]
 
 
-def test_a_gradient_that_remembers_the_last_loss_evaluation_is_found():
-    last = {}
+class Layer:
+    """Forward stores what backward uses, as in every course."""
 
-    def remembering(x):
-        last["x"] = x.copy()
+    def __init__(self, slope):
+        self.slope = slope
+
+    def forward(self, x):
+        self.x = x
         return f(x)
 
-    def stale(x):
-        return np.cos(last["x"])
+    def backward(self, _x):
+        return self.slope(self.x)
 
-    assert verdict(remembering, stale, X)[0] is FAILS
+
+@pytest.mark.parametrize("method", ["every-coordinate", "directional"])
+def test_a_backward_that_uses_what_forward_stored_is_asked_after_it(method):
+    right, wrong = Layer(np.cos), Layer(np.sin)
+    assert verdict(right.forward, right.backward, X, method=method) == PASSES
+    found = verdict(wrong.forward, wrong.backward, X, method=method)
+    assert found == (FAILS, Reason.MISMATCH)
+
+
+def test_the_calls_of_f_before_a_gradient_are_within_the_budget():
+    right = Layer(np.cos)
+    outcome = check_gradient(right.forward, right.backward, X, budget=60)
+    assert outcome.forward_passes <= 60
+    assert outcome.reason is not Reason.NONDETERMINISTIC
+
+
+@pytest.mark.parametrize("method", ["every-coordinate", "directional"])
+def test_a_function_may_remember_x_without_copying_it(method):
+    trace = []
+
+    def tracing(x):
+        trace.append(x)
+        return f(x)
+
+    def cached(x):
+        key = [i for i, old in enumerate(trace) if np.array_equal(old, x)]
+        return np.cos(trace[key[0]])
+
+    assert verdict(tracing, cached, X, method=method) == PASSES
+    assert len({old.tobytes() for old in trace}) > 20
 
 
 def test_a_loss_that_changes_its_argument_is_found():
@@ -185,8 +219,8 @@ def test_a_loss_that_changes_its_argument_is_found():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_has_no_right_gradient(value):
-    assert verdict(lambda x: value, gradient, X) == (FAILS, Reason.NONFINITE)
+def test_nothing_is_known_of_a_gradient_where_the_loss_is_not_finite(value):
+    assert verdict(lambda x: value, gradient, X) == (Verdict.INCONCLUSIVE, Reason.DOMAIN)
 
 
 # --- what cannot be decided ---------------------------------------------------------------------
@@ -245,6 +279,131 @@ def test_a_smaller_demand_decides_what_a_larger_one_leaves_open():
 
     assert verdict(coarse, gradient, X)[0] is Verdict.INCONCLUSIVE
     assert verdict(coarse, gradient, X, resolution=0.01) == PASSES
+
+
+# --- the edge of the domain ---------------------------------------------------------------------
+
+
+def root(x):
+    return sum(math.sqrt(v) for v in x)
+
+
+@pytest.mark.parametrize(
+    "x", [[1e-3, 2.0], [1e-9, 2.0], [1e-300, 1.0]], ids=["inside", "close", "very close"]
+)
+def test_a_loss_that_raises_beyond_the_end_of_its_domain_is_checked_inside(x):
+    outcome = check_gradient(root, lambda x: 0.5 / np.sqrt(x), np.array(x), resolution=1e-3)
+    assert outcome.verdict is not FAILS, str(outcome)
+
+
+def test_at_the_end_of_the_domain_it_is_said_what_happened():
+    def f(x):
+        return math.sqrt(x[0]) ** 3 + x[1]
+
+    def g(x):
+        return np.array([1.5 * math.sqrt(x[0]), 1.0])
+
+    outcome = check_gradient(f, g, np.array([0.0, 2.0]))
+    assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.DOMAIN)
+    assert "pass bounds=" in str(outcome)
+    assert "f raised ValueError: " in str(outcome)
+    assert "first with x[0] moved by -" in str(outcome)
+
+
+def test_a_warning_made_an_error_is_no_more_than_a_point_outside_the_domain():
+    def f(x):
+        if not x[0] > 0.99:
+            warnings.warn("invalid value encountered", RuntimeWarning, stacklevel=1)
+        return float(np.sum(x**2))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert verdict(f, lambda x: 2 * x, np.array([1.0, 2.0])) == PASSES
+
+
+def test_the_gradient_is_called_a_few_ulps_from_x_and_may_raise_there():
+    def strict(x):
+        assert np.all(x <= 1.0)
+        return np.cos(x)
+
+    for x in (0.999, 1.0):
+        outcome = check_gradient(f, strict, np.array([0.5, x]))
+        assert outcome.verdict is Verdict.PASS
+        assert any("raised AssertionError 16 ulps from x" in n for n in outcome.notes) == (x == 1.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_point_that_is_not_finite_is_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"x must be finite, but w\[1\] is (nan|inf)"):
+        check_gradient(lambda p: 0.0, lambda p: p, {"w": np.array([0.0, value])})
+
+
+PROBABILITIES = np.array([0.0, 1e-9, 0.25, 1 - 1e-7, 1.0])
+
+
+class Fenced:
+    """sum exp(p) (1 + p) on [0, 1]; a point outside is an error of the caller."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def f(self, p):
+        assert np.all((p >= 0) & (p <= 1))
+        return float(np.sum(np.exp(p) * (1 + p)))
+
+    def gradient(self, p):
+        assert np.all((p >= 0) & (p <= 1))
+        return np.exp(p) * (2 + p) * np.where(np.arange(5) % 2, 1.0, self.factor)
+
+
+@pytest.mark.parametrize("method", ["every-coordinate", "directional"])
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (np.zeros(5), np.ones(5)), [0, np.ones(5)]])
+def test_bounds_are_never_left(bounds, method):
+    fenced, wrong = Fenced(), Fenced(1 + 1e-5)
+    options = {"bounds": bounds, "method": method}
+    outcome = check_gradient(fenced.f, fenced.gradient, PROBABILITIES, **options)
+    assert outcome.verdict is Verdict.PASS, str(outcome)
+    assert not outcome.notes, str(outcome)
+    outcome = check_gradient(wrong.f, wrong.gradient, PROBABILITIES, **options)
+    assert {d.name for d in outcome.discrepancies} == {"x[0]", "x[2]", "x[4]"}, str(outcome)
+
+
+def test_bounds_are_never_left_along_random_signs():
+    x = np.where(np.arange(40) % 7, np.linspace(0.1, 0.9, 40), 1.0)
+
+    def f(p):
+        assert np.all((p >= 0) & (p <= 1))
+        return float(np.sum(np.exp(p)))
+
+    options = {"bounds": (0, 1), "method": "directional"}
+    outcome = check_gradient(f, np.exp, x, **options)
+    assert (outcome.verdict, outcome.counts["screened"]) == (Verdict.PASS, 34), str(outcome)
+    for j in (7, 8):
+        wrong = check_gradient(f, lambda x, j=j: np.exp(x) + (np.arange(40) == j), x, **options)
+        assert [d.name for d in wrong.discrepancies] == [f"x[{j}]"], str(wrong)
+
+
+def test_bounds_are_never_left_by_batched_functions_in_float32():
+    def f(P):
+        assert np.all((P >= 0) & (P <= 1))
+        return np.sum(np.exp(P.astype(float)), axis=1)
+
+    x = PROBABILITIES.astype(np.float32)
+    outcome = check_gradient(gradcheck.batched(f), np.exp, x, bounds=(0, 1))
+    assert outcome.verdict is Verdict.PASS, str(outcome)
+    assert verdict(gradcheck.batched(f), lambda x: 2 * np.exp(x), x, bounds=(0, 1))[0] is FAILS
+
+
+def test_bounds_open_the_end_of_a_domain():
+    def f(x):
+        return math.sqrt(x[0]) ** 3 + x[1] ** 2
+
+    def g(x):
+        return np.array([1.5 * math.sqrt(x[0]), 2 * x[1]])
+
+    assert verdict(f, g, np.array([0.0, 2.0]), bounds=(0, None))[0] is not FAILS
+    wrong = check_gradient(f, lambda x: g(x) + (x == 0), np.array([0.0, 2.0]), bounds=(0, None))
+    assert [d.name for d in wrong.discrepancies] == ["x[0]"], str(wrong)
 
 
 # --- which method -------------------------------------------------------------------------------

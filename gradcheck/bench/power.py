@@ -25,6 +25,8 @@ NAMED, CAUGHT, MISNAMED, MISSED = "named", "caught, not named", "another named",
 class TooLongError(RuntimeError):
     """A check of a wrong gradient took longer than the search can afford."""
 
+    ends_check = True
+
 
 class Search:
     """Plants errors into one network's gradient and asks a check about each.

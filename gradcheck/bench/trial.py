@@ -17,9 +17,13 @@ Clock: TypeAlias = Callable[[], float]
 class ClockStoppedError(RuntimeError):
     """The clock did not advance during a run."""
 
+    ends_check = True
+
 
 class MiscountError(RuntimeError):
     """The counted forward passes cannot be those of the run."""
+
+    ends_check = True
 
 
 @dataclass(frozen=True)

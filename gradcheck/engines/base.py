@@ -30,6 +30,8 @@ class Unsupported(Exception):  # noqa: N818  # an answer, not an error: neither 
         why: what the engine lacks, in words for the summary.
     """
 
+    ends_check = True
+
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
@@ -38,13 +40,19 @@ class Unsupported(Exception):  # noqa: N818  # an answer, not an error: neither 
 class MalformedAnswerError(TypeError):
     """An engine's answer is not a pair: a real number or None, and a list of pairs (dW, db)."""
 
+    ends_check = True
+
 
 class EngineRaisedError(RuntimeError):
     """An engine in a process of its own raised; the message holds its traceback. It lives on."""
 
+    ends_check = True
+
 
 class EngineProtocolError(RuntimeError):
     """An engine in a process of its own sent what the protocol does not allow."""
+
+    ends_check = True
 
 
 class EngineDiedError(RuntimeError):
@@ -53,9 +61,13 @@ class EngineDiedError(RuntimeError):
     The next call starts it again, unless that has been done too often.
     """
 
+    ends_check = True
+
 
 class EngineUnusableError(RuntimeError):
     """An engine cannot be used any more; the message says what happened, each time."""
+
+    ends_check = True
 
 
 @dataclass(frozen=True)

@@ -86,13 +86,17 @@ class Stack:
         self.rows = min(max(1, BLOCK_BYTES // size), ROWS)
         self._written = 0
         self._copies = [np.tile(leaf, (self.rows, 1)) for leaf in self._saved]
+        self._given, self._rows = self._copies, slice(None)
         self._starts = np.array([leaf.start for leaf in structure.leaves])
 
-    def points(self, count: int) -> Any:
-        """Return the first copies in x's structure, with one more leading axis."""
+    def points(self, count: int, first: int = 0) -> Any:
+        """Return fresh copies in x's structure, with one more leading axis."""
+        rows = slice(first, first + count)
+        self._given = [copies[rows].copy() for copies in self._copies]
+        self._rows = rows
         shapes = [leaf.shape for leaf in self._structure.leaves]
-        parts = zip(self._copies, shapes, strict=True)
-        return with_leaves(self._x, [copy[:count].reshape(count, *shape) for copy, shape in parts])
+        parts = zip(self._given, shapes, strict=True)
+        return with_leaves(self._x, [given.reshape(count, *shape) for given, shape in parts])
 
     def entries(self, coordinates: IntArray) -> Iterator[tuple[IntArray, Array, Any]]:
         """Yield, array by array, rows i, copies and index, such that copies[index] are x_(j_i)."""
@@ -101,6 +105,14 @@ class Stack:
             i = np.flatnonzero(leaf_of == position)
             start = self._starts[position]
             yield i, self._copies[position], (i, coordinates[i] - start)
+
+    def changed_row(self) -> int | None:
+        """Return the first row that f changed in what it was handed, if any."""
+        for copies, given in zip(self._copies, self._given, strict=True):
+            same = (copies[self._rows] == given) | np.isnan(given)
+            if not same.all():
+                return int(np.argmin(same.all(axis=1)))
+        return None
 
     def write(self, points: FloatArray) -> None:
         """Write points, one a row, to the first copies."""
@@ -113,13 +125,18 @@ class Stack:
         for saved, copy in zip(self._saved, self._copies, strict=True):
             copy[: self._written] = saved
         self._written = 0
+        self.take_back()
+
+    def take_back(self) -> None:
+        """Forget what was handed out: it is no copy of x."""
+        self._given, self._rows = self._copies, slice(None)
 
     def changed_leaf(self) -> str | None:
-        """Name the first array of which some copy is no longer that of x, if any."""
-        for leaf, saved, copy in zip(
-            self._structure.leaves, self._saved, self._copies, strict=True
+        """Name the first array that was changed in what was handed out last, if any."""
+        for leaf, copies, given in zip(
+            self._structure.leaves, self._copies, self._given, strict=True
         ):
-            if not np.array_equal(copy, np.broadcast_to(saved, copy.shape), equal_nan=True):
+            if not np.array_equal(copies[self._rows], given, equal_nan=True):
                 return leaf.name
         return None
 

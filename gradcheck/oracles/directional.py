@@ -54,6 +54,9 @@ ORDER = CENTRAL_4.accuracy
 DESCENTS = 8
 """How often an alarm may halve its step; each time its truncation falls by 2^4."""
 
+REACH = 8
+"""How far the stencils of the walk reach beyond its step h: to 4 h, and to 8 h one step above."""
+
 UNIT = 2.0**-53
 
 
@@ -159,6 +162,7 @@ class Direction:
         self._c = float(lines.mantissas("directions", 1)[0])
         self._size = float(np.max(np.abs(lines.origin[coordinates]), initial=0.0)) or lines.scale
         self._count = len(coordinates)
+        self._room = float(np.min(lines.room(coordinates) / np.abs(amplitudes), initial=np.inf))
         products = amplitudes * gradient[coordinates]
         self._slope = fsum(products.tolist())
         magnitude = np.abs(products)
@@ -172,6 +176,9 @@ class Direction:
         """Find the step; return the slope there, with its own truncation."""
         highest = int(np.floor(np.log2(self._size / self._c)))
         lowest = highest - 40
+        if self._room < np.inf:
+            highest = min(highest, int(np.floor(np.log2(self._room / REACH))) - 1)
+            lowest = min(lowest, highest)
         e = min(max(self._first_exponent(), lowest), highest)
         while e > lowest and not self._testing_ratio(e) <= R_UPPER:
             e -= 1

@@ -29,7 +29,8 @@ No credit is taken for the order p:
     |D(h) - f'(x)| <= C1 eps_f / h + 2 max(|D(h) - D(2h)|, |D(h/8) - D(h)|)
 
 The noise term stands whatever the disagreements are, so the bound cannot collapse. All of these
-see the odd part of f alone; the even part has its say in kinks.py. Offsets t_k are the realised
+see the odd part of f alone; the even part has its say in kinks.py. Near a bound of x the formula is
+one-sided (points.py), with C1 and A of its own, and sees both. Offsets t_k are the realised
 ones, and D = sum c_k f(x + t_k) / sum c_k t_k (points.py bounds what their rounding does).
 
 A feature of f narrower than h/8 and lower than the noise is invisible to the bound; smaller
@@ -80,6 +81,7 @@ class Status(IntEnum):
     KINK = 1
     NO_STEP = 2
     NOT_EVALUATED = 3
+    UNDEFINED = 4
 
 
 @dataclass
@@ -91,7 +93,8 @@ class Estimate:
         bound: what |value - f'| does not exceed, while the noise is as stated.
         step: the h that was used.
         status: RESOLVED; KINK (the slope jumps: no derivative); NO_STEP (no h lets the stencils
-            agree); NOT_EVALUATED (the budget was spent before).
+            agree); NOT_EVALUATED (the budget was spent before); UNDEFINED (f is not finite at
+            a point of the stencil, or there is none within the bounds).
         jump: right slope minus left slope where the status is KINK, else 0.
         evaluations: forward passes spent on the coordinate.
     """
@@ -213,10 +216,12 @@ def _bounded(
     below, _ = points.derivative(stencil, exponents - EIGHTH, rows)
     disagreement = np.maximum(np.abs(here - above), np.abs(below - here))
     jumps = slope_jumps(points, exponents, noise, rows)
-    bound = float(stencil.noise_constant) * noise.bound_at(growth) / h
+    c1, _ = points.constants(stencil, rows)
+    bound = c1 * noise.bound_at(growth) / h
     bound = bound + 2 * disagreement + jumps.uncertain / 2
     finite = np.isfinite(here) & np.isfinite(bound)
     status = np.where(finite, Status.RESOLVED, Status.NO_STEP)
+    status[~np.isfinite(here)] = Status.UNDEFINED
     status = np.where(finite & (jumps.established != 0), Status.KINK, status).astype(np.uint8)
     estimate = Estimate(
         value=here,
@@ -282,6 +287,8 @@ class _Walk:
     def _search(self, points: AxisPoints) -> tuple[IntArray, npt.NDArray[np.bool_]]:
         """Walk each coordinate to its step; return exponents and whether r <= 6 was reached."""
         lowest, highest = self._limits(points)
+        highest = points.with_room(highest)
+        lowest = np.minimum(lowest, highest)
         e = np.clip(self._first_exponents(points), lowest, highest)
         direction = np.zeros(len(e), dtype=int)
         found = np.ones(len(e), dtype=bool)
@@ -309,7 +316,7 @@ class _Walk:
         here, _ = points.derivative(self.stencil, e, rows)
         above, growth = points.derivative(self.stencil, e + 1, rows)
         eps_s = self.noise.level_at(growth)
-        scale = float(self.stencil.disagreement_noise) * eps_s
+        scale = points.constants(self.stencil, rows)[1] * eps_s
         with np.errstate(invalid="ignore", over="ignore"):
             r = points.steps(e, rows) * np.abs(here - above) / scale
             return r, eps_s <= 2 * self.noise.level

@@ -57,11 +57,14 @@ def slope_jumps(
         points: the black box along the axes.
         exponents: the steps h = c 2^exponents of the derivative estimate.
         noise: the noise of one evaluation.
-        rows: which of the coordinates of `points`; default: all.
+        rows: which of the coordinates of `points`; default: all. Where x may be moved to one side
+            only, there is no second slope to jump to.
     """
     rows = np.arange(len(points.coordinates)) if rows is None else rows
-    jump, uncertainty = _jump(points, exponents, noise, rows)
     found = Jumps(np.zeros(len(rows)), np.zeros(len(rows)), exponents.copy())
+    central = points.sides[rows] == 0  # else x is at a bound, and f has one side only
+    jump, uncertainty = np.zeros(len(rows)), np.full(len(rows), np.inf)
+    jump[central], uncertainty[central] = _jump(points, exponents[central], noise, rows[central])
     for i in np.flatnonzero(np.abs(jump) > 2 * uncertainty).tolist():
         seen, lost_at = _follow(points, int(exponents[i]), noise, int(rows[i]), float(jump[i]))
         if lost_at is None and seen:

@@ -26,7 +26,7 @@ import numpy as np
 from gradcheck.oracles.finite_difference import EIGHTH, Estimate, Status, finite_difference
 from gradcheck.oracles.lines import FloatArray, IntArray, Lines
 from gradcheck.oracles.noise import Noise
-from gradcheck.oracles.stencils import CENTRAL_4, Stencil
+from gradcheck.oracles.stencils import CENTRAL_4, ON_ONE_SIDE, Stencil
 
 Rounding: TypeAlias = Callable[[Any], float]
 """Takes a point like x, returns a bound of the rounding error of f there."""
@@ -64,8 +64,9 @@ def differentiate_again(
     for i, j in enumerate(coordinates.tolist()):
         if part.status[i] == Status.RESOLVED:
             h = float(part.step[i])
-            most = max(_at(lines, rounding, p) for p in _points(lines, stencil, j, h))
-            part.bound[i] += float(stencil.noise_constant) * max(most - known.bound, 0.0) / h
+            formula = ON_ONE_SIDE.get(int(lines.sides(coordinates[i : i + 1])[0]), stencil)
+            most = max(_at(lines, rounding, p) for p in _points(lines, formula, j, h))
+            part.bound[i] += float(formula.noise_constant) * max(most - known.bound, 0.0) / h
     return part
 
 

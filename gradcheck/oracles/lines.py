@@ -7,14 +7,16 @@ passes, and none can forget to count one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gradcheck.oracles.batches import Stack, is_batched, numbers
+from gradcheck.oracles.bounds import Bounds
 from gradcheck.splitmix64 import Stream
-from gradcheck.structure import Structure, copy_of, structure_of
+from gradcheck.structure import Structure, copy_of, structure_of, with_leaves
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.intp]
@@ -23,9 +25,44 @@ IntArray = npt.NDArray[np.intp]
 class BudgetSpentError(Exception):
     """The next forward pass would exceed the budget; what was evaluated before stands."""
 
+    ends_check = True
+
 
 class InputChangedError(Exception):
     """The black box wrote to the point it was given."""
+
+    ends_check = True
+
+
+def ends_check(error: Exception) -> bool:
+    """Whether an exception says something of more than the point that f was called at."""
+    return isinstance(error, MemoryError) or getattr(error, "ends_check", False)
+
+
+@dataclass
+class Undefined:
+    """Points near x at which f raised or was not finite.
+
+    Attributes:
+        count: how many.
+        what: what happened at the first: "f raised ValueError: math domain error".
+        where: the first on an axis: "x[2] moved by -1e-05"; empty where all coordinates moved.
+    """
+
+    count: int = 0
+    what: str = ""
+    where: str = ""
+
+    def add(self, what: str, where: str, count: int = 1) -> None:
+        """Record some points."""
+        if not self.where:  # a place says more than a point with all coordinates moved
+            self.what, self.where = what, where
+        self.count += count
+
+    def __str__(self) -> str:
+        points = "1 point near x" if self.count == 1 else f"{self.count} points near x"
+        first = f", first with {self.where}" if self.where else ""
+        return f"{self.what} at {points}{first}: these count as not finite"
 
 
 class Lines:
@@ -36,11 +73,16 @@ class Lines:
         x: an array, or a dict, list or tuple of arrays; never changed.
         budget: the most forward passes that may be spent, or None.
         seed: draws the mantissas of steps.
+        bounds: what x must never leave: f is not asked beyond, and NaN stands there.
 
     Attributes:
-        point: the private copy that f is given.
+        point: the private point; f is given a fresh copy of it at every call.
         budget: the most forward passes that may be spent, or None.
         seed: draws the mantissas of steps.
+        reserve: how many of these are kept for `again`.
+        given: the arrays of the copy that was handed out last.
+        bounds: what x must never leave, or None.
+        undefined: the points away from x where f raised (NaN stands there) or was not finite.
         forward_passes: how often f was evaluated.
         stack: copies of x for an f that takes many points at once, else None.
         value: f(x).
@@ -51,15 +93,24 @@ class Lines:
     """
 
     def __init__(
-        self, f: Callable[[Any], Any], x: Any, *, budget: int | None = None, seed: int = 0
+        self,
+        f: Callable[[Any], Any],
+        x: Any,
+        *,
+        budget: int | None = None,
+        seed: int = 0,
+        bounds: Bounds | None = None,
     ) -> None:
         self._f = f
-        self.budget = budget
+        self.budget, self.reserve = budget, 0
         self.seed = seed
         self._mantissas: dict[str, FloatArray] = {}
+        self.bounds = bounds
+        self.undefined, self._error = Undefined(), ""
         self.forward_passes = 0
         self.structure: Structure = structure_of(x)
         self.point, leaves = copy_of(x)
+        self._leaves, self.given = leaves, leaves
         self._flat = [leaf.reshape(-1) for leaf in leaves]
         self._saved = [leaf.copy() for leaf in self._flat]
         dtypes = {leaf.dtype for leaf in self.structure.leaves}
@@ -73,6 +124,11 @@ class Lines:
             [np.full(leaf.size, float(np.finfo(leaf.dtype).eps)) for leaf in self._flat]
             or [np.empty(0)]
         )
+        bad = np.flatnonzero(~np.isfinite(self.origin))
+        if bad.size:
+            name = self.structure.name(int(bad[0]))
+            raise ValueError(f"x must be finite, but {name} is {self.origin[bad[0]]}")
+        self._sides = self._all_sides()
         self.stack = Stack(self.point, self.structure) if is_batched(f) else None
         first = self._first()
         result_dtype = np.asarray(first).dtype
@@ -109,9 +165,43 @@ class Lines:
         """Evaluate f(x + t e_j) for every coordinate j with its offset.
 
         Returns:
-            f(x + t e_j) - f(x), and the realised offsets t = fl(x_j + offset) - x_j, as
-            arrays like `coordinates`.
+            f(x + t e_j) - f(x), NaN beyond the bounds, and the realised offsets
+            t = fl(x_j + offset) - x_j, as arrays like `coordinates`.
         """
+        values, realised = np.full(len(offsets), np.nan, self.dtype), offsets.astype(self.dtype)
+        inside = np.ones(len(offsets), dtype=bool)
+        if self.bounds is not None:
+            inside = self.bounds.hold(coordinates, self._moved(coordinates, offsets))
+        js, to = coordinates[inside], offsets[inside]
+        values[inside], realised[inside] = self._along_axes(js, to)
+        self._note(values[inside], lambda i: f"{self._name_of(js[i])} moved by {to[i]:.3g}")
+        return values, realised
+
+    def _name_of(self, coordinate: Any) -> str:
+        return self.structure.name(int(coordinate))
+
+    def sides(self, coordinates: IntArray) -> IntArray:
+        """Return where to move each coordinate: to both sides (0), or to that of 1 or -1 alone."""
+        return self._sides[coordinates]
+
+    def room(self, coordinates: IntArray) -> FloatArray:
+        """Return how far each coordinate may be moved to its sides."""
+        if self.bounds is None:
+            return np.full(len(coordinates), np.inf)
+        return self.bounds.room(self.origin, self._sides)[coordinates]
+
+    def _all_sides(self) -> IntArray:
+        if self.bounds is None:
+            return np.zeros(self.size, dtype=np.intp)
+        size = np.empty(self.size)
+        for leaf in self.structure.leaves:
+            own = np.abs(self.origin[leaf.start : leaf.stop])
+            size[leaf.start : leaf.stop] = float(np.max(own, initial=0.0)) or self.scale
+        return self.bounds.sides(self.origin, size, self.machine_epsilon)
+
+    def _along_axes(
+        self, coordinates: IntArray, offsets: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         if self.stack is not None:
             return self._along_axes_at_once(self.stack, coordinates, offsets)
         values = np.empty(len(coordinates), dtype=self.dtype)
@@ -126,13 +216,46 @@ class Lines:
             try:
                 flat[k] = self.origin[j] + offset
                 moved = flat[k]
-                values[i] = self._number(self._evaluate()) - self.value
-                if flat[k] != moved:
+                values[i] = self._value() - self.value
+                if self.given[position].reshape(-1)[k] != moved:
                     raise InputChangedError(self.structure.name(j))
             finally:
                 flat[k] = saved
+                self.given = self._leaves
             realised[i] = self._widen(moved) - self.origin[j]
         return values, realised
+
+    def _moved(self, coordinates: IntArray, offsets: FloatArray) -> FloatArray:
+        """Return fl(x_j + offset), rounded as the array of x_j is."""
+        moved: FloatArray = self.origin[coordinates] + offsets
+        for leaf in self.structure.leaves:
+            inside = (leaf.start <= coordinates) & (coordinates < leaf.stop)
+            moved[inside] = moved[inside].astype(leaf.dtype)
+        return moved
+
+    def again(self) -> Any:
+        """Evaluate f at the private point once more, out of the reserve; returns its value."""
+        self.reserve = max(self.reserve - 1, 0)
+        if self.stack is None:
+            return self._value()
+        self.stack.write(self._private()[None])
+        try:
+            return self._at_once(self.stack, 1)[0]
+        finally:
+            self.stack.restore()
+
+    def nearby(self, ulps: int) -> FloatArray:
+        """Return a point whose coordinates are some ulps from those of x, within its bounds."""
+        parts = [np.spacing(np.maximum(np.abs(s), np.finfo(s.dtype).tiny)) for s in self._saved]
+        moves = ulps * np.concatenate([np.empty(0), *parts])
+        if self.bounds is not None:
+            moves = self.bounds.turned(self.origin, moves)
+        return np.asarray(self.origin + moves)
+
+    def hand_out(self) -> Any:
+        """Return a fresh copy of the private point, in x's structure."""
+        self.given = [leaf.copy() for leaf in self._leaves]
+        return with_leaves(self.point, self.given)
 
     def along(self, origin: FloatArray, direction: FloatArray, steps: FloatArray) -> FloatArray:
         """Evaluate f(origin + t direction) for every step t; returns the values of f."""
@@ -167,19 +290,27 @@ class Lines:
         seen: Callable[[int, FloatArray], None],
     ) -> FloatArray:
         """Return f(origin + t direction) for every t; `seen` gets each point as it was realised."""
-        values = np.empty(len(steps), dtype=self.dtype)
+        values = np.full(len(steps), np.nan, dtype=self.dtype)
         block = 1 if self.stack is None else self.stack.rows
         try:
             for i in range(0, len(steps), block):
                 points: FloatArray = origin + steps[i : i + block, None] * direction
+                asked = np.arange(i, i + len(points))
+                points = self.realised(points)
+                if self.bounds is not None:
+                    inside = self.bounds.hold_all(points)
+                    points, asked = points[inside], asked[inside]
+                if not len(points):
+                    continue
                 if self.stack is not None:
                     self.stack.write(points)
-                    values[i : i + block] = self._at_once(self.stack, len(points))
+                    values[asked] = self._at_once(self.stack, len(points))
                 else:
                     self.move_to(points[0])
-                    values[i] = self._number(self._evaluate())
-                for k, point in enumerate(self.realised(points)):
-                    seen(i + k, point)
+                    values[asked] = self._value()
+                self._note(values[asked], lambda _: "")
+                for k, point in zip(asked.tolist(), points, strict=True):
+                    seen(k, point)
         finally:
             self.restore()
         return values
@@ -205,17 +336,21 @@ class Lines:
         for leaf, flat in zip(self.structure.leaves, self._flat, strict=True):
             flat[...] = vector[leaf.start : leaf.stop]
 
+    def _private(self) -> FloatArray:
+        return np.concatenate([flat.astype(self.dtype) for flat in self._flat] or [np.empty(0)])
+
     def restore(self) -> None:
         """Put x back into the private point and its copies, bit for bit."""
         if self.stack is not None:
             self.stack.restore()
         for flat, saved in zip(self._flat, self._saved, strict=True):
             flat[...] = saved
+        self.given = self._leaves
 
     def changed_leaf(self) -> str | None:
-        """Name the first array whose bits are no longer those of x, if any."""
-        for leaf, flat, saved in zip(self.structure.leaves, self._flat, self._saved, strict=True):
-            if not _is_same(flat, saved):
+        """Name the first array that was changed in the copy that was handed out last, if any."""
+        for leaf, flat, given in zip(self.structure.leaves, self._flat, self.given, strict=True):
+            if not _is_same(given.reshape(-1), flat):
                 return leaf.name
         return None if self.stack is None else self.stack.changed_leaf()
 
@@ -234,34 +369,61 @@ class Lines:
                     copies[index] = self.origin[js[i]] + to[i]
                     at[i] = copies[index]
                 values[part] = self._at_once(stack, len(js))
-                for i, copies, index in entries:
-                    changed = np.flatnonzero(copies[index] != at[i])
-                    if changed.size:
-                        raise InputChangedError(self.structure.name(int(js[i[changed[0]]])))
+                changed = stack.changed_row()
+                if changed is not None:
+                    raise InputChangedError(self.structure.name(int(js[changed])))
             finally:
                 for (_, copies, index), before in zip(entries, saved, strict=True):
                     copies[index] = before
+                stack.take_back()
         return values - self.value, moved - self.origin[coordinates]
 
-    def _at_once(self, stack: Stack, count: int) -> FloatArray:
-        """Return f at the first points of the stack."""
-        self._spend(count)
-        return numbers(self._f(stack.points(count)), count, self.dtype)
+    def _at_once(self, stack: Stack, count: int, first: int = 0) -> FloatArray:
+        """Return f at points of the stack, NaN where it raises."""
+        try:
+            self._spend(count)
+            return numbers(self._f(stack.points(count, first)), count, self.dtype)
+        except Exception as error:
+            if ends_check(error):
+                raise
+            if count == 1:
+                return np.full(1, self._nothing(error), dtype=self.dtype)
+        self.forward_passes -= count
+        return np.concatenate([self._at_once(stack, 1, first + i) for i in range(count)])
 
     def _first(self) -> Any:
         if self.stack is None:
-            return self._evaluate()
+            self._spend(1)
+            return self._f(self.hand_out())
         self._spend(1)
         result = self._f(self.stack.points(1))
         numbers(result, 1, self.dtype)
         return result
 
-    def _evaluate(self) -> Any:
-        self._spend(1)
-        return self._f(self.point)
+    def _value(self) -> Any:
+        """Return f at the private point, NaN where it raises."""
+        try:
+            self._spend(1)
+            return self._number(self._f(self.hand_out()))
+        except Exception as error:
+            if ends_check(error):
+                raise
+            return self._nothing(error)
+
+    def _nothing(self, error: Exception) -> float:
+        """Keep what f raised first, for messages; return NaN."""
+        self._error = self._error or f"f raised {type(error).__name__}: {error}"
+        return float("nan")
+
+    def _note(self, values: FloatArray, where: Callable[[int], str]) -> None:
+        """Record the points where f is not finite; the rest of the check goes on without them."""
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            first = int(bad[0])
+            self.undefined.add(self._error or f"f is {values[first]}", where(first), len(bad))
 
     def _spend(self, passes: int) -> None:
-        if self.budget is not None and self.forward_passes + passes > self.budget:
+        if self.budget is not None and self.forward_passes + passes > self.budget - self.reserve:
             raise BudgetSpentError
         self.forward_passes += passes
 

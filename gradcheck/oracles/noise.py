@@ -182,7 +182,10 @@ def _away(lines: Lines, stream: Stream) -> tuple[float, float]:
 
     Where terms cancel at x, as in (a - y)^2 with a = y, f(x) says nothing of their rounding.
     """
-    away = lines.origin + AWAY * _scales(lines) * stream.signs(lines.size)
+    moves: FloatArray = AWAY * _scales(lines) * stream.signs(lines.size)
+    if lines.bounds is not None:
+        moves = lines.bounds.turned(lines.origin, moves)
+    away = lines.origin + moves
     size = abs(float(lines.along(away, away, np.zeros(1))[0]))
     if not size < np.inf:
         return 0.0, 0.0
@@ -202,7 +205,9 @@ def _exact_line(
     unit = 2 * lines.machine_epsilon * 2.0 ** np.floor(np.log2(_scales(lines)))
     half = max(spacing / 2, 1.0)
     odd = 2 * np.floor(half * (1 + stream.uniform(lines.size)) / 2) + 1
-    origin = np.round(x / unit) * unit
+    origin: FloatArray = np.round(x / unit) * unit
+    if lines.bounds is not None:
+        origin = lines.bounds.fit(origin, unit * odd)
     return origin, unit * odd * stream.signs(lines.size)
 
 

@@ -33,7 +33,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.oracles.lines import FloatArray, IntArray, Lines
-from gradcheck.oracles.stencils import Stencil
+from gradcheck.oracles.stencils import ON_ONE_SIDE, Stencil
+
+CENTRAL_REACH, ONE_SIDED_REACH = 4, 8
+"""How far formulas of order 4 at h and at 2 h reach, in h."""
 
 
 def exponents_below(sizes: FloatArray, mantissas: FloatArray) -> IntArray:
@@ -68,6 +71,7 @@ class AxisPoints:
         self.lines = lines
         self.coordinates = coordinates
         self.mantissas: FloatArray = lines.mantissas(purpose, lines.size)[coordinates]
+        self.sides = lines.sides(coordinates)
         self.evaluations: IntArray = np.zeros(len(coordinates), dtype=np.intp)
         self._columns: dict[tuple[int, int], _Column] = {}
 
@@ -79,8 +83,37 @@ class AxisPoints:
     def derivative(
         self, stencil: Stencil, exponents: IntArray, rows: IntArray | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """Return D(c 2^exponents) over realised offsets, and by how much |f| grew on the way."""
+        """Return D(c 2^exponents) over realised offsets, and by how much |f| grew on the way.
+
+        Where the bounds leave room on one side only, the formula is taken on that side.
+        """
         rows = np.arange(len(self.coordinates)) if rows is None else rows
+        if not self.sides[rows].any():
+            return self._derivative(stencil, exponents, rows)
+        found, growth = np.empty((2, len(rows)), dtype=self.lines.dtype)
+        for side in (-1, 0, 1):
+            here = self.sides[rows] == side
+            formula = ON_ONE_SIDE.get(side, stencil)
+            found[here], growth[here] = self._derivative(formula, exponents[here], rows[here])
+        return found, growth
+
+    def with_room(self, exponents: IntArray) -> IntArray:
+        """Lower exponents until the stencils at h and 2 h stay within the bounds of x."""
+        room = self.lines.room(self.coordinates)
+        reach = np.where(self.sides == 0, CENTRAL_REACH, ONE_SIDED_REACH)
+        with np.errstate(divide="ignore"):
+            highest = np.floor(np.log2(room / reach)).astype(float)
+        return np.asarray(np.minimum(exponents, highest - 1).clip(-1000), dtype=np.intp)
+
+    def constants(self, stencil: Stencil, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return C1 and A of the formula that is used for each row."""
+        formulas = [ON_ONE_SIDE.get(side, stencil) for side in self.sides[rows].tolist()]
+        c1 = np.array([float(formula.noise_constant) for formula in formulas])
+        return c1, np.array([float(formula.disagreement_noise) for formula in formulas])
+
+    def _derivative(
+        self, stencil: Stencil, exponents: IntArray, rows: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
         numerator = np.zeros(len(rows), dtype=self.lines.dtype)
         denominator = np.zeros(len(rows), dtype=self.lines.dtype)
         size = abs(self.lines.value)

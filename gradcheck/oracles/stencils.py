@@ -85,6 +85,11 @@ class Stencil:
         """C1: what the stencil makes of an evaluation error eps_f, in units of eps_f / h."""
         return sum((abs(c) for c in self.weights), Fraction(0))
 
+    def mirrored(self) -> Stencil:
+        """Return the formula at the offsets -k_i with the weights -c_i: that of f(-x)."""
+        offsets, weights = tuple(-k for k in self.offsets), tuple(-c for c in self.weights)
+        return Stencil(f"{self.name}, mirrored", self.accuracy, offsets, weights)
+
     @property
     def truncation_constant(self) -> Fraction:
         """C2: the truncation error in units of |f^(p+1)| h^p."""
@@ -131,5 +136,14 @@ CENTRAL_6 = _antisymmetric(
 CENTRAL_8 = _antisymmetric(
     "central, 8th order", 8, Fraction(4, 5), Fraction(-1, 5), Fraction(4, 105), Fraction(-1, 280)
 )
+
+ONE_SIDED_4 = Stencil(
+    "one-sided, 4th order",
+    4,
+    (0, 1, 2, 3, 4),
+    (Fraction(-25, 12), Fraction(4), Fraction(-3), Fraction(4, 3), Fraction(-1, 4)),
+)
+ON_ONE_SIDE = {1: ONE_SIDED_4, -1: ONE_SIDED_4.mirrored()}
+"""What stands for a central formula where x may be moved to one side only."""
 
 STENCILS = (FORWARD, CENTRAL_2, CENTRAL_4, CENTRAL_6, CENTRAL_8)

@@ -42,6 +42,8 @@ class StoppedError(BaseException):
 class RaisedError(Exception):
     """An engine raised; the message says what and where, `error` is what it raised."""
 
+    ends_check = True
+
     def __init__(self, call: str, error: BaseException) -> None:
         super().__init__(f"{call} raised {told_of(error)}")
         self.error = error

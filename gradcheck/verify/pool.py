@@ -63,6 +63,8 @@ class EngineGoneError(RuntimeError):
         info: what the engine says of itself, if it came to that.
     """
 
+    ends_check = True
+
     def __init__(
         self,
         message: str,

@@ -141,9 +141,9 @@ def test_waves_that_the_first_steps_jump_over_are_not_taken_for_agreement():
         assert estimate.status[0] != Status.RESOLVED or error <= estimate.bound[0]
 
 
-def test_a_function_without_values_nearby_has_no_step():
+def test_a_function_without_values_nearby_is_undefined_there():
     estimate, _ = differentiate(lambda v: np.where(v == 1, 1.0, np.nan), np.array([1.0]))
-    assert Status(estimate.status[0]) == Status.NO_STEP
+    assert Status(estimate.status[0]) == Status.UNDEFINED
     assert estimate.bound[0] == np.inf
 
 

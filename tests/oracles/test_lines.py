@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from gradcheck.oracles.bounds import read_bounds
 from gradcheck.oracles.lines import BudgetSpentError, InputChangedError, Lines
+from gradcheck.structure import structure_of
 
 AXES = np.array([0, 2, 3])
 OFFSETS = np.array([0.25, -0.5, 1.0])
@@ -66,32 +68,72 @@ def test_x_and_the_private_point_stay_as_they_are_bit_for_bit():
     assert lines.changed_leaf() is None
 
 
-@pytest.mark.parametrize("fail_at", [2, 3, 5])
-def test_x_is_restored_when_f_raises(fail_at):
+def failing(error, fail_at):
     def f(p):
         calls.append(1)
         if len(calls) >= fail_at:
-            raise ZeroDivisionError
+            raise error
         return total(p)
 
     calls = []
-    lines = Lines(f, point())
+    return f
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("1 / 0"), ValueError("math domain error")])
+def test_an_exception_away_from_x_is_a_value_that_is_not_finite(error):
+    lines = Lines(failing(error, 3), point())
+    rise, _ = lines.along_axes(AXES, OFFSETS)
+    np.testing.assert_array_equal(np.isnan(rise), [False, True, True])
+    assert np.isnan(lines.along(lines.origin, np.full(5, 0.1), np.arange(3.0))).all()
+    assert bits(lines.point) == bits(point())
+    told = f"f raised {type(error).__name__}: {error} at 5 points near x, first with a[1,0] moved"
+    assert told in str(lines.undefined)
+
+
+def test_an_exception_at_x_is_the_callers_to_see():
     with pytest.raises(ZeroDivisionError):
-        lines.along_axes(np.arange(5), np.full(5, 0.3))
-    with pytest.raises(ZeroDivisionError):
-        lines.along(lines.origin, np.full(5, 0.1), np.arange(3.0))
+        Lines(failing(ZeroDivisionError(), 1), point())
+
+
+def test_an_exception_that_ends_the_check_does_so_and_x_is_restored():
+    class GoneError(Exception):
+        ends_check = True
+
+    lines = Lines(failing(GoneError(), 3), point())
+    with pytest.raises(GoneError):
+        lines.along_axes(AXES, OFFSETS)
     assert bits(lines.point) == bits(point())
 
 
-def test_f_never_sees_the_callers_arrays():
+def test_f_is_given_a_fresh_copy_at_every_call():
     def f(p):
         seen.append(p["a"])
         return total(p)
 
     x, seen = point(), []
     lines = Lines(f, x)
-    assert seen[0] is lines.point["a"]
-    assert not np.shares_memory(seen[0], x["a"])
+    lines.along_axes(AXES, OFFSETS)
+    lines.along(lines.origin, np.ones(5), np.arange(2.0))
+    arrays = [x["a"], lines.point["a"], *seen]
+    for i, a in enumerate(arrays):
+        assert not any(np.shares_memory(a, b) for b in arrays[:i])
+    assert [a[0, 0] for a in seen] == [0.0, 0.25, 0.0, 0.0, 0.0, 1.0]
+
+
+def test_f_is_not_asked_beyond_the_bounds():
+    def f(p):
+        seen.append(p["b"].item())
+        return total(p)
+
+    seen = []
+    x = point()
+    bounds = read_bounds((0.25, 0.75), {"b": x["b"]}, structure_of({"b": x["b"]}))
+    lines = Lines(lambda p: f({**p, "a": x["a"]}), {"b": x["b"]}, bounds=bounds)
+    rise, _ = lines.along_axes(np.array([0, 0, 0]), np.array([-0.5, 0.25, 0.5]))
+    np.testing.assert_array_equal(np.isnan(rise), [True, False, True])
+    values = lines.along(lines.origin, np.ones(1), np.array([-1.0, 0.125, 1.0]))
+    np.testing.assert_array_equal(np.isnan(values), [True, False, True])
+    assert (min(seen), max(seen), lines.forward_passes) == (0.5, 0.75, 3)
 
 
 def test_a_function_that_writes_where_it_is_moved_is_noticed():
@@ -119,8 +161,12 @@ def test_a_function_that_writes_elsewhere_is_named(value):
     assert bits(lines.point) == bits(point())
 
 
-def test_nan_in_x_is_no_change():
-    assert Lines(lambda _: 0.0, np.array([np.nan, 1.0])).changed_leaf() is None
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_x_that_is_not_finite_is_refused_before_f_is_asked(value):
+    asked = []
+    with pytest.raises(ValueError, match=rf"x must be finite, but x\[1\] is {value}"):
+        Lines(asked.append, np.array([0.0, value]))
+    assert not asked
 
 
 def test_the_budget_is_never_exceeded():
