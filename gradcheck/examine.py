@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import Array, as_array, is_of_jax
 from gradcheck.diagnose import likely_mistake
 from gradcheck.oracles.finite_difference import (
     Estimate,
@@ -31,7 +32,7 @@ from gradcheck.oracles.lines import (
     ends_check,
 )
 from gradcheck.oracles.noise import Noise
-from gradcheck.structure import Structure, leaves_of, named_leaves
+from gradcheck.structure import Leaf, Structure, UnlikeError, arrays_like, originals_of
 from gradcheck.verdict import (
     DEFAULT_RESOLUTION,
     Comparison,
@@ -50,6 +51,11 @@ Witness = Callable[[FloatArray], Comparison]
 
 REPEATS = 2
 """Calls of f just before the derivative, besides the first: what backward uses, forward stores."""
+
+JAX_ADVICE = (
+    ": jax computes in float32 unless it is told otherwise; call "
+    'jax.config.update("jax_enable_x64", True) first'
+)
 
 NEARBY = 16
 """Ulps of x_j to where the derivative is called besides: its answer changes there."""
@@ -95,37 +101,39 @@ class Layout:
             DefectError: the answer does not have x's arrays, their shapes or their precision.
         """
         arrays = self._arrays(answer)
-        for leaf in self.structure.leaves:
-            array, shape = arrays[leaf.name], self.outputs + leaf.shape
-            if array.shape != shape:
-                raise DefectError(
-                    Reason.SHAPE,
-                    f"{self.part} {leaf.name} has shape {array.shape}, but must have {shape}",
-                )
-            coarser = array.dtype != leaf.dtype and (
-                np.finfo(array.dtype).eps > np.finfo(leaf.dtype).eps
-            )
-            if coarser:
-                raise DefectError(
-                    Reason.DTYPE,
-                    f"{self.part} {leaf.name} is {array.dtype}, less precise than its {leaf.dtype}",
-                )
-        rows = prod(self.outputs)
-        parts = [arrays[leaf.name].reshape(rows, leaf.size) for leaf in self.structure.leaves]
+        rows, sizes = prod(self.outputs), [leaf.size for leaf in self.structure.leaves]
+        parts = [a.reshape(rows, size) for a, size in zip(arrays, sizes, strict=True)]
         return np.concatenate(parts, axis=1).reshape(-1) if parts else np.empty(0)
 
-    def _arrays(self, answer: Any) -> dict[str, FloatArray]:
+    def _arrays(self, answer: Any) -> list[Array]:
+        """Return the answer's arrays in the order of x, each held to its shape and precision."""
         try:
-            given = named_leaves(answer)
+            given = arrays_like(self.structure.tree, answer, self.called)
+        except UnlikeError as error:
+            raise DefectError(Reason.SHAPE, str(error)) from None
+        return [self._array(self.structure.leaves[i], part) for i, part in given]
+
+    def _array(self, leaf: Leaf, part: Any) -> Array:
+        shape = self.outputs + leaf.shape
+        if part is None:  # "does not depend on it", as autograd libraries say
+            return np.zeros(shape, dtype=leaf.dtype)
+        what = f"{self.part} {leaf.name}"
+        try:
+            array = as_array(part, what)
         except TypeError as error:
-            raise DefectError(Reason.DTYPE, f"{self.called}: {error}") from None
-        names = sorted(leaf.name for leaf in self.structure.leaves)
-        found = [name for name, _ in given]
-        if sorted(found) != names:
-            raise DefectError(
-                Reason.SHAPE, f"{self.called} has arrays {sorted(found)}, but x has {names}"
-            )
-        return dict(given)
+            raise DefectError(Reason.DTYPE, str(error)) from None
+        if array.shape != shape:
+            told = f"{what} has shape {array.shape}, but must have {shape}"
+            raise DefectError(Reason.SHAPE, told)
+        if array.dtype.kind in "iu":  # whole numbers are derivatives, too: of x.sum(), say
+            array = array.astype(leaf.dtype)
+        if array.dtype.kind != "f":
+            told = f"{what} has dtype {array.dtype}; a derivative is made of real numbers"
+            raise DefectError(Reason.DTYPE, told)
+        if np.finfo(array.dtype).eps > np.finfo(leaf.dtype).eps:
+            told = f"{what} is {array.dtype}, less precise than its {leaf.dtype}"
+            raise DefectError(Reason.DTYPE, told + (JAX_ADVICE if is_of_jax(part) else ""))
+        return array
 
 
 @dataclass
@@ -219,7 +227,8 @@ class UnderTest:
         answer = self._call()
         self._must_be_unchanged(self._name)
         g = self.layout.vector(answer)
-        answers, mines = leaves_of(answer), self.lines.given
+        answers = [as_array(part, "") for part in originals_of(answer) if part is not None]
+        mines = self.lines.given_arrays()
         for leaf, mine in zip(self.lines.structure.leaves, mines, strict=True):
             if any(np.shares_memory(theirs, mine) for theirs in answers):
                 raise DefectError(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.arrays import Array, as_array, like
 from gradcheck.examine import (
     REPEATS,
     DefectError,
@@ -33,7 +34,16 @@ from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import UNDERESTIMATE
 from gradcheck.outputs import Columns, Outputs
 from gradcheck.splitmix64 import Stream
-from gradcheck.structure import Leaf, Structure, copy_of, leaves_of, structure_of
+from gradcheck.structure import (
+    Leaf,
+    Structure,
+    arrays_like,
+    copy_of,
+    named_leaves,
+    originals_of,
+    structure_of,
+    with_leaves,
+)
 from gradcheck.verdict import Comparison, Outcome, beside_their_row, compare
 
 ROUNDINGS = 4
@@ -126,6 +136,8 @@ class _Ray:
     def __init__(self, gradients: Outputs, x: Any, v: FloatArray) -> None:
         self._gradients = gradients
         self._point, leaves = copy_of(x)
+        self._originals = originals_of(x)
+        self._arrays = leaves
         self._leaves = [leaf.reshape(-1) for leaf in leaves]
         self._saved = [leaf.copy() for leaf in self._leaves]
         self._x = np.concatenate([leaf.astype(v.dtype) for leaf in self._saved] or [v])
@@ -158,7 +170,8 @@ class _Ray:
         for leaf in self._leaves:
             leaf[...] = vector[start : start + leaf.size]
             start += leaf.size
-        return self._gradients(self._point)
+        pairs = zip(self._originals, self._arrays, strict=True)
+        return self._gradients(with_leaves(self._point, [like(o, a.copy()) for o, a in pairs]))
 
 
 def _power_of_two(vector: FloatArray) -> float:
@@ -183,17 +196,18 @@ def _gradient_vector(
 
 def _direction(structure: Structure, v: Any) -> FloatArray:
     """Lay v out as one vector in the order of x, in the precision that t is held in."""
-    structure_of(v, "v")
-    given = {
-        leaf.name: array for leaf, array in zip(structure_of(v).leaves, leaves_of(v), strict=True)
-    }
+    given: dict[str, Array] = {}
+    for i, part in arrays_like(structure.tree, v, "v"):
+        leaf = structure.leaves[i]
+        called = "v" if len(structure.leaves) == 1 else f"v at {leaf.name}"
+        ((_, given[leaf.name]),) = named_leaves(as_array(part, called), called)
     shapes = {name: array.shape for name, array in given.items()}
     expected = {leaf.name: leaf.shape for leaf in structure.leaves}
     if shapes != expected:
         raise ValueError(f"v has arrays of shapes {shapes}, but x has {expected}")
     dtypes = {leaf.dtype for leaf in structure.leaves} | {array.dtype for array in given.values()}
     dtype = np.longdouble if np.dtype(np.longdouble) in dtypes else np.float64
-    parts = [given[leaf.name].reshape(-1).astype(dtype) for leaf in structure.leaves]
+    parts = [array.reshape(-1).astype(dtype) for array in given.values()]
     vector = np.concatenate(parts or [np.empty(0)])
     bad = np.flatnonzero(~np.isfinite(vector))
     if bad.size:

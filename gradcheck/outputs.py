@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.arrays import as_array
 from gradcheck.examine import DefectError, FloatArray, differentiate
 from gradcheck.oracles.bounds import Bounds
 from gradcheck.oracles.finite_difference import Estimate
@@ -105,7 +106,7 @@ class Outputs:
         if self._budget is not None and self.evaluations >= self._budget - self.reserve:
             raise BudgetSpentError
         self.evaluations += 1
-        value = np.array(self._F(x), copy=True, order="C")
+        value = np.array(as_array(self._F(x), f"{self._name}(x)"), copy=True, order="C")
         if value.dtype.kind not in "fiu":
             raise TypeError(
                 f"{self._name}(x) returned dtype {value.dtype}; it must return real numbers"

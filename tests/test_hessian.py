@@ -304,7 +304,7 @@ def test_the_same_seed_gives_the_same_outcome_and_the_line_that_repeats_it():
     ("v", "error", "told"),
     [
         (np.ones(2), ValueError, r"v has arrays of shapes .*\(2,\).*, but x has .*\(3,\)"),
-        ({"x": V, "y": V}, ValueError, "'y'"),
+        ({"x": V, "y": V}, ValueError, "v is a dict with the keys x, y"),
         (np.array([1, 2, 3]), TypeError, "v has dtype int64"),
         (np.array([1.0, np.inf, 0.0]), ValueError, r"v must be finite, but is inf at x\[1\]"),
     ],

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from gradcheck.structure import copy_of, leaves_of, structure_of
+from gradcheck.structure import UnlikeError, arrays_like, copy_of, leaves_of, structure_of
 
 
 class Layer(NamedTuple):
@@ -45,7 +45,11 @@ def test_every_coordinate_has_a_name():
         (np.zeros((1, 2)), ["x[0,0]", "x[0,1]"]),
         (np.float32(1.0), ["x"]),
         (1.5, ["x"]),
-        ([np.zeros(1), np.zeros(1)], ["[0][0]", "[1][0]"]),
+        ([np.zeros(1), np.zeros(1)], ["x[0][0]", "x[1][0]"]),
+        ((np.zeros((1, 1)), [np.zeros(1)]), ["x[0][0,0]", "x[1][0][0]"]),
+        ([0.5, 1.5], ["x[0]", "x[1]"]),
+        ([[0.5, 1.5]], ["x[0,0]", "x[0,1]"]),
+        ({"w": [0.5, 1], "b": 2.0}, ["w[0]", "w[1]", "b"]),
         ({"W1": np.zeros((1, 1)), "b1": np.zeros(1)}, ["W1[0,0]", "b1[0]"]),
         ({0: np.array(1.0)}, ["0"]),
         ({"empty": np.zeros((0, 3)), "b": np.zeros(1)}, ["b[0]"]),
@@ -80,11 +84,57 @@ def test_a_coordinate_outside_is_refused(coordinate):
 
 
 @pytest.mark.parametrize(
-    "leaf", [np.arange(3), np.ones(2, bool), np.ones(1, complex), "text", None, 3, object()]
+    ("leaf", "told"),
+    [
+        (np.arange(3), "has dtype int64; a point is made of real floating-point arrays .* 1.0"),
+        ([1, 2], "has dtype int64; .*write 1.0, not 1, or use .astype"),
+        (3, "has dtype int64; "),
+        (np.ones(2, bool), r"has dtype bool; .* or longdouble\)$"),
+        (np.ones(1, complex), "has dtype complex128; "),
+        ("text", r"is text \('text'\), not an array of real numbers"),
+        (None, "is None, not an array of real numbers"),
+        (object(), "is an object, not an array of real numbers"),
+        (np.array([None]), r"is an array of shape \(1,\) of Python objects, not of real numbers"),
+        ([[1.0, 2.0], [3.0]], r"is a list of rows of different shapes \(\(2,\), \(1,\), "),
+    ],
 )
-def test_a_leaf_that_is_not_real_floating_point_is_named_and_refused(leaf):
-    with pytest.raises(TypeError, match=r"^layers\[1\]\.b has dtype .*made of real floating-point"):
+def test_a_leaf_that_is_not_real_floating_point_is_named_and_refused(leaf, told):
+    with pytest.raises(TypeError, match=r"^layers\[1\]\.b " + told):
         structure_of({"layers": [{"b": np.zeros(1)}, {"b": leaf}]})
+
+
+@pytest.mark.parametrize("x", [{0: 1.5, "0": 2.5}, {"a.b": 1.5, "a": {"b": 2.5}}])
+def test_two_names_that_read_alike_are_refused(x):
+    with pytest.raises(
+        ValueError, match=r"two arrays of x are both named '(0|a\.b)': rename a key"
+    ):
+        structure_of(x)
+
+
+TREE = structure_of({"a": [np.zeros(2), 1.0], "b": np.zeros(1)}).tree
+
+
+def test_an_answer_is_read_as_x_is_built():
+    answer = {"b": [3.0], "a": np.array([[1.0, 2.0], [5.0, 6.0]])}
+    found = dict(arrays_like(TREE, answer, "g"))
+    assert [np.asarray(found[i]).tolist() for i in range(3)] == [[1.0, 2.0], [5.0, 6.0], [3.0]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (np.zeros(2), r"g is an array of shape \(2,\), but must be a dict, like x"),
+        (None, "g is None, but must be a dict, like x"),
+        ({"a": [0.0, 1.0]}, r"g has the keys \['a'\], but x has \['a', 'b'\]"),
+        ({"a": [0.0], "b": 0.0}, r"g\['a'\] has 1 parts, but x has 2"),
+        ({"a": 0.0, "b": 0.0}, r"g\['a'\] is a float, but must be a list or tuple, like x"),
+        ({"a": "no", "b": 0.0}, r"g\['a'\] is text \('no'\), but must be a list or tuple"),
+        ({"a": [0.0, {"c": 0.0}], "b": 0.0}, r"g\['a'\]\[1\] is a dict with the keys c, but must"),
+    ],
+)
+def test_an_answer_that_is_built_otherwise_is_refused_in_words(answer, told):
+    with pytest.raises(UnlikeError, match=told):
+        arrays_like(TREE, answer, "g")
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])

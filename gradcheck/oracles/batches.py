@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.structure import Array, Structure, leaves_of, with_leaves
+from gradcheck.arrays import Array, as_array, like
+from gradcheck.structure import Structure, leaves_of, originals_of, with_leaves
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.intp]
@@ -94,9 +95,14 @@ class Stack:
         rows = slice(first, first + count)
         self._given = [copies[rows].copy() for copies in self._copies]
         self._rows = rows
-        shapes = [leaf.shape for leaf in self._structure.leaves]
-        parts = zip(self._given, shapes, strict=True)
-        return with_leaves(self._x, [given.reshape(count, *shape) for given, shape in parts])
+        parts = zip(self._given, self._structure.leaves, originals_of(self._x), strict=True)
+        stacked = [
+            given.reshape(count, *leaf.shape)
+            if isinstance(original, list | tuple | float)
+            else like(original, given.reshape(count, *leaf.shape))
+            for given, leaf, original in parts
+        ]
+        return with_leaves(self._x, stacked)
 
     def entries(self, coordinates: IntArray) -> Iterator[tuple[IntArray, Array, Any]]:
         """Yield, array by array, rows i, copies and index, such that copies[index] are x_(j_i)."""
@@ -147,7 +153,7 @@ def numbers(result: Any, count: int, dtype: npt.DTypeLike) -> FloatArray:
     Raises:
         TypeError: it is not one real number a point.
     """
-    values = np.asarray(result)
+    values = as_array(result, "f(x)")
     if values.shape != (count,) or values.dtype.kind not in "fiu":
         raise TypeError(
             f"f is marked as batched and returned {type(result).__name__} of shape {values.shape} "

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.structure import Structure, leaves_of, structure_of
+from gradcheck.arrays import as_array
+from gradcheck.structure import Structure, arrays_like, leaves_of
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.intp]
@@ -111,8 +112,8 @@ def _side(given: Any, structure: Structure, name: str, none: float) -> FloatArra
         number = none if given is None else float(given)
         parts = {leaf.name: np.full(leaf.shape, number) for leaf in structure.leaves}
     else:
-        leaves = zip(structure_of(given, name).leaves, leaves_of(given), strict=True)
-        parts = {"x" if leaf.name == name else leaf.name: array for leaf, array in leaves}
+        found = arrays_like(structure.tree, given, name)
+        parts = {structure.leaves[i].name: as_array(part, name) for i, part in found}
     shapes = {label: part.shape for label, part in parts.items()}
     expected = {leaf.name: leaf.shape for leaf in structure.leaves}
     if shapes != expected:

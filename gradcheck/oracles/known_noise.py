@@ -88,7 +88,7 @@ def _points(lines: Lines, stencil: Stencil, j: int, h: float) -> list[FloatArray
 def _at(lines: Lines, rounding: Rounding, point: FloatArray) -> float:
     try:
         lines.move_to(point)
-        bound = float(rounding(lines.point))
+        bound = float(rounding(lines.hand_out()))
     finally:
         lines.restore()
     return bound if bound >= 0 else np.inf  # a NaN bounds nothing

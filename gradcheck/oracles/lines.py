@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import Array, as_array, like
 from gradcheck.oracles.batches import Stack, is_batched, numbers
 from gradcheck.oracles.bounds import Bounds
 from gradcheck.splitmix64 import Stream
-from gradcheck.structure import Structure, copy_of, structure_of, with_leaves
+from gradcheck.structure import Structure, copy_of, originals_of, structure_of, with_leaves
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.intp]
@@ -80,7 +81,7 @@ class Lines:
         budget: the most forward passes that may be spent, or None.
         seed: draws the mantissas of steps.
         reserve: how many of these are kept for `again`.
-        given: the arrays of the copy that was handed out last.
+        given: the leaves of the copy that was handed out last, as f got them.
         bounds: what x must never leave, or None.
         undefined: the points away from x where f raised (NaN stands there) or was not finite.
         forward_passes: how often f was evaluated.
@@ -110,7 +111,10 @@ class Lines:
         self.forward_passes = 0
         self.structure: Structure = structure_of(x)
         self.point, leaves = copy_of(x)
-        self._leaves, self.given = leaves, leaves
+        self._originals = originals_of(x)
+        self._own = all(isinstance(leaf, np.ndarray) for leaf in self._originals)
+        self._leaves: list[Array] = leaves
+        self.given: list[Any] = leaves
         self._flat = [leaf.reshape(-1) for leaf in leaves]
         self._saved = [leaf.copy() for leaf in self._flat]
         dtypes = {leaf.dtype for leaf in self.structure.leaves}
@@ -129,9 +133,9 @@ class Lines:
             name = self.structure.name(int(bad[0]))
             raise ValueError(f"x must be finite, but {name} is {self.origin[bad[0]]}")
         self._sides = self._all_sides()
-        self.stack = Stack(self.point, self.structure) if is_batched(f) else None
+        self.stack = Stack(x, self.structure) if is_batched(f) else None
         first = self._first()
-        result_dtype = np.asarray(first).dtype
+        result_dtype = as_array(first, "f(x)").dtype
         self.value = self._number(first)
         if result_dtype.kind == "f":
             dtypes.add(result_dtype)
@@ -217,7 +221,7 @@ class Lines:
                 flat[k] = self.origin[j] + offset
                 moved = flat[k]
                 values[i] = self._value() - self.value
-                if self.given[position].reshape(-1)[k] != moved:
+                if self._own and self.given[position].reshape(-1)[k] != moved:
                     raise InputChangedError(self.structure.name(j))
             finally:
                 flat[k] = saved
@@ -255,7 +259,14 @@ class Lines:
     def hand_out(self) -> Any:
         """Return a fresh copy of the private point, in x's structure."""
         self.given = [leaf.copy() for leaf in self._leaves]
+        if not self._own:
+            pairs = zip(self._originals, self.given, strict=True)
+            self.given = [like(original, leaf) for original, leaf in pairs]
         return with_leaves(self.point, self.given)
+
+    def given_arrays(self) -> list[Array]:
+        """Return the numbers of what was handed out last."""
+        return [as_array(leaf, "x") for leaf in self.given]
 
     def along(self, origin: FloatArray, direction: FloatArray, steps: FloatArray) -> FloatArray:
         """Evaluate f(origin + t direction) for every step t; returns the values of f."""
@@ -349,7 +360,8 @@ class Lines:
 
     def changed_leaf(self) -> str | None:
         """Name the first array that was changed in the copy that was handed out last, if any."""
-        for leaf, flat, given in zip(self.structure.leaves, self._flat, self.given, strict=True):
+        given_arrays = self.given_arrays()
+        for leaf, flat, given in zip(self.structure.leaves, self._flat, given_arrays, strict=True):
             if not _is_same(given.reshape(-1), flat):
                 return leaf.name
         return None if self.stack is None else self.stack.changed_leaf()
@@ -430,12 +442,13 @@ class Lines:
     def _number(self, result: Any) -> Any:
         if self.dtype is float and isinstance(result, float):
             return result  # what most losses return, at no cost
-        if np.size(result) != 1 or np.iscomplexobj(result):
+        array = as_array(result, "f(x)")
+        if array.size != 1 or array.dtype.kind not in "fiub":
             raise TypeError(
-                f"f(x) returned {type(result).__name__} of shape {np.shape(result)} and dtype "
-                f"{np.asarray(result).dtype}; it must return one real number"
+                f"f(x) returned {type(result).__name__} of shape {array.shape} and dtype "
+                f"{array.dtype}; it must return one real number"
             )
-        return self._widen(np.asarray(result).reshape(()))
+        return self._widen(array.reshape(()))
 
     def _widen(self, number: Any) -> Any:
         return np.longdouble(number) if self.dtype is np.longdouble else float(number)

@@ -43,7 +43,11 @@ def test_a_bound_is_rounded_as_its_array_is():
         (3, r"bounds must be a pair \(lo, hi\)"),
         ((1, 2, 3), r"bounds must be a pair"),
         ((0, np.nan), r"bounds\[1\] is nan at w"),
-        ((np.zeros(2), 2), r"bounds\[0\] has arrays of shapes \{'x': \(2,\)\}, but x has \{'w'"),
+        ((np.zeros(2), 2), r"bounds\[0\] is an array of shape \(2,\), but must be a dict, like x"),
+        (
+            ({"w": 0.0, "b": 0.0}, 2),
+            r"bounds\[0\] has arrays of shapes \{'w': \(\), .*but x has \{'w",
+        ),
         ((0.1, 2), r"x must be within bounds, but w\[0,0\] = 0.0 is below lo = 0.1"),
         ((None, 1), r"x must be within bounds, but w\[1,1\] = 2.0 is above hi = 1.0"),
         ((3, 2), r"bounds: lo = 3.0 is above hi = 2.0 at w\[0,0\]"),
