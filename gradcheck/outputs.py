@@ -152,8 +152,10 @@ class Columns:
         if rounding is None:
             rounding = np.zeros(len(G))
         outputs = [self.outputs.output(k) for k in range(len(G))]
-        known = {"budget": self.budget, "seed": self.seed, "bounds": self.bounds}
-        lines = [Lines(one, self.x, **known) for one in outputs]
+        lines = [
+            Lines(one, self.x, budget=self.budget, seed=self.seed, bounds=self.bounds)
+            for one in outputs
+        ]
         noises = [self._noise(*one) for one in zip(lines, rounding, strict=True)]
         estimate = Estimate.empty(G.size)
         for block in self._blocks(G.shape[1]):
