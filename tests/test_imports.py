@@ -24,6 +24,7 @@ ORDER = [
     ["gradcheck.oracles"],
     ["gradcheck.rounding"],
     ["gradcheck.dyadic"],
+    ["gradcheck.outcomes"],
     ["gradcheck.verdict"],
     ["gradcheck.locate"],
     ["gradcheck.blocks"],
@@ -62,7 +63,7 @@ STRANGERS = [{"gradcheck.oracles", "gradcheck.engines"}]
 # Where a third-party package may be imported; numpy may be everywhere.
 CONFINED = {
     "hypothesis": ["gradcheck.strategies", "gradcheck.sweep"],
-    "pandas": ["gradcheck.report", "gradcheck.verdict", "gradcheck.bench"],
+    "pandas": ["gradcheck.report", "gradcheck.outcomes.outcome", "gradcheck.bench"],
     "tabulate": ["gradcheck.report"],
     "matplotlib": ["gradcheck.report", "gradcheck.bench.figures", "gradcheck.bench.backprop"],
     "jinja2": ["gradcheck.report", "gradcheck.verify.page"],

@@ -1,0 +1,1 @@
+"""What is said of a gradient: comparisons, kinds, reasons, verdicts and their words."""

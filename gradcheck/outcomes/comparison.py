@@ -1,0 +1,127 @@
+"""Every coordinate of a gradient beside an oracle's, and the ones that differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.outcomes.reasons import KIND_NAMES, Kind
+from gradcheck.structure import Structure
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """One coordinate whose two values differ by more than the allowance.
+
+    Attributes:
+        name: layer, parameter and index, such as ``W2[1,3]``.
+        engine: the value under test.
+        oracle: the value of the oracle.
+        bound: the oracle's error bound.
+        allowance: the largest deviation that correct rounding could explain.
+        witness: where the oracle's value comes from: "differences" or "exact".
+    """
+
+    name: str
+    engine: float
+    oracle: float
+    bound: float
+    allowance: float
+    witness: str = "differences"
+
+    @property
+    def deviation(self) -> float:
+        """Engine minus oracle."""
+        return self.engine - self.oracle
+
+    def __str__(self) -> str:
+        digits = 10 if f"{self.engine:.10g}" != f"{self.oracle:.10g}" else 17
+        doubt = f" ± {self.bound:.1g}" if self.witness == "differences" else ""
+        return (
+            f"{self.name}: engine {self.engine:.{digits}g}, {self.witness} "
+            f"{self.oracle:.{digits}g}{doubt}; off by {self.deviation:.3g}, "
+            f"allowed {self.allowance:.1g} ({self.times:.3g} times over)"
+        )
+
+    @property
+    def times(self) -> float:
+        """The deviation in allowances."""
+        return abs(self.deviation) / self.allowance if self.allowance > 0 else np.inf
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every coordinate of a gradient beside the oracle's.
+
+    Attributes:
+        structure: the names of the coordinates.
+        engine, oracle, bound, allowance: one entry a coordinate.
+        kind: one `Kind` a coordinate.
+        resolution: the power requirement that was asked for.
+        witness: where the oracle's values come from: "differences" or "exact".
+        directions: k of the screened coordinates, whose oracle is NaN and whose allowance is
+            2 tau; 0 where none is screened.
+    """
+
+    structure: Structure
+    engine: FloatArray
+    oracle: FloatArray
+    bound: FloatArray
+    allowance: FloatArray
+    kind: npt.NDArray[np.uint8]
+    resolution: float
+    witness: str = "differences"
+    directions: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return how many coordinates are of each kind, by name; screened ones if there are any."""
+        numbers = np.bincount(self.kind, minlength=len(KIND_NAMES)).tolist()
+        found = dict(zip(KIND_NAMES, numbers, strict=True))
+        if not found["screened"]:
+            del found["screened"]
+        return found
+
+    def smallest_error_seen(self) -> FloatArray:
+        """Return (deviation + allowance) / |D| of the informative coordinates.
+
+        A relative error above this in such a coordinate would not have passed: it is beyond the
+        allowance, which FAILs, or ends INCONCLUSIVE where smaller steps do not confirm it. Of the
+        screened ones, 2 tau / |g| where that is at most the resolution: an error above it would
+        have passed with a probability of at most 2^-k.
+        """
+        told = self.kind == Kind.INFORMATIVE
+        error = (np.abs(self.engine - self.oracle) + self.allowance)[told]
+        size = np.abs(self.oracle[told])
+        seen = np.divide(error, size, out=np.zeros_like(error), where=error > 0)
+        g, allowance = np.abs(self.engine), self.allowance
+        large = (self.kind == Kind.SCREENED) & (allowance <= self.resolution * g)
+        return np.concatenate([seen, allowance[large] / g[large]])
+
+    def discrepancies(self) -> tuple[Discrepancy, ...]:
+        """Return the failed coordinates, the one furthest beyond its allowance first."""
+        failed = np.flatnonzero(self.kind == Kind.FAILED)
+        if not failed.size:
+            return ()
+        with np.errstate(all="ignore"):
+            excess = np.abs(self.engine - self.oracle)[failed] / self.allowance[failed]
+        order = np.argsort(-np.nan_to_num(excess, nan=np.inf), kind="stable")
+        return tuple(self._discrepancy(int(j)) for j in failed[order])
+
+    def first_of(self, kind: Kind) -> str:
+        """Name the first coordinate of a kind."""
+        return self.structure.name(int(np.flatnonzero(self.kind == kind)[0]))
+
+    def _discrepancy(self, j: int) -> Discrepancy:
+        return Discrepancy(
+            self.structure.name(j),
+            engine=float(self.engine[j]),
+            oracle=float(self.oracle[j]),
+            bound=float(self.bound[j]),
+            allowance=float(self.allowance[j]),
+            witness=self.witness,
+        )

@@ -1,0 +1,211 @@
+r"""Judging: the only place that compares a gradient with an oracle, and the only one that allows.
+
+Symbols, for one coordinate: g the engine's number, D the oracle's, B the oracle's error bound,
+u the unit roundoff of the engine's dtype, R and s the certain bound and the standard deviation of
+the engine's rounding (rounding/), v the unit roundoff of the comparison itself.
+
+    deviation  |g - D|
+    allowance  B + u |g|             consistency: the error of finite differences, and the rounding
+                                     that storing g takes
+    allowance  (B + R) (1 + 4 v)     agreement: the width of the certified reference, and what
+                                     rounding can do; four operations of the comparison
+
+The coordinate FAILs unless deviation <= allowance. In agreement that is a proof: no engine of the
+class that R was computed for returns g. One that does not fail is
+
+    informative   allowance <= resolution |D|
+    small         allowance <= resolution max |D| over its array: what could hide in it is
+                  negligible beside its neighbours
+    exact         neither, but g = D and B = 0: nothing hides in it, whatever was allowed
+    vacuous       otherwise: the comparison could not have failed by enough to matter
+
+and, in agreement, before all of these,
+
+    anomalous     not (deviation + B <= CALIBRATED s): rounding errors that are independent are not
+                  seen to be so large; ones that are not independent may be
+    unresolved    it would not be vacuous if B were 0: the reference is too wide
+
+and where the array was screened along random signs (locate.py), not along the axes,
+
+    screened      2 tau <= resolution max |g| over its array: an error above 2 tau escapes k
+                  directions with a probability of at most 2^-k; nothing more is known of this one
+
+A vacuous or anomalous comparison, an unresolved reference, a kink, a missing step or an exhausted
+budget is INCONCLUSIVE, never PASS. `resolution` is a power requirement, the relative error that
+must not go unseen. It never enters the decision whether a coordinate fails.
+
+CALIBRATED: errors that are sub-Gaussian with standard deviation s exceed z s with a probability of
+at most 2 exp(-z^2 / 2). In n comparisons one does with a probability of at most p if
+z = sqrt(2 log(2 n / p)) (Bonferroni); z grows so slowly with n that one value serves all sweeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import log, sqrt
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.oracles.finite_difference import Estimate, Status
+from gradcheck.outcomes.comparison import Comparison, FloatArray
+from gradcheck.outcomes.reasons import Kind
+from gradcheck.structure import Structure
+
+IntArray = npt.NDArray[np.intp]
+
+UNIT = float(np.finfo(np.float64).eps) / 2
+"""v, the unit roundoff of the comparison."""
+
+DEFAULT_RESOLUTION: Mapping[int, float] = MappingProxyType({2: 0.5, 4: 0.1, 8: 1e-6})
+"""Power asked of finite differences by the item size of x's least precise array, in bytes:
+what they reach on nine of ten coordinates of a mild sigmoid network. Agreement is asked for no
+less; it usually reaches 1e-12 in float64 and 1e-4 in float32, and says what it reached."""
+
+COMPARISONS, FALSE_ALARM = 1e9, 1e-6
+"""Coordinates that all sweeps together compare, and the probability that one of them is called
+anomalous although its rounding errors are independent."""
+
+CALIBRATED = sqrt(2 * log(2 * COMPARISONS / FALSE_ALARM))
+"""Standard deviations that independent rounding errors are not seen to exceed: 8.4."""
+
+
+def compare(
+    structure: Structure, gradient: FloatArray, estimate: Estimate, *, resolution: float
+) -> Comparison:
+    """Compare a gradient with an oracle's estimate, coordinate by coordinate.
+
+    Args:
+        structure: names and dtypes of the coordinates.
+        gradient: the engine's gradient as one vector.
+        estimate: the oracle's.
+        resolution: the power requirement.
+    """
+    u = np.concatenate(
+        [np.full(leaf.size, np.finfo(leaf.dtype).eps / 2) for leaf in structure.leaves]
+        or [np.empty(0)]
+    )
+    with np.errstate(invalid="ignore", over="ignore"):
+        deviation = np.abs(gradient - estimate.value)
+        allowance = estimate.bound + u * np.abs(gradient)
+        agrees = np.isfinite(gradient) & (deviation <= allowance)
+        size = np.where(estimate.status == Status.RESOLVED, np.abs(estimate.value), 0.0)
+        kind = _power(structure, size, allowance, resolution)
+    kind[~agrees] = Kind.FAILED
+    kind[estimate.status == Status.KINK] = Kind.KINK
+    unknown = ~np.isfinite(estimate.value) | np.isnan(estimate.bound)
+    kind[(estimate.status == Status.NO_STEP) | unknown] = Kind.NOISY
+    kind[estimate.status == Status.UNDEFINED] = Kind.UNDEFINED
+    kind[estimate.status == Status.NOT_EVALUATED] = Kind.NOT_EVALUATED
+    return Comparison(
+        structure, gradient, estimate.value, estimate.bound, allowance, kind, resolution
+    )
+
+
+def agree(
+    structure: Structure,
+    gradient: FloatArray,
+    reference: Estimate,
+    rounding: FloatArray,
+    deviation: FloatArray,
+    *,
+    resolution: float,
+) -> Comparison:
+    """Compare a gradient with the exact one, within what rounding can do.
+
+    Where `rounding` is infinite the engine's dtype may overflow, and a number that is not finite
+    proves nothing.
+
+    Args:
+        structure: names of the coordinates.
+        gradient: the engine's gradient as one vector.
+        reference: the exact gradient and the width of its enclosure.
+        rounding: R, one entry a coordinate.
+        deviation: s, one entry a coordinate.
+        resolution: the power requirement.
+    """
+    g, D, B = gradient, reference.value, reference.bound
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.abs(g - D)
+        allowance = (B + rounding) * (1 + 4 * UNIT)
+        agrees = (np.isfinite(g) & (off <= allowance)) | ~np.isfinite(rounding)
+        usual = off + B <= CALIBRATED * deviation
+        size = np.where(np.isfinite(D), np.abs(D), 0.0)
+        kind = _power(structure, size, allowance, resolution)
+        vacuous = kind == Kind.VACUOUS
+        if vacuous.any():
+            narrower = _power(structure, size, rounding, resolution)
+            kind[vacuous & (narrower != Kind.VACUOUS)] = Kind.UNRESOLVED
+            kind[(kind == Kind.VACUOUS) & (g == D) & (B == 0)] = Kind.EXACT
+    kind[~usual & (kind != Kind.VACUOUS) & (kind != Kind.UNRESOLVED)] = Kind.ANOMALOUS
+    kind[~agrees] = Kind.FAILED
+    kind[~np.isfinite(D) | ~np.isfinite(B)] = Kind.UNRESOLVED
+    return Comparison(structure, g, D, B, allowance, kind, resolution, "exact")
+
+
+def is_within(gradient: FloatArray, value: FloatArray, allowance: FloatArray) -> bool:
+    """Whether every coordinate is finite and within its allowance, which must be finite too."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.abs(gradient - value)
+    return bool(np.all(np.isfinite(allowance) & (off <= allowance * (1 + 4 * UNIT))))
+
+
+def beyond(gradient: FloatArray, value: FloatArray, allowance: FloatArray) -> FloatArray:
+    """Return the deviation where it is beyond the allowance, NaN elsewhere."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.abs(gradient - value)
+    return np.where(off <= allowance * (1 + 4 * UNIT), np.nan, off)
+
+
+def _power(
+    structure: Structure, size: FloatArray, allowance: FloatArray, resolution: float
+) -> npt.NDArray[np.uint8]:
+    """Tell informative, small and vacuous coordinates apart."""
+    largest = np.zeros(len(size))
+    for leaf in structure.leaves:
+        largest[leaf.start : leaf.stop] = size[leaf.start : leaf.stop].max(initial=0.0)
+    kind = np.full(len(size), Kind.VACUOUS, dtype=np.uint8)
+    kind[allowance <= resolution * largest] = Kind.SMALL
+    kind[allowance <= resolution * size] = Kind.INFORMATIVE
+    return kind
+
+
+def beside_their_row(comparison: Comparison, outputs: int) -> Comparison:
+    """Judge exact zeros beside everything that their output depends on.
+
+    An output that does not depend on an array of x has a block of zeros there, without a
+    neighbour to be small beside. Where engine and oracle are both exactly 0 (f did not change by
+    a bit), a vacuous coordinate is SMALL if allowance <= resolution max |D| over its output.
+
+    Args:
+        comparison: that of `outputs` outputs, one after the other, each with as many coordinates.
+        outputs: how many.
+    """
+    c = comparison
+    size = np.where(np.isin(c.kind, (Kind.INFORMATIVE, Kind.SMALL)), np.abs(c.oracle), 0.0)
+    largest = size.reshape(outputs, -1).max(axis=1, initial=0.0) if outputs else size
+    row = np.repeat(largest, c.structure.size // max(outputs, 1))
+    zero = (c.kind == Kind.VACUOUS) & (c.engine == 0) & (c.oracle == 0)
+    small = zero & (c.allowance <= c.resolution * row)
+    return replace(c, kind=np.where(small, np.uint8(Kind.SMALL), c.kind))
+
+
+def contested(comparison: Comparison, opinions: list[Estimate]) -> IntArray:
+    """Return the failed coordinates that some opinion does not accuse.
+
+    They are neither wrong nor right: the steps do not agree on them.
+
+    Args:
+        comparison: the comparison whose failed coordinates were looked at again.
+        opinions: estimates at smaller steps, one entry a failed coordinate, in their order.
+    """
+    failed = np.flatnonzero(comparison.kind == Kind.FAILED)
+    g = comparison.engine[failed]
+    accused = np.ones(len(failed), dtype=bool)
+    for opinion in opinions:
+        known = np.isfinite(opinion.value) & np.isfinite(opinion.bound)
+        with np.errstate(invalid="ignore", over="ignore"):
+            accused &= known & ~(np.abs(g - opinion.value) <= opinion.bound)
+    return failed[~accused]

@@ -1,0 +1,190 @@
+"""Outcomes: the verdict on a whole gradient, and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gradcheck.outcomes.comparison import Comparison, Discrepancy, FloatArray
+from gradcheck.outcomes.reasons import (
+    ADVICE,
+    INCONCLUSIVE_KINDS,
+    VACUOUS_AGREEMENT,
+    Kind,
+    Reason,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Suspect(NamedTuple):
+    """A mistake that would give the numbers of one problem.
+
+    Attributes:
+        place: the step that is wrong, as `gradcheck.diagnosis.formula` names it.
+        layer: its layer; 0 for the whole answer.
+        key: names the mistake, without layers and numbers.
+        says: what is wrong, with layers and numbers.
+        expected: the right equation.
+    """
+
+    place: str
+    layer: int
+    key: str
+    says: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found, what it rests on, and what it cost.
+
+    Attributes:
+        verdict: PASS, FAIL or INCONCLUSIVE.
+        reason: why not PASS; None on PASS.
+        detail: the reason in one sentence.
+        discrepancies: the failed coordinates, worst first.
+        resolution: on PASS, the largest relative error that could have gone unseen in an
+            informative coordinate; else the power requirement asked for.
+        counts: coordinates by kind: failed, informative, small, vacuous, kink, noisy,
+            not_evaluated.
+        forward_passes, backward_passes: what it cost.
+        model: the narrowest rounding model that explains the gradient, in agreement; else "".
+        explanation: what else would compute this value, in agreement that fails; else "".
+        diagnosis: the likely mistake, or "".
+        suspects: every mistake that would give these numbers, the likeliest first.
+        notes: what was seen besides.
+        repeat: the line that repeats the check.
+        comparison: every coordinate, or None where none could be compared.
+        method: "every-coordinate" or "directional".
+        miss_probability: 2^-k: of an error in the coordinates that were screened along k random
+            directions; 0 where none was.
+    """
+
+    verdict: Verdict
+    reason: Reason | None
+    detail: str
+    discrepancies: tuple[Discrepancy, ...] = ()
+    resolution: float = float("nan")
+    counts: Mapping[str, int] = field(default_factory=dict)
+    forward_passes: int = 0
+    backward_passes: int = 0
+    model: str = ""
+    explanation: str = ""
+    diagnosis: str = ""
+    suspects: tuple[Suspect, ...] = ()
+    notes: tuple[str, ...] = ()
+    repeat: str = ""
+    comparison: Comparison | None = None
+    method: str = "every-coordinate"
+    miss_probability: float = 0.0
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a coordinate: name, both values, bound, allowance and kind."""
+        import pandas as pd  # noqa: PLC0415 - loaded when first used, so that importing is cheap
+
+        if self.comparison is None:
+            return pd.DataFrame(columns=["name", "engine", "oracle", "bound", "allowance", "kind"])
+        c = self.comparison
+        return pd.DataFrame(
+            {
+                "name": [c.structure.name(j) for j in range(c.structure.size)],
+                "engine": c.engine,
+                "oracle": c.oracle,
+                "bound": c.bound,
+                "allowance": c.allowance,
+                "kind": [Kind(k).name.lower() for k in c.kind],
+            }
+        )
+
+    def __str__(self) -> str:
+        title = self.verdict.value + (f" ({self.reason.value})" if self.reason else "")
+        lines = [f"{title}: {self.detail}"]
+        shown = self.discrepancies[:10]
+        lines += [f"  {d}" for d in shown]
+        if len(self.discrepancies) > len(shown):
+            lines.append(f"  ... and {len(self.discrepancies) - len(shown)} more (to_frame())")
+        if self.explanation:
+            lines.append(f"explanation: {self.explanation}")
+        if self.diagnosis:
+            lines.append(f"likely cause: {self.diagnosis}")
+        if self.counts:
+            told = ", ".join(f"{n} {k.replace('_', ' ')}" for k, n in self.counts.items() if n)
+            lines.append(f"coordinates: {told}")
+        lines.append(
+            f"cost: {self.forward_passes} forward and {self.backward_passes} backward passes"
+        )
+        lines += [f"note: {note}" for note in self.notes]
+        if self.repeat:
+            lines.append(f"repeat: {self.repeat}")
+        return "\n".join(lines)
+
+
+def outcome_of(comparison: Comparison, *, diagnosis: str = "") -> Outcome:
+    """Turn a comparison into the verdict on the whole gradient.
+
+    FAIL if any coordinate fails; PASS if none fails and every one is informative, small or exact;
+    else INCONCLUSIVE. A gradient without coordinates is INCONCLUSIVE.
+    """
+    counts, found = comparison.counts(), comparison.discrepancies()
+    seen = comparison.smallest_error_seen()
+    verdict, reason, detail = _decide(comparison, counts, found, seen)
+    reached = float(seen.max(initial=0.0))
+    return Outcome(
+        verdict,
+        reason,
+        detail,
+        discrepancies=found,
+        resolution=reached if verdict is Verdict.PASS else comparison.resolution,
+        counts=counts,
+        diagnosis=diagnosis,
+        comparison=comparison,
+        miss_probability=2.0**-comparison.directions if comparison.directions else 0.0,
+    )
+
+
+def _decide(
+    comparison: Comparison,
+    counts: Mapping[str, int],
+    found: tuple[Discrepancy, ...],
+    seen: FloatArray,
+) -> tuple[Verdict, Reason | None, str]:
+    """Decide by the comparison's counts, discrepancies and smallest errors seen."""
+    total = comparison.structure.size
+    if found:
+        detail = f"{len(found)} of {total} coordinates are wrong; the worst is {found[0].name}"
+        return Verdict.FAIL, Reason.MISMATCH, detail
+    for kind, reason in INCONCLUSIVE_KINDS.items():
+        n = counts[kind.name.lower()]
+        if n:
+            where = comparison.first_of(kind)
+            detail = f"{n} of {total} coordinates could not be decided, {where} first; "
+            by_bound = kind == Kind.VACUOUS and comparison.witness == "exact"
+            advice = VACUOUS_AGREEMENT if by_bound else ADVICE[reason]
+            return Verdict.INCONCLUSIVE, reason, detail + advice
+    if not total:
+        return Verdict.INCONCLUSIVE, Reason.VACUOUS, "nothing was compared: x has no coordinates"
+    if not seen.size and not comparison.directions:
+        return Verdict.PASS, None, f"{total} coordinates are the exact derivatives, bit for bit"
+    if comparison.directions:
+        return Verdict.PASS, None, _agree_along_directions(comparison, seen)
+    detail = (
+        f"{total} coordinates agree; an error above {seen.max():.1g} of an informative "
+        f"coordinate (median {np.median(seen):.1g}) would not have passed"
+    )
+    return Verdict.PASS, None, detail
+
+
+def _agree_along_directions(comparison: Comparison, seen: FloatArray) -> str:
+    k, n = comparison.directions, comparison.counts()["screened"]
+    return (
+        f"{n} of {comparison.structure.size} coordinates agree along {k} random directions of "
+        f"their arrays, none is known by itself; an error above {seen.max():.1g} of a coordinate "
+        f"that is not small beside its neighbours (median {np.median(seen):.1g}) has escaped with "
+        f"probability at most 2^-{k} = {2.0**-k:.1g}"
+    )

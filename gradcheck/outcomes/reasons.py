@@ -1,0 +1,94 @@
+"""Verdicts, reasons and kinds: the words for what a comparison was worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, IntEnum
+from types import MappingProxyType
+
+
+class Verdict(Enum):
+    """What is said of a gradient."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Reason(Enum):
+    """Why a gradient did not pass; the text says what to do about it."""
+
+    MISMATCH = "mismatch"
+    NONFINITE = "nonfinite"
+    SHAPE = "shape"
+    DTYPE = "dtype"
+    NONDETERMINISTIC = "nondeterministic"
+    INPUT_CHANGED = "input_changed"
+    ALIASED = "aliased"
+    RAISED = "raised"
+    LOSS = "loss"
+    NOISE = "noise"
+    NONDIFFERENTIABLE = "nondifferentiable"
+    DOMAIN = "domain"
+    VACUOUS = "vacuous"
+    BUDGET = "budget"
+    REFERENCE = "reference"
+    ANOMALOUS = "anomalous"
+    INTERNAL = "internal"
+
+
+class Kind(IntEnum):
+    """What the comparison of one coordinate was worth."""
+
+    FAILED = 0
+    INFORMATIVE = 1
+    SMALL = 2
+    VACUOUS = 3
+    KINK = 4
+    NOISY = 5
+    NOT_EVALUATED = 6
+    EXACT = 7
+    ANOMALOUS = 8
+    UNRESOLVED = 9
+    SCREENED = 10
+    UNDEFINED = 11
+
+
+KIND_NAMES = tuple(kind.name.lower() for kind in Kind)
+
+INCONCLUSIVE_KINDS: Mapping[Kind, Reason] = MappingProxyType(
+    {
+        Kind.KINK: Reason.NONDIFFERENTIABLE,
+        Kind.UNDEFINED: Reason.DOMAIN,
+        Kind.NOISY: Reason.NOISE,
+        Kind.NOT_EVALUATED: Reason.BUDGET,
+        Kind.ANOMALOUS: Reason.ANOMALOUS,
+        Kind.UNRESOLVED: Reason.REFERENCE,
+        Kind.VACUOUS: Reason.VACUOUS,
+    }
+)
+
+ADVICE: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.NONDIFFERENTIABLE: "the slope of f jumps there, so no gradient is right or wrong; "
+        "move x off the kink",
+        Reason.DOMAIN: "f is not finite on one side of x, or on both: its domain ends there; pass "
+        "bounds=(lo, hi), which differences never leave, or move x inside",
+        Reason.NOISE: "no step lets differences of f agree with each other: f jumps, or its noise "
+        "is larger than was estimated; pass noise=, the absolute error of one evaluation of f",
+        Reason.BUDGET: "the forward passes ran out; raise budget=",
+        Reason.VACUOUS: "the error bound is wider than the resolution asked for; move x to where "
+        "these gradients are not negligible, evaluate f more accurately, or ask for less "
+        "with resolution=",
+        Reason.ANOMALOUS: "rounding could do that, but hardly does: either sums of many equal "
+        "terms are rounded the same way again and again, or a small mistake hides below the "
+        "bound; look at other problems, and at the other precision",
+        Reason.REFERENCE: "the enclosure of the exact derivative is wider than rounding; raise its "
+        "precision",
+        Reason.INTERNAL: "gradcheck itself failed; nothing is known of the engine there",
+    }
+)
+
+VACUOUS_AGREEMENT = (
+    "rounding alone can do more there than what could matter: saturated units, or sums that cancel"
+)
