@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from gradcheck.verify import declared, figure, story, words
 from gradcheck.verify.summary import Summary
@@ -17,12 +18,8 @@ EVENTS = 20
 
 def render(summary: Summary) -> str:
     """Write a verification as HTML, to be saved as UTF-8; at most `LISTED` failures in full."""
-    template = files("gradcheck.verify").joinpath("templates/page.html.j2")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     panels = [panel for panel in map(figure.panel, summary.properties) if panel]
-    return environment.from_string(template.read_text(encoding="utf-8")).render(
+    return _template().render(
         summary=summary,
         verdicts=summary.verdicts,
         panels=panels,
@@ -35,3 +32,12 @@ def render(summary: Summary) -> str:
         reasons=REASONS,
         events=EVENTS,
     )
+
+
+@cache
+def _template() -> Template:
+    text = files("gradcheck.verify").joinpath("templates/page.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(text)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib.resources import files
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
 
 from gradcheck.report.engines import tables
 from gradcheck.report.engines.draw import LARGE, TIMED
 from gradcheck.report.tables import machine
+from gradcheck.report.template import template
 from gradcheck.report.words import count, number, seconds
 
 Numbers = dict[str, Any]
@@ -23,9 +21,7 @@ def render(report: Numbers, *, beside: Collection[str] = ()) -> str:
         report: the content of `report.json`.
         beside: the other pages in its folder, which it names.
     """
-    template = files("gradcheck.report").joinpath("templates/engines.md.j2")
-    environment = Environment(undefined=StrictUndefined)  # noqa: S701 - Markdown, not HTML
-    page = environment.from_string(template.read_text(encoding="utf-8")).render(
+    page = template("engines.md.j2").render(
         report=report,
         sentences=sentences(report),
         tables=tables,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 
 from gradcheck.report.selftest import tables
 from gradcheck.report.selftest.planted import BATCH, PLAIN, SETTINGS
 from gradcheck.report.tables import machine
+from gradcheck.report.template import template
 from gradcheck.report.words import count, number, seconds, share
 
 Numbers = dict[str, Any]
@@ -18,9 +17,7 @@ Numbers = dict[str, Any]
 
 def render(report: Numbers) -> str:
     """Write the page in Markdown; parts that are not measured yet are left out, and it says so."""
-    template = files("gradcheck.report").joinpath("templates/selftest.md.j2")
-    environment = Environment(undefined=StrictUndefined)  # noqa: S701 - Markdown, not HTML
-    page = environment.from_string(template.read_text(encoding="utf-8")).render(
+    page = template("selftest.md.j2").render(
         report=report,
         sentences=sentences(report),
         tables=tables,
