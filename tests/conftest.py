@@ -3,6 +3,7 @@
 Hypothesis' profile `ci` repeats the same examples for ever, `nightly` searches new ones.
 """
 
+import gc
 import multiprocessing
 
 import pytest
@@ -44,6 +45,15 @@ def pytest_xdist_make_scheduler(config, log):
             return "report" if nodeid.startswith(ONE_REPORT) else super()._split_scope(nodeid)
 
     return ByModule(config, log)
+
+
+gc.disable()  # until all tests are known: collecting makes a million objects that stay
+
+
+def pytest_collection_finish(session):
+    """Leave what was collected out of every search for garbage: it lives as long as the tests."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):
