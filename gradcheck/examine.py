@@ -32,6 +32,7 @@ from gradcheck.oracles.lines import (
     ends_check,
 )
 from gradcheck.oracles.noise import Noise
+from gradcheck.oracles.two_steps import two_step_differences
 from gradcheck.structure import Leaf, Structure, UnlikeError, arrays_like, originals_of
 from gradcheck.verdict import (
     DEFAULT_RESOLUTION,
@@ -317,7 +318,7 @@ def differentiate(
         the opinions differ has no step (NO_STEP), so that it can neither pass nor fail.
     """
     try:
-        estimate = finite_difference(lines, eps, coordinates=coordinates, progress=progress)
+        estimate = _estimate(lines, eps, g, coordinates, resolution, progress)
     except InputChangedError as error:
         raise DefectError(Reason.INPUT_CHANGED, f"f changes its argument at {error}") from None
     comparison = compare(names, g, estimate, resolution=resolution)
@@ -343,6 +344,30 @@ def differentiate(
     accused = np.setdiff1d(failed, undecided)
     if rounding is not None and accused.size:
         estimate.put(accused, differentiate_again(lines, eps, rounding, accused))
+    return estimate
+
+
+def _estimate(
+    lines: Lines,
+    eps: Noise,
+    g: FloatArray,
+    coordinates: IntArray | None,
+    resolution: float,
+    progress: Callable[[int], None] | None,
+) -> Estimate:
+    """Differentiate by two steps; search for a step where that does not decide."""
+    wanted = np.arange(lines.size) if coordinates is None else coordinates
+    quick = two_step_differences(lines, eps, g, wanted, resolution=resolution)
+    is_decided = quick.status[wanted] == Status.RESOLVED
+    if progress is not None and is_decided.any():
+        progress(int(is_decided.sum()))
+    rest = wanted[~is_decided]
+    if not rest.size:
+        return quick
+    estimate = finite_difference(lines, eps, coordinates=rest, progress=progress)
+    estimate.evaluations[rest] += quick.evaluations[rest]
+    decided = wanted[is_decided]
+    estimate.put(decided, quick.part(decided))
     return estimate
 
 

@@ -47,7 +47,7 @@ serve the next step again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from math import sqrt
 
@@ -117,6 +117,10 @@ class Estimate:
             jump=np.zeros(size),
             evaluations=np.zeros(size, dtype=np.intp),
         )
+
+    def part(self, coordinates: IntArray) -> Estimate:
+        """Return the entries at the given coordinates, in their order."""
+        return Estimate(*(getattr(self, field.name)[coordinates] for field in fields(Estimate)))
 
     def put(self, coordinates: IntArray, part: Estimate) -> None:
         """Write a part's entries at the given coordinates."""
