@@ -189,7 +189,7 @@ def _screen(
     known = Estimate.empty(structure.size)
 
     def confirm(coordinates: IntArray) -> npt.NDArray[np.uint8]:
-        estimate = differences(coordinates=coordinates)
+        estimate = differences(coordinates=coordinates, suspected=True)
         for name in vars(known):
             getattr(known, name)[coordinates] = getattr(estimate, name)[coordinates]
         return compare(structure, g, known, resolution=resolution).kind[coordinates]

@@ -288,7 +288,7 @@ def examine(
     return replace(outcome, backward_passes=test.backward_passes, notes=tuple(test.notes))
 
 
-def differentiate(
+def differentiate(  # noqa: PLR0913 - options that are named
     lines: Lines,
     eps: Noise,
     g: FloatArray,
@@ -299,6 +299,7 @@ def differentiate(
     coordinates: IntArray | None = None,
     rounding: Rounding | None = None,
     progress: Callable[[int], None] | None = None,
+    suspected: bool = False,
 ) -> Estimate:
     """Differentiate f along its axes; ask again, at smaller steps, where g would be accused.
 
@@ -312,13 +313,19 @@ def differentiate(
         coordinates: which, in the order they are to be evaluated; default: all.
         rounding: bounds the rounding error of f at a point; asked before anybody is accused.
         progress: called with the number of coordinates just finished.
+        suspected: whether something else speaks against these coordinates: two steps do not
+            decide them.
 
     Returns:
         An estimate in which a coordinate contradicts g only if every opinion does; one on which
         the opinions differ has no step (NO_STEP), so that it can neither pass nor fail.
     """
     try:
-        estimate = _estimate(lines, eps, g, coordinates, resolution, progress)
+        estimate = (
+            finite_difference(lines, eps, coordinates=coordinates, progress=progress)
+            if suspected
+            else _estimate(lines, eps, g, coordinates, resolution, progress)
+        )
     except InputChangedError as error:
         raise DefectError(Reason.INPUT_CHANGED, f"f changes its argument at {error}") from None
     comparison = compare(names, g, estimate, resolution=resolution)
@@ -355,7 +362,7 @@ def _estimate(
     resolution: float,
     progress: Callable[[int], None] | None,
 ) -> Estimate:
-    """Differentiate by two steps; search for a step where that does not decide."""
+    """Differentiate by two steps, and by a search for the step where these do not decide."""
     wanted = np.arange(lines.size) if coordinates is None else coordinates
     quick = two_step_differences(lines, eps, g, wanted, resolution=resolution)
     is_decided = quick.status[wanted] == Status.RESOLVED

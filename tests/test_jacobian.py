@@ -286,9 +286,9 @@ def test_the_budget_is_kept_and_what_it_left_undecided_is_said():
         return np.array([np.cos(x), -np.sin(x)])
 
     x = np.linspace(0.1, 1.0, 40)
-    outcome = check_jacobian(counted, right, x, budget=500)
+    outcome = check_jacobian(counted, right, x, budget=150)
     assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.BUDGET)
-    assert calls["F"] == outcome.forward_passes <= 500
+    assert calls["F"] == outcome.forward_passes <= 150
     assert 0 < outcome.counts["informative"] < 80
     assert outcome.counts["not_evaluated"] > 0
     assert verdict(counted, right, x, budget=5) == (Verdict.INCONCLUSIVE, Reason.BUDGET)

@@ -141,7 +141,7 @@ def test_a_right_engine_conforms(folder):
     collected = len(CORNERS) * 2 + len(TESTS)
     assert f"collected {collected} items" in said
     assert "agreement, stationary: 0 problems: none: none was drawn" in " ".join(said.split())
-    assert re.search(r"= gradcheck =+\n[0-9,]{3,} forward and [1-9][0-9,]* backward passes\n", said)
+    assert re.search(r"= gradcheck =+\n[0-9,]{2,} forward and [1-9][0-9,]* backward passes\n", said)
     assert "replay:" not in said
     assert "likely cause" not in said
 

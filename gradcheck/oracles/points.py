@@ -44,6 +44,13 @@ def exponents_below(sizes: FloatArray, mantissas: FloatArray) -> IntArray:
     return np.asarray(np.frexp(sizes / mantissas)[1] - 1, dtype=np.intp)
 
 
+def movable(lines: Lines, coordinates: IntArray, sizes: FloatArray) -> FloatArray:
+    """Return sizes |t| by which each x_j can be moved both ways, while |t| <= |x_j|."""
+    x = np.abs(lines.origin[coordinates])
+    outward = lines.rounded(coordinates, x + sizes) - x
+    return np.asarray(np.where(sizes <= x, outward, sizes))
+
+
 @dataclass
 class _Column:
     """f along every axis at one signed multiple of a power of two."""
@@ -162,8 +169,6 @@ class AxisPoints:
         return column
 
     def _offsets(self, k: int, exponent: int, rows: IntArray) -> FloatArray:
-        """Return k c 2^e, as x_j can be moved by it both ways while that does not exceed |x_j|."""
-        size = np.abs(self.lines.origin[self.coordinates[rows]])
-        t = np.ldexp(abs(k) * self.mantissas[rows], exponent)
-        outward = self.lines.rounded(self.coordinates[rows], size + t) - size
-        return np.asarray(np.sign(k) * np.where(t <= size, outward, t))
+        """Return k c 2^e, as x_j can be moved by it."""
+        sizes = np.ldexp(abs(k) * self.mantissas[rows], exponent)
+        return np.asarray(np.sign(k) * movable(self.lines, self.coordinates[rows], sizes))

@@ -24,7 +24,7 @@ No credit is taken for the order, nor for the t^2 that D has lost.
 
 **Kinks.** S(t) = J + f'' t + O(t^3), J the jump of the slope at x. From both steps
 
-    J = [rho S(h) - S(rho h)] / (rho - 1),      |noise in J| <= 4 (rho + 1 / rho) / (rho - 1) eps_f / h
+    J = [rho S(h) - S(rho h)] / (rho - 1),   noise within 4 (rho + 1 / rho) / (rho - 1) eps_f / h
 
 **Step.** Let L be the length over which f' changes by its own size: f''' / 6 = g / L^2. The bound
 is smallest at
@@ -37,9 +37,9 @@ better: q = (rho^2 - 1) h^2 |D| / L^2. So steps follow |g|, which only the cost 
 **What is decided.** A coordinate is decided if g agrees with D within the bound, the bound is
 within the resolution of |D|, and nothing stands out that a smooth f would not show at such steps:
 no jump J beyond its noise, no q beyond `BALANCE` times the noise of D. Everything else is left to
-`finite_difference`; nothing is ever called wrong here. What the two looks share is f at steps of
-(eps_f L^2 / |g|)^(1/3): what is narrower than that and lower than the noise is invisible. The search
-ends at steps of (eps_f L^4 / |g|)^(1/5), which are longer, and looks at an eighth of them at least.
+`finite_difference`; nothing is ever called wrong here. A feature of f that is narrower than h and
+lower than the noise is invisible, as it is to the search, whose steps are longer: they grow as
+eps_f^(1/5), and the shortest points of a search are an eighth of its step.
 
 Sources: the step, P. E. Gill, W. Murray, M. A. Saunders and M. H. Wright, "Computing
 forward-difference intervals for numerical optimization", SIAM J. Sci. Stat. Comput. 4 (1983),
@@ -57,6 +57,7 @@ import numpy.typing as npt
 from gradcheck.oracles.finite_difference import PILOTS, Estimate, Status
 from gradcheck.oracles.lines import BudgetSpentError, FloatArray, IntArray, Lines
 from gradcheck.oracles.noise import Noise
+from gradcheck.oracles.points import exponents_below, movable
 from gradcheck.structure import Leaf
 
 BoolArray = npt.NDArray[np.bool_]
@@ -167,17 +168,13 @@ class _Screen:
             return np.asarray(expected <= self._resolution * np.abs(self._g[j]))
 
     def _steps(self, j: IntArray) -> FloatArray:
-        """Return h: as L and g suggest, rho h at most |x_j|, and at most a quarter of the array's.
-
-        While rho h does not exceed |x_j|, h is a multiple of 2 ulp(x_j): f is moved by h exactly.
-        """
-        x, grid = np.abs(self._lines.origin[j]), 2 * self._lines.ulps[j]
+        """Return h: as L and g suggest, rho h at most |x_j| and a quarter of the array's size."""
+        x, c = np.abs(self._lines.origin[j]), self._mantissas[j]
         with np.errstate(all="ignore"):
             cube = C1 * self._noise.bound / (4 * (RHO**2 - 1)) * self._lengths[j] ** 2
             h = np.fmin(np.cbrt(cube / np.abs(self._g[j])), self._size / (4 * RHO))
             h = np.where(x > 0, np.minimum(h, x / RHO), h)
-            h = np.ldexp(c := self._mantissas[j], np.frexp(h / c)[1] - 1)
-            return np.where(x > 0, np.maximum(np.round(h / grid), 1) * grid, h)
+            return np.asarray(np.ldexp(c, exponents_below(h, c)))
 
     def _look(self, j: IntArray) -> None:
         """Spend four passes on each coordinate; keep what they decide, and the L they show."""
@@ -198,7 +195,8 @@ class _Screen:
 
     def _differences(self, j: IntArray, h: FloatArray) -> _Look:
         """Evaluate f at x +- h e_j and x +- rho h e_j, all coordinates in one call."""
-        t = np.concatenate([h, -h, RHO * h, -RHO * h])
+        near, far = movable(self._lines, j, h), movable(self._lines, j, RHO * h)
+        t = np.concatenate([near, -near, far, -far])
         rises, t = (a.reshape(4, len(j)) for a in self._lines.along_axes(np.tile(j, 4), t))
         with np.errstate(all="ignore"):
             D2 = (rises[0::2] - rises[1::2]) / (t[0::2] - t[1::2])

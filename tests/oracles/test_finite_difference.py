@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from networks import complex_derivatives, loss
 
 from gradcheck.case import sample_cases
 from gradcheck.oracles.finite_difference import (
@@ -14,7 +15,6 @@ from gradcheck.oracles.lines import InputChangedError, Lines
 from gradcheck.oracles.noise import Noise, estimate_noise, given_noise
 from gradcheck.oracles.stencils import CENTRAL_2, CENTRAL_4, CENTRAL_8, FORWARD, STENCILS
 from gradcheck.splitmix64 import Stream
-from reference_models import sigmoid_network
 
 every_stencil = pytest.mark.parametrize("stencil", STENCILS, ids=lambda s: s.name)
 
@@ -337,37 +337,6 @@ def errors_over_bounds(count, seed):
         error = np.abs(estimate.value - complex_derivatives(problem))
         ratios.append(error / estimate.bound)
     return np.concatenate(ratios)
-
-
-def loss(parameters, problem):
-    network = problem.architecture
-    names = zip(network.weight_names, network.bias_names, strict=True)
-    return sigmoid_network.loss(
-        [(parameters[W], parameters[b]) for W, b in names],
-        problem.inputs,
-        problem.targets,
-        cost=network.loss,
-        reduction=network.reduction,
-    )
-
-
-def complex_derivatives(problem):
-    """Im f(x + i h e_j) / h, written out, so that no oracle of the package is trusted here."""
-    network = problem.architecture
-    point = {name: v.astype(complex) for name, v in problem.parameters.items()}
-    X, Y = problem.inputs.astype(complex), problem.targets.astype(complex)
-    pairs = [
-        (point[W], point[b]) for W, b in zip(network.weight_names, network.bias_names, strict=True)
-    ]
-    derivatives = []
-    for flat in (v.reshape(-1) for v in point.values()):
-        for k in range(flat.size):
-            saved = flat[k]
-            flat[k] = saved + 1e-30j
-            C = sigmoid_network.loss(pairs, X, Y, cost=network.loss, reduction=network.reduction)
-            derivatives.append(C.imag / 1e-30)
-            flat[k] = saved
-    return np.array(derivatives)
 
 
 def check_coverage(ratios):
