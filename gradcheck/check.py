@@ -35,7 +35,7 @@ from gradcheck.verdict import Comparison, Outcome, Settled, Verdict, compare, sc
 METHODS = ("auto", "every-coordinate", "directional")
 
 PASSES = 16
-"""Forward passes a coordinate differentiated along its axis: 10 to 20."""
+"""Forward passes a coordinate for which a step is searched: 10 to 20."""
 
 LARGE = 2**15
 """Coordinates from which "auto" takes random directions where nothing else is said: half a million
@@ -66,10 +66,11 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
 ) -> Outcome:
     """Check that `gradient` is the gradient of `f` at x.
 
-    Every coordinate: each derivative is estimated by 4th-order central differences at a step and
-    with an error bound of its own (`gradcheck.oracles.finite_difference`), at 10 to 20 forward
-    passes a coordinate, and compared as `gradcheck.verdict` describes. A coordinate is accused
-    only if differences at an eighth and a 64th of its step accuse it too.
+    Every coordinate: four forward passes decide most coordinates of a right gradient
+    (`gradcheck.oracles.two_steps`). Each of the others is differentiated by 4th-order central
+    differences at a step and with an error bound of its own (`gradcheck.oracles.finite_difference`),
+    at 10 to 20 forward passes. All are compared as `gradcheck.verdict` describes. A coordinate is
+    accused only if differences at an eighth and a 64th of its step accuse it too.
 
     Directional: each array of x is tested along random signs, at about 4 forward passes a test,
     and the coordinates that make a deviation are sought by group testing (`gradcheck.locate`) and

@@ -162,10 +162,14 @@ class _Screen:
             self._look(j)
 
     def _promises(self, j: IntArray) -> BoolArray:
-        """Whether the bound of D is expected to be within the resolution of g, if L is right."""
+        """Whether the bound of D is expected to be within the resolution of g, if L is right.
+
+        Where x has room on one side only, D is not to be had.
+        """
         with np.errstate(all="ignore"):
             expected = 3 / 2 * C1 * self._noise.bound / self._steps(j)
-            return np.asarray(expected <= self._resolution * np.abs(self._g[j]))
+            within = expected <= self._resolution * np.abs(self._g[j])
+        return np.asarray(within & (self._lines.sides(j) == 0))
 
     def _steps(self, j: IntArray) -> FloatArray:
         """Return h: as L and g suggest, rho h at most |x_j| and a quarter of the array's size."""
@@ -174,6 +178,7 @@ class _Screen:
             cube = C1 * self._noise.bound / (4 * (RHO**2 - 1)) * self._lengths[j] ** 2
             h = np.fmin(np.cbrt(cube / np.abs(self._g[j])), self._size / (4 * RHO))
             h = np.where(x > 0, np.minimum(h, x / RHO), h)
+            h = np.minimum(h, self._lines.room(j) / RHO)
             return np.asarray(np.ldexp(c, exponents_below(h, c)))
 
     def _look(self, j: IntArray) -> None:

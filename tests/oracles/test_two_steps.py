@@ -9,12 +9,14 @@ from networks import complex_derivatives, loss
 import gradcheck
 from gradcheck.case import sample_cases
 from gradcheck.oracles import two_steps
+from gradcheck.oracles.bounds import read_bounds
 from gradcheck.oracles.finite_difference import Status
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import Noise, estimate_noise
 from gradcheck.oracles.stencils import Stencil
 from gradcheck.oracles.two_steps import C1, JUMP, RHO, two_step_differences
 from gradcheck.splitmix64 import Stream
+from gradcheck.structure import structure_of
 
 X = np.array([0.5, -1.25, 2.0, 0.75, -0.3])
 
@@ -281,6 +283,23 @@ def test_only_the_coordinates_asked_for_are_looked_at():
     estimate, decided = look(total(np.sin), np.cos, coordinates=[3, 1])
     assert decided.tolist() == [False, True, False, True, False]
     assert (estimate.evaluations > 0).tolist() == decided.tolist()
+
+
+def test_bounds_of_x_are_never_left_and_near_a_bound_nothing_is_decided():
+    asked = []
+
+    def f(x):
+        asked.append(x.copy())
+        return float(np.sum(np.sin(x)))
+
+    lo, hi = np.array([0.5, -2, 2 - 1e-5, -2, -2]), np.full(5, 2.0 + 1e-5)
+    structure = structure_of(X)
+    lines = Lines(f, X, bounds=read_bounds((lo, hi), X, structure))
+    noise = Noise(1e-16, 1e-15, 2.0**-53, 0)
+    estimate = two_step_differences(lines, noise, np.cos(X), np.arange(5), resolution=1e-6)
+    assert (estimate.status == Status.RESOLVED).tolist() == [False, True, False, True, True]
+    assert np.all(np.array(asked) >= lo)
+    assert np.all(np.array(asked) <= hi)
 
 
 def test_all_points_of_an_array_go_to_f_in_few_calls():
