@@ -7,6 +7,7 @@ What is left out, and why:
   need special formats (scaled_matmul): there is nothing to differentiate;
 - eig and eigvals: JAX does not differentiate eigenvectors of matrices without symmetry, and
   eigenvalues are complex;
+- exp1 in float32: near 0 one call of it takes half a minute;
 - points at which the value or the gradient is not finite: outside the domain.
 """
 
@@ -125,7 +126,10 @@ def samples(
         seed: which functions, and their points.
     """
     rows = [(part, name) for part, table in TABLES.items() for name in table]
+    slow = {"exp1"} if dtype == "float32" else set()
     for part, name in some(functions, rows, "jax", seed):
+        if name in slow:
+            continue
         function, draw = TABLES[part][name]
         compiled = _Compiled(function, generator("jax", name))
         for scale in some(each, list(SCALES), part, name, seed):

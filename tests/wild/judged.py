@@ -44,6 +44,7 @@ class Finding:
         planted: how many wrong derivatives were checked.
         passes: forward passes of the right one.
         seconds: of the right one.
+        flat: no step can tell the derivative, as `is_flat` says.
     """
 
     sample: Sample
@@ -55,6 +56,7 @@ class Finding:
     planted: int = 0
     passes: int = 0
     seconds: float = 0.0
+    flat: bool = False
 
     @property
     def known(self) -> str:
@@ -62,9 +64,23 @@ class Finding:
         return why_wrong(self.sample.source, self.sample.name)
 
 
+def is_flat(sample: Sample, resolution: float) -> bool:
+    """Say whether rounding hides all that is asked of the derivative, whatever the step.
+
+    Differences at a step t know the derivative to u |f| / t at best. With t up to |x| or 1 they
+    cannot tell resolution max |g| where resolution max |g| max(|x|, 1) <= u |f(x)|.
+    """
+    if sample.kind != "gradient":
+        return False
+    size = max(*(float(np.abs(leaf).max(initial=0.0)) for leaf in leaves_of(sample.x)), 1.0)
+    g = max(float(np.abs(leaf).max(initial=0.0)) for leaf in leaves_of(sample.derivative(sample.x)))
+    u = float(np.finfo(sample.dtype).eps) / 2
+    return 0 < resolution * g * size <= u * abs(sample.f(sample.x))
+
+
 def share(findings: list[Finding]) -> float:
-    """Return the share of PASS among right derivatives, where f is differentiable at x."""
-    right = [f for f in findings if not f.known and f.reason not in ASIDE]
+    """Return the share of PASS among right derivatives, where f has one and is not flat."""
+    right = [f for f in findings if not f.known and f.reason not in ASIDE and not f.flat]
     return sum(f.verdict == "PASS" for f in right) / max(len(right), 1)
 
 
@@ -101,7 +117,9 @@ def judge(sample: Sample, *, seed: int = 0, plants: bool = True) -> Finding:
             planted += 1
             if _passes(sample, wrong, seed):
                 (missed if size > outcome.resolution else unseen).append(name)
-    return Finding(*found, tuple(missed), tuple(unseen), planted, outcome.forward_passes, seconds)
+    flat = outcome.verdict is Verdict.INCONCLUSIVE and is_flat(sample, outcome.resolution)
+    cost = (planted, outcome.forward_passes, seconds)
+    return Finding(*found, tuple(missed), tuple(unseen), *cost, flat)
 
 
 def _passes(sample: Sample, wrong: Callable[..., Any], seed: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-LARGEST = 300
+LARGEST = 150
 """Numbers in a point: larger points cost time and show nothing else."""
 
 

@@ -73,7 +73,8 @@ def table(findings: list[Finding]) -> str:
 def _verdict(finding: Finding) -> str:
     if finding.verdict == "FAIL":
         return "FAIL true" if finding.known else f"FAIL false {finding.reason}"
-    return " ".join(filter(None, (finding.verdict, finding.reason)))
+    flat = "flat" if finding.flat else ""
+    return " ".join(filter(None, (finding.verdict, finding.reason, flat)))
 
 
 def told(finding: Finding) -> str:

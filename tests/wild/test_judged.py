@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import judged
 import numpy as np
 import pytest
-from judged import judge
+from judged import judge, share
 from known_defects import why_wrong
 from samples import Sample, some
 
@@ -89,7 +89,21 @@ def test_a_draw_keeps_the_order_and_depends_on_the_seed_alone():
     assert some(None, [3, 1], "seed") == [3, 1]
 
 
-def test_known_defects_are_those_of_whole_functions():
+def test_known_defects_are_those_of_one_source():
     assert why_wrong("torch op_db", "as_strided_scatter #3")
-    assert not why_wrong("torch op_db", "as_strided_scatter_copy #3")
     assert not why_wrong("jax.nn", "as_strided_scatter #3")
+
+
+def test_where_no_step_can_tell_the_derivative_f_is_flat_and_counted_apart():
+    tail = Sample(
+        "ours", "float64", "tail", lambda x: float(np.sum(1 + 1e-12 * x)),
+        lambda x: np.full(2, 1e-12), np.ones(2),
+    )  # fmt: skip
+    found = judge(tail)
+    assert (found.verdict, found.flat) == ("INCONCLUSIVE", True)
+    assert share([found, judge(RIGHT)]) == 1.0
+    steep = replace(
+        tail, f=lambda x: float(np.sum(1 + 1e-8 * x)), derivative=lambda x: 0 * x + 1e-8
+    )
+    assert not judge(steep).flat
+    assert share([replace(found, flat=False), judge(RIGHT)]) == 0.5

@@ -3,8 +3,8 @@
 What is left out, and why:
 
 - operators without autograd in the dtype on a CPU: there is no gradient;
-- inputs that are sparse, nested or complex, or have more than LARGEST numbers, or none: a point
-  here is made of real dense arrays;
+- inputs that are sparse, nested or complex, or have more than LARGEST numbers, or none, or
+  one that is not finite: a point here is made of real dense arrays;
 - outputs that are integers or do not depend on x: there is nothing to differentiate;
 - inputs that are windows onto larger storage, which as_strided looks beyond: a copy has none;
 - points at which an output is not finite: outside the domain;
@@ -108,7 +108,7 @@ class _Function:
         if not (tensors and dense and real):
             return None
         x = tuple(t.detach().numpy().copy() for t in tensors)
-        if not 0 < sum(a.size for a in x) <= LARGEST:
+        if not 0 < sum(a.size for a in x) <= LARGEST or not all(np.isfinite(a).all() for a in x):
             return None
         try:
             outputs = self._outputs(self._tensors(x))
