@@ -69,6 +69,12 @@ FIELDS = ("version", "sizes", "loss", "reduction", "batch", "dtype",
           "weight scale", "corner", "targets", "seed")  # fmt: skip
 WHOLE = re.compile(r"0|[1-9][0-9]{0,19}")
 LARGEST_DECK = 1000
+
+MOST_LAYERS = 1000
+"""Layers of a case: the exact gradient of more takes hours."""
+
+MOST_NUMBERS = 10**7
+"""Parameters and activations of a case together: as balls, more take gigabytes."""
 SIZES = re.compile(r"[1-9][0-9]{0,6}(-[1-9][0-9]{0,6})+")
 DECIMAL = re.compile(r"[0-9.]{1,20}(e[+-][0-9]{2})?")
 
@@ -122,12 +128,24 @@ class Case:
         if not 1e-6 <= self.weight_scale <= 1e6:
             raise ValueError(f"weight_scale={self.weight_scale}; it must be in 1e-6..1e6")
         object.__setattr__(self, "weight_scale", float(self.weight_scale))
+        self._require_size()
         if self.sizes[-1] < LEAST_OUTPUTS.get(self.targets, 1):
             least = LEAST_OUTPUTS[self.targets]
             raise ValueError(f"targets={self.targets!r} needs at least {least} outputs")
         required = REQUIRED_TARGETS.get(self.corner, self.targets)
         if self.targets != required:
             raise ValueError(f"corner={self.corner!r} needs targets={required!r}")
+
+    def _require_size(self) -> None:
+        layers = len(self.sizes) - 1
+        if layers > MOST_LAYERS:
+            raise ValueError(f"sizes name {layers:,} layers; at most {MOST_LAYERS:,} are built")
+        numbers = self.architecture.n_parameters + self.batch * sum(self.sizes)
+        if numbers > MOST_NUMBERS:
+            raise ValueError(
+                f"a case of {numbers:,} parameters and activations; at most {MOST_NUMBERS:,} "
+                "are built"
+            )
 
     @property
     def architecture(self) -> Architecture:

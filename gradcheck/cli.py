@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
     from gradcheck.verify.run import Verified
 
 VERIFIED, WRONG, USAGE, ENGINE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+MOST_EXAMPLES = 10**6
+"""Problems of one run: a day and a night of one processor, and a log of gigabytes."""
+
+MOST_JOBS = 256
+LONGEST = 86_400
+"""Seconds for one property: a day."""
+
+LEAST_MEMORY = 100 * 2**20
+"""Bytes that a worker needs for itself."""
 
 PUBLISHED, LATEST = Path("reports/standard"), Path("reports/latest")
 """Where `report --check` looks, and where measurements are written: git ignores the latter."""
@@ -132,17 +143,19 @@ def _add_report(commands: Commands) -> None:
 def _add_verify(commands: Commands) -> None:
     verify = commands.add_parser("verify", help="validate an engine on random networks")
     verify.add_argument("engine", help=ENGINE_HELP)
-    verify.add_argument("--examples", type=_positive, default=200, metavar="N",
+    verify.add_argument("--examples", type=_up_to(MOST_EXAMPLES), default=200, metavar="N",
                         help="how many networks (default: 200)")  # fmt: skip
     verify.add_argument("--seed", type=_whole, default=0, metavar="S", help="of the networks")
     verify.add_argument("--dtype", choices=("float64", "float32", "float16"), default="",
                         help="the only one to examine")  # fmt: skip
-    verify.add_argument("--jobs", type=_positive, default=_processors(), metavar="N",
+    verify.add_argument("--jobs", type=_up_to(MOST_JOBS), default=_processors(), metavar="N",
                         help="worker processes (default: one a processor, up to 4)")  # fmt: skip
     verify.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N",
                         help="every N-th network only, from the I-th on")  # fmt: skip
     verify.add_argument("--timeout", type=_seconds, default=60.0, metavar="S",
                         help="seconds for one property of one network (default: 60)")  # fmt: skip
+    verify.add_argument("--memory", type=_bytes, metavar="SIZE", help="memory for each worker, as "
+                        "2G or 500M (default: 3/4 of the machine's, shared out)")  # fmt: skip
     verify.add_argument("--require", metavar="MODEL", type=_model, help="the widest "
                         "rounding that is allowed: strict, standard, or a model's name (default: "
                         "what the engine declares, else standard)")  # fmt: skip
@@ -171,9 +184,9 @@ def _add_replay(commands: Commands) -> None:
 def _add_selftest(commands: Commands) -> None:
     selftest = commands.add_parser("selftest", help="is the checker itself sound here? every "
                                    "mutant caught, no right engine accused")  # fmt: skip
-    selftest.add_argument("--clean", type=_positive, default=20_000, metavar="N",
+    selftest.add_argument("--clean", type=_up_to(MOST_EXAMPLES), default=20_000, metavar="N",
                           help="problems of right engines (default: 20,000)")  # fmt: skip
-    selftest.add_argument("--jobs", type=_positive, default=_processors(), metavar="N",
+    selftest.add_argument("--jobs", type=_up_to(MOST_JOBS), default=_processors(), metavar="N",
                           help="worker processes (default: one a processor, up to 4)")  # fmt: skip
     selftest.add_argument("--out", type=Path, metavar="DIR", help="measure who catches what, and "
                           "how small an error, beside other checkers; write it to DIR "
@@ -216,17 +229,33 @@ def _processors() -> int:
     return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} must be at least 1")
-    return value
+def _up_to(most: int) -> Callable[[str], int]:
+    """Return what reads a whole number from 1 to `most`."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,20}", text) or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text:.40} must be a whole number in 1..{most:,}")
+        return int(text)
+
+    return read
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must be a number of seconds above 0")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= LONGEST:
+        told = f"{text:.40} must be a number of seconds above 0, at most {LONGEST:,}"
+        raise argparse.ArgumentTypeError(told)
+    return value
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,15})([KMG]?)", text.upper())
+    value = int(found[1]) * 2 ** (10 * " KMG".index(found[2] or " ")) if found else 0
+    if not LEAST_MEMORY <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"{text:.40} must be a size from 100M on, as 500M or 2G")
     return value
 
 
@@ -268,8 +297,8 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _network(text: str) -> tuple[int, ...]:
     parts = text.split("-")
-    if len(parts) < 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} must be layer sizes from 1, as 97-100-1")
+    if len(parts) < 2 or not all(re.fullmatch("[1-9][0-9]{0,6}", part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r:.60} must be layer sizes from 1, as 97-100-1")
     return tuple(map(int, parts))
 
 
@@ -427,7 +456,8 @@ def _verify(options: argparse.Namespace) -> int:
         require_distinct(files | {"--known": options.known})
         for name, path in files.items():
             require_writable(name, path)
-        done = verify(settings, jobs=options.jobs, log=options.log, resume=options.resume)
+        extent = {"jobs": options.jobs, "memory": options.memory}
+        done = verify(settings, **extent, log=options.log, resume=options.resume)
     except NothingToVerifyError as error:
         terminal.complain(str(error))
         return USAGE if options.dtype or options.limit else NOTHING

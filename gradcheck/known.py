@@ -44,7 +44,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,12 @@ FAILING = (Reason.MISMATCH, Reason.LOSS, Reason.NONFINITE, Reason.SHAPE, Reason.
            Reason.RAISED)  # fmt: skip
 OUTCOMES = tuple(f"FAIL {reason.value}" for reason in FAILING)
 PROPERTIES = ("agreement", "consistency", *(f"exact {name}" for name in TESTS))
+
+LARGEST = 2**20
+"""Bytes of a file of known failures."""
+
+LONGEST = 4000
+"""Characters of one of its lines: fewer than the digits that Python refuses to read."""
 
 URL = re.compile(r"https?://[^\s<>\"]+")
 
@@ -151,8 +157,8 @@ def read_known(path: Path) -> tuple[Known, ...]:
         KnownError: the file cannot be read, is no TOML, or has an entry that is malformed.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        tables = _tables(path)
+    except (OSError, ValueError) as error:  # of TOML, of UTF-8, of whole numbers, of names of files
         raise KnownError(f"{path}: {error}") from None
     found = []
     for name, table in tables.items():
@@ -161,6 +167,39 @@ def read_known(path: Path) -> tuple[Known, ...]:
         except (TypeError, ValueError) as error:
             raise KnownError(f"{path}, entry {name!r}: {error}") from None
     return tuple(found)
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    """Read TOML that is not too long, nor nested too deeply, for its reader.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no UTF-8, no TOML, or beyond a limit.
+    """
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"it has more than {LARGEST:,} bytes, the most that are read")
+    lines = content.decode("utf-8").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST:
+            raise ValueError(
+                f"line {number} has {len(line):,} characters; at most {LONGEST:,} are read"
+            )
+    try:
+        return tomllib.loads("\n".join(lines))
+    except RecursionError:
+        raise ValueError(f"line {_deepest(lines)}: nested too deeply") from None
+
+
+def _deepest(lines: Sequence[str]) -> int:
+    """Return the number of the line in which the most brackets are open."""
+    depths, depth = [], 0
+    for line in lines:
+        depth += line.count("[") + line.count("{")
+        depths.append(depth)
+        depth -= line.count("]") + line.count("}")
+    return depths.index(max(depths)) + 1
 
 
 def _entry(name: str, table: Any) -> Known:

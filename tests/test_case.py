@@ -359,3 +359,17 @@ def test_strata_name_what_lies_outside_the_tables_too():
     strata = strata_of(case)
     assert list(strata) == list(STRATA)
     assert (strata["depth"], strata["batch"], strata["scale"]) == ("9-", "65-", "2.5")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch", "told"),
+    [
+        ((1,) * 1002, 1, "sizes name 1,001 layers; at most 1,000 are built"),
+        ((4000, 4000), 1, "a case of 16,012,000 parameters and activations; at most 10,000,000"),
+        ((1, 1), 10**7, "a case of 20,000,002 parameters and activations"),
+    ],
+)
+def test_a_case_that_is_too_large_to_be_built_is_refused(sizes, batch, told):
+    with pytest.raises(ValueError, match=told):
+        Case(sizes=sizes, batch=batch)
+    Case(sizes=(1,) * 1001)

@@ -507,3 +507,24 @@ def test_an_unknown_state_is_refused():
     header = {"kind": "header", "known": [entry().to_json()]}
     with pytest.raises(ValueError, match="state='cured'; it must be one of healed"):
         summarise([header, {"kind": "known", "name": "an entry", "state": "cured"}])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("a = 1\nb = " + "[" * 3000, "line 2: nested too deeply"),
+        ("a = 1\nb = " + "[\n" * 3000, "line 3001: nested too deeply"),
+        ("a = " + "{b=" * 1300, "line 1: nested too deeply"),
+        ("\na = " + "9" * 5000, "line 2 has 5,004 characters; at most 4,000 are read"),
+        (".".join("a" * 100_000) + " = 1", "line 1 has 200,003 characters"),
+        ("a = 0x" + "f" * 3900, "entry 'a': "),
+        ("#\n" * 2**20, "it has more than 1,048,576 bytes, the most that are read"),
+        ("a = \ud800", "'utf-8' codec can't decode"),
+    ],
+)
+def test_a_file_that_no_reader_survives_is_refused(content, told, tmp_path):
+    path = tmp_path / "known.toml"
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(KnownError, match=re.escape(str(path))) as refused:
+        read_known(path)
+    assert told in str(refused.value)

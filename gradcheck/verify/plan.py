@@ -15,6 +15,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, cast
 
 from gradcheck.case import Case, sample_cases
@@ -118,6 +119,7 @@ class Plan:
         self.info = info = _limited(info, settings.limits)
         self.dtypes = examined_dtypes(info, settings.dtype)
         self._limits = limits_of(info, self.dtypes)
+        self._small_before = [0, *accumulate(map(is_small, range(settings.examples)))]
         self._drawn: dict[tuple[str, int], tuple[list[Case], Iterator[Case]]] = {}
         self._exact, self.untested = _exact_cases(settings, info)
 
@@ -139,7 +141,8 @@ class Plan:
             yield self._exact[n]
             return
         kind = "small" if is_small(n) else "large"
-        place = sum(is_small(i) == is_small(n) for i in range(n))
+        before = self._small_before[n]
+        place = before if kind == "small" else n - before
         for attempt in range(TRIES):
             case = self._case(kind, attempt, place)
             has_differences = kind == "small" and case.dtype != COARSE

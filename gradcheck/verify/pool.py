@@ -26,6 +26,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from gradcheck import terminal
 from gradcheck.engines.base import EngineInfo
 from gradcheck.verdict import Outcome, Reason, Verdict
+from gradcheck.verify.memory import usual_memory
 from gradcheck.verify.property import finding_of
 from gradcheck.verify.worker import DIED, FLUSHES, TIMEOUT, Hired, Ready, Reply, Task, serve
 
@@ -203,6 +204,7 @@ class Pool(Generic[T]):
         timeout: seconds for a task.
         require: the widest rounding model that is allowed; None for what the engine declares.
         limits: what else bounds the problems that it is asked about.
+        memory: bytes that each worker may take; None for a share of the machine's.
 
     Raises:
         EngineGoneError: the engine cannot be loaded.
@@ -216,8 +218,9 @@ class Pool(Generic[T]):
         timeout: float = 60.0,
         require: str | None = None,
         limits: tuple[tuple[str, Any], ...] = (),
+        memory: int | None = None,
     ) -> None:
-        self._hired = Hired(spec, timeout, require, limits)
+        self._hired = Hired(spec, timeout, require, limits, memory or usual_memory(jobs))
         self._workers: list[Worker] = []
         try:
             self._workers += [Worker(self._hired) for _ in range(jobs)]

@@ -51,6 +51,7 @@ def verify(
     settings: Settings,
     *,
     jobs: int = 1,
+    memory: int | None = None,
     log: Path | None = None,
     resume: bool = False,
     today: dt.date | None = None,
@@ -60,6 +61,7 @@ def verify(
     Args:
         settings: which cases.
         jobs: worker processes.
+        memory: bytes that each of them may take; None for a share of the machine's.
         log: where the log is written, as results come.
         resume: go on with that log.
         today: the day by which known failures expire; None takes it from the clock.
@@ -76,7 +78,7 @@ def verify(
     file = Log(log)
     try:
         earlier = earlier_log(log, resume=resume)
-        done = _verify(settings, jobs, file, (log, earlier), (start, today))
+        done = _verify(settings, (jobs, memory), file, (log, earlier), (start, today))
     finally:
         file.close()
     return replace(done, trouble=file.trouble)
@@ -84,13 +86,13 @@ def verify(
 
 def _verify(
     settings: Settings,
-    jobs: int,
+    extent: tuple[int, int | None],
     log: Log,
     before: tuple[Path | None, Earlier | None],
     when: tuple[float, dt.date],
 ) -> Verified:
     """Load the engine and examine it; `before` is the log's file and what it held."""
-    (path, earlier), (start, today) = before, when
+    (jobs, memory), (path, earlier), (start, today) = extent, before, when
     try:
         pool: Pool[list[Record]] = Pool(
             settings.engine,
@@ -98,6 +100,7 @@ def _verify(
             timeout=settings.timeout,
             require=settings.require or None,
             limits=settings.limits,
+            memory=memory,
         )
     except EngineGoneError as error:
         if error.info is None or error.event is None or earlier is not None:

@@ -27,6 +27,7 @@ from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.terminal import text_of
 from gradcheck.verdict import Reason
 from gradcheck.verify.guarded import Guarded, StoppedError, told_of
+from gradcheck.verify.memory import limit_memory
 from gradcheck.verify.property import Finding, examine, finding_of, internal
 from gradcheck.verify.responses import RESPONSE, responses_of
 from gradcheck.verify.subnormal import flushes_to_zero
@@ -100,12 +101,15 @@ class Hired:
         timeout: seconds, for an engine that keeps its deadlines itself.
         require: the widest rounding model that is allowed; None for what the engine declares.
         limits: what else bounds the problems that it is asked about.
+        memory: bytes that the worker may take, and each process that the engine starts; None for
+            no limit.
     """
 
     spec: str
     timeout: float = 60.0
     require: str | None = None
     limits: tuple[tuple[str, Any], ...] = ()
+    memory: int | None = None
 
 
 def serve(connection: Connection, voice: Connection, hired: Hired) -> None:
@@ -120,6 +124,7 @@ def serve(connection: Connection, voice: Connection, hired: Hired) -> None:
         _leave_the_group()
         _speak_through(voice)
         _end_with_the_parent()
+        limit_memory(hired.memory)
         _serve(connection, hired)
 
 

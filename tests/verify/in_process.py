@@ -10,7 +10,7 @@ from gradcheck.verify.worker import plain_info, work
 class InProcess:
     """The pool of workers, but the engine lives in this process."""
 
-    def __init__(self, spec, *, jobs=1, timeout=60.0, require=None, limits=()):
+    def __init__(self, spec, *, jobs=1, timeout=60.0, require=None, limits=(), memory=None):
         engine = find(spec)
         self._fresh = lambda: Guarded(find(spec), require, limited(self.info, limits))
         self.info = plain_info(engine.info)

@@ -148,3 +148,16 @@ def test_the_command_holds_what_decides_the_results():
         "python -m gradcheck verify reference --require flushed --limit targets=soft,half"
     )
     assert Settings(engine="reference").command == "python -m gradcheck verify reference"
+
+
+def test_the_work_of_a_plan_grows_as_the_number_of_its_cases(monkeypatch):
+    asked = []
+    monkeypatch.setattr("gradcheck.verify.plan.is_small", lambda n: asked.append(n) or is_small(n))
+    cases_of(plan(examples=100))
+    assert len(asked) == 200
+
+
+def test_no_differences_are_taken_in_half_precision():
+    info = EngineInfo("half", "1", ("float16",), LOSSES, REDUCTIONS)
+    assert "consistency" not in plan(info).properties
+    assert {p for n in range(40) for _, p in plan(info).tries(n)} == {("agreement",)}
