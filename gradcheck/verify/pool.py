@@ -15,10 +15,12 @@ import codecs
 import contextlib
 import multiprocessing
 import os
+import secrets
 import signal
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -26,9 +28,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from gradcheck import terminal
 from gradcheck.engines.base import EngineInfo
 from gradcheck.verdict import Outcome, Reason, Verdict
+from gradcheck.verify.descendants import MARK, Process, adopt_orphans, descendants, end
 from gradcheck.verify.memory import usual_memory
 from gradcheck.verify.property import finding_of
-from gradcheck.verify.worker import DIED, FLUSHES, TIMEOUT, Hired, Ready, Reply, Task, serve
+from gradcheck.verify.worker import DIED, TIMEOUT, Hired, Ready, Reply, Task, serve
 
 T = TypeVar("T")
 
@@ -87,7 +90,8 @@ class Worker:
         self.process: BaseProcess = context.Process(
             target=serve, args=(theirs, voice, hired), daemon=False
         )
-        self.process.start()
+        self.mark = secrets.token_hex(8)
+        self._start()
         theirs.close()
         voice.close()
         self.listener = threading.Thread(target=_pass_on, args=(said,), daemon=True)
@@ -95,6 +99,17 @@ class Worker:
         self.seconds = hired.timeout
         self.task: Task | None = None
         self.deadline = time.monotonic() + LOADING
+
+    def _start(self) -> None:
+        """Start the process with a mark in its environment, which no helper of Python's has."""
+        resource_tracker.ensure_running()
+        if START == "forkserver":
+            forkserver.ensure_running()
+        os.environ[MARK] = self.mark
+        try:
+            self.process.start()
+        finally:
+            del os.environ[MARK]
 
     def ready(self) -> Ready:
         """Wait for what the worker says first.
@@ -113,11 +128,12 @@ class Worker:
             raise EngineGoneError(said.trouble)
         if said.own_deadline:
             self.seconds *= PATIENCE
-        if said.flushes:
+        if said.switched:
+            event, told = said.switched
             raise EngineGoneError(
-                f"loading {said.info.name} makes the whole process flush subnormal numbers to "
-                "zero, the checks included; run it in a process of its own, as cmd:...",
-                (FLUSHES, f"loading {said.info.name} makes its whole process do so"),
+                f"loading {said.info.name} {event}, the checks' own included; run it in a process "
+                "of its own, as cmd:...",
+                (event, told),
                 said.info,
             )
         return said
@@ -156,25 +172,33 @@ class Worker:
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
     def kill(self) -> None:
-        """End the process and its group; engines in processes of their own are ended by it."""
+        """End the process, its group and its descendants."""
+        self._end(self._below())
+
+    def _below(self) -> set[Process]:
+        return descendants(self.process.pid) if self.process.pid is not None else set()
+
+    def _end(self, below: set[Process]) -> None:
+        pid = self.process.pid
         if self.process.is_alive():
             self.process.terminate()
             self.process.join(GRACE)
-        pid = self.process.pid
         if pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
+        end(below, self.mark)
         self.listener.join(GRACE)  # for its last words
         self.connection.close()
 
     def stop(self) -> None:
         """Let the process end by itself, for a moment."""
+        below = self._below()
         with contextlib.suppress(OSError):
             self.connection.send(None)
         self.process.join(GRACE)
-        self.kill()
+        self._end(below)
 
     def _lost(self, event: str, told: str) -> Reply:
         assert self.task is not None  # noqa: S101 - only who has a task is listened to
@@ -222,6 +246,7 @@ class Pool(Generic[T]):
     ) -> None:
         self._hired = Hired(spec, timeout, require, limits, memory or usual_memory(jobs))
         self._workers: list[Worker] = []
+        adopt_orphans()
         try:
             self._workers += [Worker(self._hired) for _ in range(jobs)]
             said = [worker.ready() for worker in self._workers]
@@ -275,6 +300,7 @@ class Pool(Generic[T]):
             else:
                 worker.kill()
         self._workers = []
+        adopt_orphans(adopt=False)
 
 
 class _Drive(Generic[T]):

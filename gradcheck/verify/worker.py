@@ -26,14 +26,14 @@ from gradcheck.engines.process import ProcessEngine
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.terminal import text_of
 from gradcheck.verdict import Reason
+from gradcheck.verify.arithmetic import Arithmetic
+from gradcheck.verify.descendants import adopt_orphans, descendants, end
 from gradcheck.verify.guarded import Guarded, StoppedError, told_of
 from gradcheck.verify.memory import limit_memory
 from gradcheck.verify.property import Finding, examine, finding_of, internal
 from gradcheck.verify.responses import RESPONSE, responses_of
-from gradcheck.verify.subnormal import flushes_to_zero
 from gradcheck.verify.surroundings import Surroundings, limits_of_resources, lowered_since
 
-FLUSHES = "flushes subnormal numbers"
 DIED, TIMEOUT, UNUSABLE = "died", "timeout", "unusable"
 
 ABILITIES = ("dtypes", "losses", "reductions", "remarks")
@@ -62,13 +62,13 @@ class Ready:
     Attributes:
         info: what the engine says of itself; None where it cannot be used.
         trouble: why it cannot.
-        flushes: whether loading it made this process flush subnormal numbers to zero.
+        switched: what loading it switched in the processor: an event and a sentence; or None.
         own_deadline: whether it keeps the deadline itself, message by message.
     """
 
     info: EngineInfo | None
     trouble: str = ""
-    flushes: bool = False
+    switched: tuple[str, str] | None = None
     own_deadline: bool = False
 
 
@@ -123,21 +123,22 @@ def serve(connection: Connection, voice: Connection, hired: Hired) -> None:
     with contextlib.suppress(StoppedError):
         _leave_the_group()
         _speak_through(voice)
+        adopt_orphans()
         _end_with_the_parent()
         limit_memory(hired.memory)
         _serve(connection, hired)
 
 
 def _serve(connection: Connection, hired: Hired) -> None:
-    flushed, limits = flushes_to_zero(), limits_of_resources()
+    before, limits = Arithmetic.now(), limits_of_resources()
     ready, engine = _load(hired)
-    flushes = flushes_to_zero() and not flushed
-    connection.send(Ready(ready.info, ready.trouble, flushes, ready.own_deadline))
-    if engine is None or flushes:
+    switched = before.switched(ready.info.name if ready.info else hired.spec, "when it was loaded")
+    connection.send(replace(ready, switched=switched))
+    if engine is None or switched:
         return
     try:
         while (task := connection.recv()) is not None:
-            connection.send(work(engine, task, flushed=flushed, limits=limits))
+            connection.send(work(engine, task, before=before, limits=limits))
     except (EOFError, OSError):  # the parent has closed its end
         pass
     finally:
@@ -149,7 +150,7 @@ def work(
     engine: Guarded,
     task: Task,
     *,
-    flushed: bool = False,
+    before: Arithmetic | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
 ) -> Reply:
     """Do one task; a failure of gradcheck itself is what came of it.
@@ -157,11 +158,11 @@ def work(
     Args:
         engine: the engine.
         task: what to do.
-        flushed: subnormal numbers were flushed to zero before the engine was loaded.
+        before: how the process computed before the engine was loaded.
         limits: what limited the process before the engine was loaded.
     """
     try:
-        reply = _work(engine, task, flushed=flushed)
+        reply = _work(engine, task, before or Arithmetic.now())
     except StoppedError:
         raise
     except BaseException as error:  # noqa: BLE001 - a mistake of the checker accuses no engine
@@ -172,9 +173,9 @@ def work(
     return reply
 
 
-def _work(engine: Guarded, task: Task, *, flushed: bool) -> Reply:
+def _work(engine: Guarded, task: Task, before: Arithmetic) -> Reply:
     start = time.perf_counter()
-    before = len(engine.deaths)
+    deaths = len(engine.deaths)
     if task.property == RESPONSE:
         return Reply(responses_of(engine), None, time.perf_counter() - start)
     case = parse(task.case) if is_token(task.case) else None
@@ -183,9 +184,9 @@ def _work(engine: Guarded, task: Task, *, flushed: bool) -> Reply:
         finding = examine(engine, task.property, problem, case, at_length=task.at_length)
     except EngineUnusableError as error:
         return Reply(None, (UNUSABLE, told_of(error)))
-    if flushes_to_zero() and not flushed:
-        return Reply(None, (FLUSHES, f"{engine.info.name} did so during {task.property}"))
-    died = engine.deaths[before:]
+    if switched := before.switched(engine.info.name, f"during {task.property}"):
+        return Reply(None, switched)
+    died = engine.deaths[deaths:]
     event = (DIED, f"{task.property} of {task.case}: {died[0]}") if died else None
     return Reply(finding, event, time.perf_counter() - start)
 
@@ -266,6 +267,7 @@ def _end_with_the_parent() -> None:
 
     def watch() -> None:
         wait([parent.sentinel])
+        end(descendants(os.getpid()))
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()

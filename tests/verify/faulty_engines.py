@@ -3,6 +3,8 @@
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -182,6 +184,22 @@ def hangs_when_deep(problem):
         Path("hangs").touch()
         time.sleep(1000)
     return reference.value_and_grad(problem)
+
+
+def leaves_others_behind(problem):
+    """Start a process in a session of its own, whose parent is gone at once."""
+    if not Path("left").exists():
+        nap = "import os, time; open('left', 'w').write(str(os.getpid())); time.sleep(600)"
+        start = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {nap!r}])"
+        subprocess.run([sys.executable, "-c", start], start_new_session=True, check=True)
+        while not (Path("left").exists() and Path("left").read_text("utf-8")):
+            time.sleep(0.01)
+    return reference.value_and_grad(problem)
+
+
+def leaves_others_behind_and_exits(problem):
+    leaves_others_behind(problem)
+    os._exit(7)
 
 
 def says_much(problem):

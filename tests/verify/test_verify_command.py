@@ -303,6 +303,19 @@ def test_an_engine_that_hangs_is_killed_at_its_deadline(impatient):
     assert {f["detail"] for f in failed} == {"no answer within 60 seconds"}
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc")
+def test_what_an_engine_left_behind_ends_with_the_run():
+    verify("leaves_others_behind", examples=1)
+    assert not _runs(Path("left").read_text("utf-8"))
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc")
+def test_what_an_engine_left_behind_when_it_died_ends_with_the_run(cold):
+    verify("leaves_others_behind_and_exits", examples=1)
+    assert not _runs(Path("left").read_text("utf-8"))
+
+
 @pytest.fixture
 def library(folder):
     compiler = shutil.which("cc")
