@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import isfinite, prod
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -388,14 +389,22 @@ def check_options(
     noise: float | None, budget: int | None, resolution: float | None, seed: int
 ) -> None:
     """Raise ValueError for a number out of its range."""
-    if not seed >= 0:
+    if not (_is_whole(seed) and seed >= 0):
         raise ValueError(f"seed={seed!r} must be a whole number, at least 0")
-    if noise is not None and not (isfinite(noise) and noise > 0):
+    if noise is not None and not (_is_real(noise) and isfinite(noise) and noise > 0):
         raise ValueError(f"noise={noise!r} must be a finite number above 0")
-    if budget is not None and not budget >= 1:
-        raise ValueError(f"budget={budget!r} must be at least 1 forward pass")
-    if resolution is not None and not 0 < resolution < 1:
+    if budget is not None and not (_is_whole(budget) and budget >= 1):
+        raise ValueError(f"budget={budget!r} must be at least 1 forward pass, and a whole number")
+    if resolution is not None and not (_is_real(resolution) and 0 < resolution < 1):
         raise ValueError(f"resolution={resolution!r} must be between 0 and 1")
+
+
+def _is_real(number: Any) -> bool:
+    return isinstance(number, Real)
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def repeat_line(call: str, **options: Any) -> str:

@@ -44,7 +44,7 @@ from gradcheck.structure import (
     structure_of,
     with_leaves,
 )
-from gradcheck.verdict import Comparison, Outcome, beside_their_row, compare
+from gradcheck.verdict import Comparison, Outcome, compare
 
 ROUNDINGS = 4
 """Random roundings of x whose effect on the gradient is looked at."""
@@ -114,8 +114,10 @@ def check_hessian_vector_product(
     def witness(g: FloatArray) -> Comparison:
         rounding = ray.rounding_noise(Stream(seed, "check"))
         estimate = columns.estimate(ray.unit * g[:, None], rounding)
+        if not direction.any():
+            estimate.reach[:] = 0  # nothing was moved
         estimate.value, estimate.bound = estimate.value / ray.unit, estimate.bound / ray.unit
-        return beside_their_row(compare(names, g, estimate, resolution=asked), 1)
+        return compare(names, g, estimate, resolution=asked)
 
     outcome = examine(test, witness, resolution=asked, budget=budget)
     options = {"noise": noise, "budget": budget, "resolution": resolution}

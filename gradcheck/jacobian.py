@@ -24,7 +24,7 @@ from gradcheck.oracles.bounds import read_bounds
 from gradcheck.oracles.lines import Lines
 from gradcheck.outputs import Columns, Outputs
 from gradcheck.structure import Leaf, Structure, structure_of
-from gradcheck.verdict import Comparison, Kind, Outcome, beside_their_row, compare
+from gradcheck.verdict import Comparison, Kind, Outcome, compare
 
 NAMED = 5
 """So many wrong outputs are named by the diagnosis; more have something else in common."""
@@ -91,7 +91,7 @@ def check_jacobian(
 
     def witness(g: FloatArray) -> Comparison:
         estimate = columns.estimate(g.reshape(len(rows), structure.size))
-        return beside_their_row(compare(names, g, estimate, resolution=asked), len(rows))
+        return compare(names, g, estimate, resolution=asked, outputs=len(rows))
 
     def diagnosis(comparison: Comparison) -> str:
         return _diagnosis(comparison, structure, shape)

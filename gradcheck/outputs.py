@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -169,7 +169,7 @@ class Columns:
                     notes=self.notes,
                     coordinates=block,
                 )
-                estimate.put(k * len(g) + block, _part(part, block))
+                estimate.put(k * len(g) + block, part.part(block))
             self.outputs.forget()
         if self.outputs.undefined.count:
             self.notes.append(str(self.outputs.undefined))
@@ -192,10 +192,6 @@ class Columns:
             size = BUDGET_BLOCK
         for start in range(0, n, max(size, 1)):
             yield order[start : start + max(size, 1)]
-
-
-def _part(estimate: Estimate, coordinates: IntArray) -> Estimate:
-    return Estimate(*(getattr(estimate, field.name)[coordinates] for field in fields(Estimate)))
 
 
 def _key(x: Any) -> bytes:

@@ -242,6 +242,59 @@ def test_a_stationary_point_is_vacuous():
     assert found == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
 
 
+def switch(p):
+    """Only w[0] and b count: w[1] is masked, unused is not used at all."""
+    return float(np.sin(p["w"][0]) + np.maximum(p["b"], 0).sum())
+
+
+def switched(p):
+    return {"w": np.array([np.cos(p["w"][0]), 0.0]), "b": (p["b"] > 0) + 0.0, "unused": p["b"] * 0}
+
+
+SWITCHES = {"w": np.array([0.5, 1.5]), "b": np.array([-1.0, 2.0]), "unused": np.ones(2)}
+
+
+def test_what_f_does_not_depend_on_is_decided():
+    outcome = check_gradient(switch, switched, SWITCHES)
+    assert outcome.verdict is Verdict.PASS, str(outcome)
+    assert (
+        outcome.counts["informative"] + outcome.counts["unchanged"] + outcome.counts["small"] == 6
+    )
+
+
+@pytest.mark.parametrize("by", [1e-7, 1e-3])
+@pytest.mark.parametrize("name", ["w", "b", "unused"])
+def test_what_is_not_zero_there_fails(name, by):
+    def wrong(p):
+        g = switched(p)
+        g[name] = g[name] + by * (g[name] == 0)
+        return g
+
+    assert verdict(switch, wrong, SWITCHES) == (FAILS, Reason.MISMATCH)
+
+
+@pytest.mark.parametrize("f", [lambda x: 3.0, lambda x: float(np.maximum(-x, 0).sum())])
+def test_a_gradient_of_nothing_but_zeros_is_decided(f):
+    x = np.array([1.0, 2.0])
+    outcome = check_gradient(f, np.zeros_like, x)
+    assert outcome.verdict is Verdict.PASS, str(outcome)
+    assert "f does not change by a bit when x moves by up to" in outcome.detail
+    assert verdict(f, lambda x: 1e-6 * x, x) == (FAILS, Reason.MISMATCH)
+
+
+@pytest.mark.parametrize("f", [lambda x: float(f"{np.exp(x[0]):.4g}"), lambda x: round(x[0], 3)])
+def test_a_staircase_is_not_taken_for_a_constant(f):
+    assert verdict(f, np.zeros_like, np.array([1.2344]))[0] is not Verdict.PASS
+
+
+def test_a_zero_that_hides_a_slope_below_the_last_bit_of_f_is_not_passed_beside_others():
+    def f(x):
+        return 1e12 + 1e-6 * x[0] + 1e6 * x[1]
+
+    assert verdict(f, lambda x: np.array([0.0, 1e6]), np.array([1.0, 1.0]))[0] is not FAILS
+    assert verdict(f, lambda x: np.array([1e-6, 1e6]), np.array([1.0, 1.0]))[0] is not FAILS
+
+
 def test_a_noisy_loss_is_vacuous_and_a_large_error_in_it_still_fails():
     generator = np.random.default_rng(0)
 
@@ -534,7 +587,11 @@ def test_assert_gradient_does_not_let_the_undecided_pass():
         ({"method": "magic"}, "method='magic' is not one of auto, every-coordinate, directional"),
         ({"noise": 0.0}, "noise=0.0 must be"),
         ({"noise": float("nan")}, "noise=nan must be"),
+        ({"noise": "1e-9"}, "noise='1e-9' must be"),
         ({"seed": -1}, "seed=-1 must be a whole number"),
+        ({"seed": 1.5}, "seed=1.5 must be a whole number"),
+        ({"seed": True}, "seed=True must be a whole number"),
+        ({"budget": 10.5}, "budget=10.5 must be .* a whole number"),
         ({"budget": 0}, "budget=0 must be at least 1"),
         ({"resolution": 1.0}, "resolution=1.0 must be between"),
         ({"resolution": float("nan")}, "resolution=nan must be between"),

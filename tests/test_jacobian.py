@@ -244,11 +244,23 @@ def test_a_kink_of_one_output_is_reported_as_such():
     assert found == (Verdict.INCONCLUSIVE, Reason.NONDIFFERENTIABLE)
 
 
-def test_a_constant_output_is_vacuous():
-    found = verdict(
-        lambda x: np.array([x[0], 7.0]), lambda _: np.array([[1.0], [0.0]]), np.array([2.0])
-    )
-    assert found == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+def test_the_zeros_of_a_constant_output_are_decided_and_a_wrong_one_fails():
+    def constant(x):
+        return np.array([x[0], 7.0])
+
+    outcome = check_jacobian(constant, lambda _: np.array([[1.0], [0.0]]), np.array([2.0]))
+    assert (outcome.verdict, outcome.counts["unchanged"]) == (Verdict.PASS, 1)
+    wrong = verdict(constant, lambda _: np.array([[1.0], [1e-3]]), np.array([2.0]))
+    assert wrong == (FAILS, Reason.MISMATCH)
+
+
+def test_the_jacobian_of_a_relu_is_decided():
+    x = np.array([-1.0, 0.5, -0.25, 2.0])
+    right, wrong = np.diag((x > 0).astype(float)), np.diag((x > -0.5).astype(float))
+    outcome = check_jacobian(lambda x: np.maximum(x, 0), lambda _: right, x)
+    assert outcome.verdict is Verdict.PASS, str(outcome)
+    found = check_jacobian(lambda x: np.maximum(x, 0), lambda _: wrong, x)
+    assert [d.name for d in found.discrepancies] == ["F[2] by x[2]"]
 
 
 def test_zeros_are_judged_beside_their_own_output_alone():

@@ -43,10 +43,12 @@ def estimate(value, bound, status=None):
     return e
 
 
-def judge(engine, value, bound, *, status=None, resolution=1e-6, x=None):
+def judge(engine, value, bound, *, status=None, resolution=1e-6, x=None, reach=0.0, outputs=1):
     structure = structure_of(np.zeros(len(engine)) if x is None else x)
     e = estimate(value, bound, status)
-    return compare(structure, np.asarray(engine, float), e, resolution=resolution)
+    e.reach[:] = reach
+    options = {"resolution": resolution, "outputs": outputs}
+    return compare(structure, np.asarray(engine, float), e, **options)
 
 
 def verdict_of(*args, **kwargs):
@@ -98,6 +100,69 @@ def test_small_is_measured_against_the_same_array_only():
     x = {"W": np.zeros(2), "b": np.zeros(1)}
     c = judge([1.0, 1e-8, 1e-8], [1.0, 1e-8, 1e-8], [1e-7, 1e-7, 1e-7], x=x)
     assert [Kind(k) for k in c.kind] == [Kind.INFORMATIVE, Kind.SMALL, Kind.VACUOUS]
+
+
+TWO = {"W": np.zeros(2), "b": np.zeros(1)}
+
+
+@pytest.mark.parametrize(
+    ("g", "D", "bound", "kind"),
+    [
+        (0.0, 0.0, 1e-7, Kind.SMALL),
+        (1.4e-17, 0.0, 1e-7, Kind.SMALL),
+        (0.0, 1e-9, 1e-7, Kind.SMALL),
+        (0.0, 0.0, 1.1e-6, Kind.VACUOUS),  # wider than the resolution of the largest entry
+        (2e-13, 0.0, 1e-7, Kind.VACUOUS),  # more than 2^20 roundings of it
+        (0.0, 1e-7, 1e-8, Kind.FAILED),
+        (1e-6, 0.0, 1e-7, Kind.FAILED),
+    ],
+)
+def test_an_array_that_is_zero_up_to_rounding_is_judged_beside_the_whole(g, D, bound, kind):
+    c = judge([1.0, 1e-8, g], [1.0, 1e-8, D], [1e-9, 1e-9, bound], x=TWO)
+    assert Kind(c.kind[2]) is kind
+
+
+def test_an_entry_of_an_array_that_is_not_zero_is_judged_beside_that_array_alone():
+    x = {"W": np.zeros(1), "b": np.zeros(2)}
+    c = judge([1.0, 1e-7, 0.0], [1.0, 1e-7, 0.0], [1e-9, 1e-14, 1e-9], x=x)
+    assert [Kind(k) for k in c.kind] == [Kind.INFORMATIVE, Kind.INFORMATIVE, Kind.VACUOUS]
+
+
+def test_zeros_of_an_output_are_judged_beside_that_output():
+    x = {"F[0] by a": np.zeros(1), "F[0] by b": np.zeros(1),
+         "F[1] by a": np.zeros(1), "F[1] by b": np.zeros(1)}  # fmt: skip
+    g = [1.0, 0.0, 1e-3, 0.0]
+    c = judge(g, g, [1e-9, 1e-7, 1e-10, 1e-7], x=x, outputs=2)
+    assert [Kind(k) for k in c.kind[1::2]] == [Kind.SMALL, Kind.VACUOUS]
+
+
+@pytest.mark.parametrize(
+    ("g", "reach", "bound", "kind"),
+    [
+        (0.0, 2.0, 1e-7, Kind.UNCHANGED),
+        (0.0, 2.0, 1e-5, Kind.VACUOUS),  # f is too large for a change that matters to show
+        (0.0, 0.0, 1e-7, Kind.SMALL),
+        (1e-17, 2.0, 1e-7, Kind.SMALL),
+        (1e-6, 2.0, 1e-7, Kind.FAILED),
+        (np.nan, 2.0, 1e-7, Kind.FAILED),
+    ],
+)
+def test_an_exact_zero_where_f_does_not_change_by_a_bit_is_a_kind_of_its_own(g, reach, bound, kind):
+    c = judge([1.0, 1e-8, g], [1.0, 1e-8, 0.0], [1e-9, 1e-9, bound], x=TWO, reach=reach)
+    assert Kind(c.kind[2]) is kind
+
+
+def test_a_function_that_does_not_change_at_all_passes_and_its_reach_is_stated():
+    outcome = outcome_of(judge([0.0, 0.0], [0.0, 0.0], [1e-9, 1e-9], reach=2.5))
+    assert (outcome.verdict, outcome.counts["unchanged"]) == (Verdict.PASS, 2)
+    assert "f does not change by a bit when x moves by up to 2.5" in outcome.detail
+
+
+def test_an_outcome_is_no_truth_value():
+    with pytest.raises(
+        TypeError, match=r"use assert_gradient\(f, gradient, x\) .* outcome.verdict"
+    ):
+        bool(outcome_of(judge([1.0], [2.0], [1e-9])))
 
 
 def test_an_unresolved_neighbour_makes_nothing_small():
@@ -267,7 +332,7 @@ def test_verdict_holds_no_number_but_what_is_derived_or_required():
     }
     kinds = {int(kind) for kind in Kind}
     powers = {*DEFAULT_RESOLUTION, *DEFAULT_RESOLUTION.values()}
-    requirements = {COMPARISONS, FALSE_ALARM, ESCAPE, *powers}
+    requirements = {COMPARISONS, FALSE_ALARM, ESCAPE, 20, *powers}  # 20: of 2^20 roundings
     assert numbers <= formulas | kinds | requirements
 
 

@@ -97,6 +97,7 @@ class Estimate:
             a point of the stencil, or there is none within the bounds).
         jump: right slope minus left slope where the status is KINK, else 0.
         evaluations: forward passes spent on the coordinate.
+        reach: how far x_j was moved without changing f by a bit, where that is far; else 0.
     """
 
     value: FloatArray
@@ -105,6 +106,7 @@ class Estimate:
     status: npt.NDArray[np.uint8]
     jump: FloatArray
     evaluations: IntArray
+    reach: FloatArray
 
     @classmethod
     def empty(cls, size: int) -> Estimate:
@@ -116,15 +118,16 @@ class Estimate:
             status=np.full(size, Status.NOT_EVALUATED, dtype=np.uint8),
             jump=np.zeros(size),
             evaluations=np.zeros(size, dtype=np.intp),
+            reach=np.zeros(size),
         )
 
     def part(self, coordinates: IntArray) -> Estimate:
         """Return the entries at the given coordinates, in their order."""
-        return Estimate(*(getattr(self, field.name)[coordinates] for field in fields(Estimate)))
+        return Estimate(*(getattr(self, entry.name)[coordinates] for entry in fields(Estimate)))
 
     def put(self, coordinates: IntArray, part: Estimate) -> None:
         """Write a part's entries at the given coordinates."""
-        for name in ("value", "bound", "step", "status", "jump", "evaluations"):
+        for name in (entry.name for entry in fields(Estimate)):
             getattr(self, name)[coordinates] = getattr(part, name)
 
 
@@ -234,6 +237,7 @@ def _bounded(
         status=status,
         jump=jumps.established,
         evaluations=points.evaluations[rows],
+        reach=np.zeros(len(rows)),
     )
     lost = np.flatnonzero(jumps.lost_at < exponents)
     if lost.size:
@@ -285,8 +289,19 @@ class _Walk:
         exponents, found = self._search(points)
         estimate = _bounded(points, self.stencil, self.noise, exponents - 1)
         estimate.status[~found & (estimate.status == Status.RESOLVED)] = Status.NO_STEP
+        self._settle_constant(points, estimate)
         self._remember(coordinates, points.steps(exponents), found)
         return estimate
+
+    def _settle_constant(self, points: AxisPoints, estimate: Estimate) -> None:
+        """Take D(h) = D(2h) = 0, h a quarter of the reach, where f did not change by a bit."""
+        estimate.reach = points.unchanged()
+        flat = np.flatnonzero(estimate.reach > 0)
+        h = estimate.reach[flat] / 4
+        c1, _ = points.constants(self.stencil, flat)
+        estimate.value[flat], estimate.step[flat] = 0.0, h
+        estimate.bound[flat] = c1 * self.noise.bound / h
+        estimate.status[flat], estimate.jump[flat] = Status.RESOLVED, 0.0
 
     def _search(self, points: AxisPoints) -> tuple[IntArray, npt.NDArray[np.bool_]]:
         """Walk each coordinate to its step; return exponents and whether r <= 6 was reached."""

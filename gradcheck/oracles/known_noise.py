@@ -60,7 +60,7 @@ def differentiate_again(
         return nothing
     known = replace(noise, level=here, bound=max(here, noise.bound))
     found = finite_difference(lines, known, coordinates=coordinates, stencil=stencil)
-    part = _part(found, coordinates)
+    part = found.part(coordinates)
     for i, j in enumerate(coordinates.tolist()):
         if part.status[i] == Status.RESOLVED:
             h = float(part.step[i])
@@ -68,11 +68,6 @@ def differentiate_again(
             most = max(_at(lines, rounding, p) for p in _points(lines, formula, j, h))
             part.bound[i] += float(formula.noise_constant) * max(most - known.bound, 0.0) / h
     return part
-
-
-def _part(estimate: Estimate, coordinates: IntArray) -> Estimate:
-    names = ("value", "bound", "step", "status", "jump", "evaluations")
-    return Estimate(**{name: getattr(estimate, name)[coordinates] for name in names})
 
 
 def _points(lines: Lines, stencil: Stencil, j: int, h: float) -> list[FloatArray]:

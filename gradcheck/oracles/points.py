@@ -39,6 +39,10 @@ CENTRAL_REACH, ONE_SIDED_REACH = 4, 8
 """How far formulas of order 4 at h and at 2 h reach, in h."""
 
 
+FAR = 1 / 4
+"""Of |x_j|, how far an f must be constant to be taken for one that does not depend on x_j."""
+
+
 def exponents_below(sizes: FloatArray, mantissas: FloatArray) -> IntArray:
     """Return the largest e with c 2^e <= size, for sizes above 0."""
     return np.asarray(np.frexp(sizes / mantissas)[1] - 1, dtype=np.intp)
@@ -104,6 +108,24 @@ class AxisPoints:
             found[here], growth[here] = self._derivative(formula, exponents[here], rows[here])
         return found, growth
 
+    def unchanged(self) -> FloatArray:
+        """Return how far each x_j was moved without changing f by a bit, if that is far, else 0.
+
+        It is far if nothing further out changed f, or if it is FAR of |x_j| (of x where x_j is 0):
+        no step of an f that is rounded is as wide.
+        """
+        n = len(self.coordinates)
+        changed, reach = np.full(n, np.inf), np.zeros(n)
+        for column in self._columns.values():
+            t = np.where(column.known, np.abs(column.offset), 0.0)
+            changed = np.minimum(changed, np.where(column.known & (column.rise != 0), t, np.inf))
+        for column in self._columns.values():
+            t = np.where(column.known, np.abs(column.offset), 0.0)
+            reach = np.maximum(reach, np.where(t < changed, t, 0.0))
+        size = np.abs(self.lines.origin[self.coordinates])
+        far = reach >= FAR * np.where(size > 0, size, self.lines.scale)
+        return np.where(far | np.isinf(changed), reach, 0.0).astype(float)
+
     def with_room(self, exponents: IntArray) -> IntArray:
         """Lower exponents until the stencils at h and 2 h stay within the bounds of x."""
         room = self.lines.room(self.coordinates)
@@ -157,7 +179,7 @@ class AxisPoints:
         column = self._columns.get((odd, exponent))
         if column is None:
             n, dtype = len(self.coordinates), self.lines.dtype
-            column = _Column(np.empty(n, dtype), np.empty(n, dtype), np.zeros(n, dtype=bool))
+            column = _Column(np.zeros(n, dtype), np.zeros(n, dtype), np.zeros(n, dtype=bool))
             self._columns[odd, exponent] = column
         missing = rows[~column.known[rows]]
         if missing.size:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.outcomes.reasons import KIND_NAMES, Kind
+from gradcheck.outcomes.reasons import KIND_NAMES, RARE, Kind
 from gradcheck.structure import Structure
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -66,6 +66,7 @@ class Comparison:
         witness: where the oracle's values come from: "differences" or "exact".
         directions: k of the screened coordinates, whose oracle is NaN and whose allowance is
             2 tau; 0 where none is screened.
+        reach: how far every UNCHANGED coordinate was moved, at least.
     """
 
     structure: Structure
@@ -77,14 +78,13 @@ class Comparison:
     resolution: float
     witness: str = "differences"
     directions: int = 0
+    reach: float = float("inf")
 
     def counts(self) -> dict[str, int]:
-        """Return how many coordinates are of each kind, by name; screened ones if there are any."""
+        """Return how many coordinates are of each kind, by name; rare kinds if there are any."""
         numbers = np.bincount(self.kind, minlength=len(KIND_NAMES)).tolist()
         found = dict(zip(KIND_NAMES, numbers, strict=True))
-        if not found["screened"]:
-            del found["screened"]
-        return found
+        return {name: n for name, n in found.items() if n or name not in RARE}
 
     def smallest_error_seen(self) -> FloatArray:
         """Return (deviation + allowance) / |D| of the informative coordinates.

@@ -16,6 +16,11 @@ class that R was computed for returns g. One that does not fail is
     informative   allowance <= resolution |D|
     small         allowance <= resolution max |D| over its array: what could hide in it is
                   negligible beside its neighbours
+    unchanged     neither, but g = 0 and f did not change by a bit however far x_j was moved, and
+                  allowance <= resolution S, S the largest |D| of the whole gradient that stands
+                  out of its allowance, if there is any
+    small         also where no D of its array stands out of its allowance, g is no more than
+                  rounding, and allowance <= resolution S (zeros.py)
     exact         neither, but g = D and B = 0: nothing hides in it, whatever was allowed
     vacuous       otherwise: the comparison could not have failed by enough to matter
 
@@ -42,7 +47,6 @@ z = sqrt(2 log(2 n / p)) (Bonferroni); z grows so slowly with n that one value s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import log, sqrt
 from types import MappingProxyType
 
@@ -52,6 +56,7 @@ import numpy.typing as npt
 from gradcheck.oracles.finite_difference import Estimate, Status
 from gradcheck.outcomes.comparison import Comparison, FloatArray
 from gradcheck.outcomes.reasons import Kind
+from gradcheck.outcomes.zeros import judge_zeros
 from gradcheck.structure import Structure
 
 IntArray = npt.NDArray[np.intp]
@@ -73,7 +78,12 @@ CALIBRATED = sqrt(2 * log(2 * COMPARISONS / FALSE_ALARM))
 
 
 def compare(
-    structure: Structure, gradient: FloatArray, estimate: Estimate, *, resolution: float
+    structure: Structure,
+    gradient: FloatArray,
+    estimate: Estimate,
+    *,
+    resolution: float,
+    outputs: int = 1,
 ) -> Comparison:
     """Compare a gradient with an oracle's estimate, coordinate by coordinate.
 
@@ -82,6 +92,7 @@ def compare(
         gradient: the engine's gradient as one vector.
         estimate: the oracle's.
         resolution: the power requirement.
+        outputs: how many outputs the gradient is of, one after the other.
     """
     u = np.concatenate(
         [np.full(leaf.size, np.finfo(leaf.dtype).eps / 2) for leaf in structure.leaves]
@@ -93,15 +104,19 @@ def compare(
         agrees = np.isfinite(gradient) & (deviation <= allowance)
         size = np.where(estimate.status == Status.RESOLVED, np.abs(estimate.value), 0.0)
         kind = _power(structure, size, allowance, resolution)
+    unchanged = (estimate.reach > 0) & (gradient == 0) & (estimate.value == 0)
+    kind = judge_zeros(
+        structure, kind, size, allowance, gradient, u, unchanged, resolution, outputs
+    )
     kind[~agrees] = Kind.FAILED
     kind[estimate.status == Status.KINK] = Kind.KINK
     unknown = ~np.isfinite(estimate.value) | np.isnan(estimate.bound)
     kind[(estimate.status == Status.NO_STEP) | unknown] = Kind.NOISY
     kind[estimate.status == Status.UNDEFINED] = Kind.UNDEFINED
     kind[estimate.status == Status.NOT_EVALUATED] = Kind.NOT_EVALUATED
-    return Comparison(
-        structure, gradient, estimate.value, estimate.bound, allowance, kind, resolution
-    )
+    reach = float(estimate.reach[kind == Kind.UNCHANGED].min(initial=np.inf))
+    D, B = estimate.value, estimate.bound
+    return Comparison(structure, gradient, D, B, allowance, kind, resolution, reach=reach)
 
 
 def agree(
@@ -170,26 +185,6 @@ def _power(
     kind[allowance <= resolution * largest] = Kind.SMALL
     kind[allowance <= resolution * size] = Kind.INFORMATIVE
     return kind
-
-
-def beside_their_row(comparison: Comparison, outputs: int) -> Comparison:
-    """Judge exact zeros beside everything that their output depends on.
-
-    An output that does not depend on an array of x has a block of zeros there, without a
-    neighbour to be small beside. Where engine and oracle are both exactly 0 (f did not change by
-    a bit), a vacuous coordinate is SMALL if allowance <= resolution max |D| over its output.
-
-    Args:
-        comparison: that of `outputs` outputs, one after the other, each with as many coordinates.
-        outputs: how many.
-    """
-    c = comparison
-    size = np.where(np.isin(c.kind, (Kind.INFORMATIVE, Kind.SMALL)), np.abs(c.oracle), 0.0)
-    largest = size.reshape(outputs, -1).max(axis=1, initial=0.0) if outputs else size
-    row = np.repeat(largest, c.structure.size // max(outputs, 1))
-    zero = (c.kind == Kind.VACUOUS) & (c.engine == 0) & (c.oracle == 0)
-    small = zero & (c.allowance <= c.resolution * row)
-    return replace(c, kind=np.where(small, np.uint8(Kind.SMALL), c.kind))
 
 
 def contested(comparison: Comparison, opinions: list[Estimate]) -> IntArray:

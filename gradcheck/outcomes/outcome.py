@@ -84,6 +84,12 @@ class Outcome:
     method: str = "every-coordinate"
     miss_probability: float = 0.0
 
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "an Outcome is neither true nor false: use assert_gradient(f, gradient, x) in a test, "
+            "or compare outcome.verdict with Verdict.PASS"
+        )
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row a coordinate: name, both values, bound, allowance and kind."""
         import pandas as pd  # noqa: PLC0415 - loaded when first used, so that importing is cheap
@@ -160,7 +166,7 @@ def _decide(
         detail = f"{len(found)} of {total} coordinates are wrong; the worst is {found[0].name}"
         return Verdict.FAIL, Reason.MISMATCH, detail
     for kind, reason in INCONCLUSIVE_KINDS.items():
-        n = counts[kind.name.lower()]
+        n = counts.get(kind.name.lower(), 0)
         if n:
             where = comparison.first_of(kind)
             detail = f"{n} of {total} coordinates could not be decided, {where} first; "
@@ -169,15 +175,24 @@ def _decide(
             return Verdict.INCONCLUSIVE, reason, detail + advice
     if not total:
         return Verdict.INCONCLUSIVE, Reason.VACUOUS, "nothing was compared: x has no coordinates"
-    if not seen.size and not comparison.directions:
-        return Verdict.PASS, None, f"{total} coordinates are the exact derivatives, bit for bit"
     if comparison.directions:
         return Verdict.PASS, None, _agree_along_directions(comparison, seen)
+    return Verdict.PASS, None, _agree(comparison, counts, seen)
+
+
+def _agree(comparison: Comparison, counts: Mapping[str, int], seen: FloatArray) -> str:
+    """Say that all coordinates agree, and what would have been seen."""
+    total, still = comparison.structure.size, counts.get("unchanged", 0)
+    reach = f"f does not change by a bit when x moves by up to {comparison.reach:.2g}"
+    if still == total:
+        return f"the derivatives by all {total} coordinates are exactly 0, and {reach}"
+    if not seen.size:
+        return f"{total} coordinates are the exact derivatives, bit for bit"
     detail = (
         f"{total} coordinates agree; an error above {seen.max():.1g} of an informative "
         f"coordinate (median {np.median(seen):.1g}) would not have passed"
     )
-    return Verdict.PASS, None, detail
+    return detail + (f"; along {still} of them {reach}" if still else "")
 
 
 def _agree_along_directions(comparison: Comparison, seen: FloatArray) -> str:

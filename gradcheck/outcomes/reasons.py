@@ -52,9 +52,13 @@ class Kind(IntEnum):
     UNRESOLVED = 9
     SCREENED = 10
     UNDEFINED = 11
+    UNCHANGED = 12
 
 
 KIND_NAMES = tuple(kind.name.lower() for kind in Kind)
+
+RARE = tuple(kind.name.lower() for kind in (Kind.SCREENED, Kind.UNDEFINED, Kind.UNCHANGED))
+"""Kinds that are counted only where there are any."""
 
 INCONCLUSIVE_KINDS: Mapping[Kind, Reason] = MappingProxyType(
     {

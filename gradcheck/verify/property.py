@@ -22,7 +22,14 @@ from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, told_of
 Finding: TypeAlias = dict[str, Any]
 
 EXACT = "exact "
-COMPARED = (Kind.FAILED, Kind.INFORMATIVE, Kind.SMALL, Kind.EXACT, Kind.ANOMALOUS)
+COMPARED = (
+    Kind.FAILED,
+    Kind.INFORMATIVE,
+    Kind.SMALL,
+    Kind.EXACT,
+    Kind.UNCHANGED,
+    Kind.ANOMALOUS,
+)
 
 
 def examine(
