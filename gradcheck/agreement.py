@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.diagnosis.precision import precision_first
 from gradcheck.diagnosis.told import diagnosed, diagnosed_by_units
 from gradcheck.engines.base import NO_LOSS
 from gradcheck.examine import Layout, UnderTest, default_resolution, examine
@@ -97,6 +98,9 @@ def check_agreement(
             told = note_on_the_loss(engine, problem, exact) or told
         outcome = replace(outcome, notes=(*outcome.notes, told))
     if not explained:
+        return outcome
+    outcome = precision_first(engine, problem, outcome)
+    if outcome.suspects:
         return outcome
     found = _explanation(engine, problem, outcome, models)
     passes = outcome.backward_passes + found.backward_passes

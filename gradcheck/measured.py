@@ -202,10 +202,13 @@ def model_where_half_saturated(engine: Engine, problem: Problem, among: Sequence
         problem: says these.
         among: the models to try, the narrowest first.
     """
-    own = formats_of(problem)[0]
-    answers = _half_saturated_answers(engine, problem, (1, -1), own.u)
-    fits = (name for name in among if not _leaves(name, "", answers))
-    return next(fits, "") if answers else ""
+    known, key = _remembered(engine, problem, f"half saturated, among {', '.join(among)}")
+    if key not in known:
+        own = formats_of(problem)[0]
+        answers = _half_saturated_answers(engine, problem, (1, -1), own.u)
+        fits = (name for name in among if not _leaves(name, "", answers))
+        known[key] = next(fits, "") if answers else ""
+    return str(known[key])
 
 
 # --- what a model predicts ------------------------------------------------------------------------

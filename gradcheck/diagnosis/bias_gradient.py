@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.diagnosis.batch import PARTS
+from gradcheck.diagnosis.batch import COUNTS, REPEATED
 from gradcheck.diagnosis.formula import BIAS, Formula
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ def in_float16(s: Symbols, layer: int) -> Array | None:
     return delta.sum(axis=0, dtype=np.float16).astype(float) if is_wider else None
 
 
-def counted(key: str, says: str, counts: Counts) -> Formula:
+def counted(key: str, says: str, counts: Counts, *, of_batch: bool = True) -> Formula:
     """Make a formula that counts examples wrongly."""
 
     def value(s: Symbols, layer: int) -> Array | None:
         c = counts(s)
         return None if c is None else (s.delta[layer] * c[:, None]).sum(axis=0)
 
-    return of(key, says, value, of_batch=True)
+    return of(key, says, value, of_batch=of_batch)
 
 
 FORMULAS = (
@@ -119,5 +119,6 @@ FORMULAS = (
     of("product with W", "lacks the product with W_{up}: it is the sum of delta_{up}, times "
        "sigmoid'(z_{l})", without_product),
     of("b itself", "is b_{l} itself", lambda s, k: s.b[k]),
-    *(counted(*row) for row in PARTS),
+    *(counted(*row) for row in COUNTS if not row[0].endswith("example only")),
+    counted(*REPEATED, of_batch=False),
 )  # fmt: skip

@@ -39,6 +39,7 @@ from gradcheck.diagnosis.probes import (
 from gradcheck.diagnosis.seen import Seen, arithmetic_of, blocks_of, terms_of
 from gradcheck.diagnosis.thresholds import is_step
 from gradcheck.diagnosis.where import placed
+from gradcheck.measured import model_where_half_saturated
 from gradcheck.verdict import Suspect
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ TRIES = 3
 
 OTHERS = ", and another one in other networks"
 """Said of a factor that a problem of another structure has not, but some other factor."""
+
+MOST_SEARCHED = 3
+"""So many other problems of the same structure are explained anew, if it comes to that."""
 
 MANY = 2
 """Different problems at least that must show a pattern."""
@@ -130,10 +134,13 @@ def _classes(engine: Engine, problem: Problem) -> tuple[str, ...]:
     """Return the classes that formulas are compared in, the narrower first.
 
     In the wide one of an engine that declares none much is excused where units are saturated: what
-    the usual one bears out needs no such excuse.
+    the usual one bears out needs no such excuse, nor does an engine whose half saturated units do.
     """
     widest = arithmetic_of(engine.info.arithmetic, problem)
-    return (widest,) if engine.info.arithmetic else (USUAL, widest)
+    if engine.info.arithmetic:
+        return (widest,)
+    is_usual = model_where_half_saturated(engine, problem, (USUAL,)) == USUAL
+    return (USUAL,) if is_usual else (USUAL, widest)
 
 
 def _diagnosed(
@@ -268,7 +275,7 @@ def _borne_out(
     if kept and kept[0].kind != UNKNOWN:
         return kept
     hints = witness.hints()
-    for other in every[1:]:
+    for other in [seen for seen in every[1:] if seen.is_wrong][:MOST_SEARCHED]:
         searched = library if work(other) <= WORK else only(library, hints)
         path = peel(other, Guide(searched, hints))
         named = tuple(takewhile(lambda f: f.kind != UNKNOWN, path.findings))

@@ -95,9 +95,8 @@ def told_of_units(engine: Engine, problem: Problem, gradient: Array, failed: Arr
         failed: which entries are wrong.
     """
     dtype = dtype_name(problem.dtype)
-    if problem.architecture.loss not in engine.info.losses or not _has_wrong_weight(
-        problem, failed
-    ):
+    wrong = _wrong_arrays(problem, failed)
+    if problem.architecture.loss not in engine.info.losses or "W" not in wrong:
         return None
     with np.errstate(all="ignore"):
         measured, calls = _responses(engine, dtype)
@@ -105,19 +104,20 @@ def told_of_units(engine: Engine, problem: Problem, gradient: Array, failed: Arr
         made = units.gradient() if measured.intervals else None
         if made is None or not _explains(problem, made, gradient, failed):
             return None
-        told = _told(measured, units)
+        told = _told(measured, units, is_forward="b" in wrong)
     if told is None or not told.says:
         return None
     return replace(told, calls=len(units.answers) + calls)
 
 
-def _has_wrong_weight(problem: Problem, failed: Array) -> bool:
-    """Whether the derivative by a weight is wrong: a wrong delta shows in dC/dW and in dC/db.
+def _wrong_arrays(problem: Problem, failed: Array) -> set[str]:
+    """Say whether derivatives by weights (W), by biases (b) or by both are wrong.
 
-    The curves are those of dC/db; where biases alone are wrong, it may be that alone.
+    A wrong delta shows in dC/dW and in dC/db, and so does another activation, by all that is above
+    it. The curves are those of dC/db; where biases alone are wrong, it may be that alone.
     """
     leaves = structure_of(problem.parameters).leaves
-    return any(failed[leaf.start : leaf.stop].any() for leaf in leaves if leaf.name[0] == "W")
+    return {leaf.name[0] for leaf in leaves if failed[leaf.start : leaf.stop].any()}
 
 
 def _explains(problem: Problem, made: Array, gradient: Array, failed: Array) -> bool:
@@ -270,8 +270,14 @@ def _responses(engine: Engine, dtype: str) -> tuple[Responses, int]:
     return known[dtype], calls
 
 
-def _told(measured: Responses, units: Units) -> Cause | None:
-    """Return the first quantity, from the output down, that is wrong."""
+def _told(measured: Responses, units: Units, *, is_forward: bool) -> Cause | None:
+    """Return the first quantity, from the output down, that is wrong.
+
+    Args:
+        measured: the curves.
+        units: of the problem.
+        is_forward: whether the activations may be others in the forward pass, too.
+    """
     s = Symbols.of(units.problem)
     loss = units.problem.architecture.loss
     of = {
@@ -282,6 +288,8 @@ def _told(measured: Responses, units: Units) -> Cause | None:
     is_top = any(_is_hit(i, units.z[s.L], s.Y) for i in of[DELTA])
     hit = {q: _layers(of[q], units.z, s.L) for q in (ACTIVATION, SLOPE)}
     if of[ACTIVATION] and _follows(of[DELTA], of[ACTIVATION]) and (is_top or any(hit.values())):
+        if not is_forward:
+            return None
         told = _what(measured, of[ACTIVATION])
         return Cause(re.sub("_l", "", told), "a = sigmoid(z)", ANSWER, 0)
     if is_top:

@@ -184,8 +184,14 @@ def _down(path: Path, layer: int, seen: Seen) -> Iterator[Path]:
 
 
 def _explains_more(way: Way, right: Way) -> bool:
-    """Whether a wrong delta_l gives a block that the right one does not."""
-    return any(fits and not already for fits, already in zip(way.fits, right.fits, strict=True))
+    """Whether a wrong delta_l gives a block that the right one does not, and loses none.
+
+    One that gives dC/dW_l and not the dC/db_l that is right would be two mistakes for one.
+    """
+    both = list(zip(way.fits, right.fits, strict=True))
+    return any(fits and not right for fits, right in both) and all(
+        fits or not right for fits, right in both
+    )
 
 
 def _right_way(path: Path, layer: int, seen: Seen) -> Way:
@@ -523,10 +529,11 @@ def _examples(
         or not np.all(np.abs(columns @ nearest - g) <= (1 + np.abs(nearest).max()) * room)
     ):
         return None
-    return Scaled("examples", _told_counts(nearest), nearest[:, None])
+    return Scaled("examples", told_counts(nearest), nearest[:, None])
 
 
-def _told_counts(c: Array) -> str:
+def told_counts(c: Array) -> str:
+    """Say how often examples are counted."""
     missing, odd = np.flatnonzero(c == 0), np.flatnonzero((c != 0) & (c != 1))
     told = "does not count all examples once in the batch"
     if not len(odd):

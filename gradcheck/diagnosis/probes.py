@@ -31,6 +31,7 @@ MOST = 64
 
 SEEDS = (20_011, 20_021, 20_023)
 ORDERS = (20_029, 20_047)
+DRAWN = 20_101
 
 STEEPER = (10.0, 20.0, 40.0, 100.0)
 """Weight scales of problems that are asked where no other one of the same sizes is wrong."""
@@ -156,6 +157,21 @@ def steep(engine: Engine, problem: Problem, targets: str = "") -> Problem | None
         targets or _targets(dict(info.limits).get("targets")),
         SEEDS[2],
         STEEP,
+    )
+
+
+def drawn(engine: Engine, problem: Problem, number: int) -> Problem | None:
+    """Return one of many random problems of the same sizes and batch, mild and steeper in turn."""
+    network, info = problem.architecture, engine.info
+    return _case(
+        network.sizes,
+        network.loss,
+        network.reduction,
+        problem.batch,
+        _precision(info.dtypes, problem),
+        _targets(dict(info.limits).get("targets")),
+        DRAWN + number,
+        STEEP if number % 2 else 1.0,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from gradcheck.diagnosis.calls import (
 from gradcheck.diagnosis.explain import diagnose
 from gradcheck.diagnosis.finding import FORMULA
 from gradcheck.diagnosis.finding import UNKNOWN as NO_NAME
+from gradcheck.diagnosis.linear import related
 from gradcheck.diagnosis.one_unit import told_of_units
 from gradcheck.diagnosis.probes import answer, frame_of, widened
 from gradcheck.diagnosis.seen import arithmetic_of
@@ -83,8 +85,27 @@ def _told(engine: Engine, problem: Problem, outcome: Outcome) -> Told:
     return _named(engine, problem, c.engine, c.kind == Kind.FAILED, c.allowance)
 
 
+_latest: WeakKeyDictionary[Any, tuple[tuple[bytes, ...], Told]] = WeakKeyDictionary()
+"""By engine, what was said last: several properties fail on one problem with the same gradient."""
+
+
 def _named(engine: Engine, problem: Problem, g: Array, failed: Array, allowance: Array) -> Told:
-    """Name a formula; else what single units give, or is kept between calls; else the place."""
+    """Name what is wrong; once, where another property has failed on the same problem before."""
+    arrays = (*problem.weights, *problem.biases, problem.inputs, problem.targets, g)
+    key = (str(problem.architecture).encode(), *(x.tobytes() for x in arrays))
+    try:
+        known = _latest.get(engine)
+    except TypeError:  # it cannot be a key
+        return _newly_named(engine, problem, g, failed, allowance)
+    if known is None or known[0] != key:
+        known = _latest[engine] = key, _newly_named(engine, problem, g, failed, allowance)
+    return known[1]
+
+
+def _newly_named(
+    engine: Engine, problem: Problem, g: Array, failed: Array, allowance: Array
+) -> Told:
+    """Name a formula or relation; else what units give, or calls keep; else the place."""
     if kept := keeps_something(engine, problem, g, allowance):
         return Told(kept, 3 + MEMORY_CALLS)
     try:
@@ -92,6 +113,10 @@ def _named(engine: Engine, problem: Problem, g: Array, failed: Array, allowance:
     except np.linalg.LinAlgError:  # least squares that do not converge
         return Told("", 3)
     calls = found.backward_passes + 3
+    if found.kind != FORMULA:
+        arithmetic = arithmetic_of(engine.info.arithmetic, problem)
+        if relation := related(engine, problem, found.layer, arithmetic):
+            return Told(relation.text, calls + relation.calls, relation.suspects)
     if found.kind != FORMULA and (unit := told_of_units(engine, problem, g, failed)):
         return Told(unit.text, calls + unit.calls, (unit.suspect,))
     is_open = found.kind == NO_NAME or found.key == "zero"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcheck.diagnosis.at_zero import WEIGHT_FORMULAS
-from gradcheck.diagnosis.batch import PARTS
+from gradcheck.diagnosis.batch import COUNTS, REPEATED
 from gradcheck.diagnosis.formula import WEIGHT, Formula
 from gradcheck.diagnosis.symbols import sigmoid, slope
 
@@ -96,14 +96,14 @@ def in_float32(s: Symbols, layer: int) -> Array | None:
     return s.a[layer - 1].astype(np.float32).astype(float) if s.problem.dtype == float else None
 
 
-def counted(key: str, says: str, counts: Counts) -> Formula:
+def counted(key: str, says: str, counts: Counts, *, of_batch: bool = True) -> Formula:
     """Make a formula that counts examples wrongly."""
 
     def value(s: Symbols, layer: int) -> Array | None:
         c = counts(s)
         return None if c is None else (s.delta[layer] * c[:, None]).T @ s.a[layer - 1]
 
-    return of(key, says, value, of_batch=True)
+    return of(key, says, value, of_batch=of_batch)
 
 
 FORMULAS = (
@@ -172,5 +172,6 @@ FORMULAS = (
     of("sizes", "is the sum of |delta_{l}| |a_{low}|",
        lambda s, k: np.abs(s.delta[k]).T @ np.abs(s.a[k - 1])),
     *WEIGHT_FORMULAS,
-    *(counted(*row) for row in PARTS),
+    *(counted(*row) for row in COUNTS),
+    counted(*REPEATED, of_batch=False),
 )  # fmt: skip

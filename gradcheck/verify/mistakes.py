@@ -23,6 +23,7 @@ from typing import TypeAlias, TypeVar
 
 from gradcheck.diagnose import UNKNOWN
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
+from gradcheck.diagnosis.linear import LINEAR, is_asked
 from gradcheck.diagnosis.one_unit import KEY as UNITS
 from gradcheck.rounding import ARITHMETICS
 from gradcheck.verdict import Reason
@@ -35,6 +36,7 @@ from gradcheck.verify.suspects import (
     LIMIT,
     Named,
     Place,
+    case_of,
     depth_of,
     is_pattern,
     lost,
@@ -259,9 +261,11 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     failing = Counter(step for one in every for step in one.steps)
     units, formulas = _parted(formulas, _is_of_units)
     unknown = Counter(step for one in (*units, *rest) for step in one.steps)
+    small = Counter(step for one in (*units, *rest) if _is_small(one) for step in one.steps)
 
     def is_borne(group: Group) -> bool:
-        return _is_borne(group, failing[group.place], unknown[group.place])
+        held = small if _is_linear(group) else unknown
+        return _is_borne(group, failing[group.place], held[group.place])
 
     groups, open_ones = _parted(_covered(formulas), is_borne)
     groups, units = _joined(groups, units, alone=False)
@@ -366,15 +370,27 @@ def _is_borne(group: Group, failing: int, unknown: int) -> bool:
     Args:
         group: the problems that it explains.
         failing: the findings in which its step is wrong, as far as that is known.
-        unknown: those of them that no formula explains.
+        unknown: those of them that no formula explains, and which were held to this one.
     """
     members = len(group.members)
-    if members < max(LEAST_PART * failing, LEAST_KNOWN * (members + unknown)):
+    part = 0 if _is_linear(group) else LEAST_PART * failing
+    if members < max(part, LEAST_KNOWN * (members + unknown)):
         return False
     alone = any(not m.witness.finding.diagnosis.startswith(UNKNOWN) for m in group.members)
     tokens = {one.witness.token for one in group.members}
     structures = {tuple(token.split(":")[1:5]) for token in tokens}
     return alone or (len(tokens) >= FEWEST and len(structures) > 1)
+
+
+def _is_linear(group: Group) -> bool:
+    """Whether a mistake is a relation that is solved for, which small problems are held to only."""
+    key = group.mistake[1] if group.mistake else ""
+    return isinstance(key, str) and key.startswith(LINEAR)
+
+
+def _is_small(one: Failing) -> bool:
+    case = case_of(one.witness.token)
+    return case is None or is_asked(case.architecture.n_parameters, case.batch)
 
 
 # --- what is not known by itself ------------------------------------------------------------------

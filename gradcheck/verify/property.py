@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcheck.agreement import check_agreement
 from gradcheck.case import Case
+from gradcheck.diagnosis.precision import precision_first
 from gradcheck.diagnosis.told import also_diagnosed
 from gradcheck.engines.base import EngineUnusableError, MalformedAnswerError, Unsupported
 from gradcheck.exact import TESTS
@@ -91,6 +92,10 @@ def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> 
     """Run the check that a property stands for; name what is wrong: the loss, else a mistake."""
     if name == "agreement":
         return check_agreement(engine, problem, require=engine.require)
+    return precision_first(engine, problem, _other_outcome(engine, name, problem, case))
+
+
+def _other_outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
     likely = partial(also_diagnosed, engine, problem)
     if name == "consistency":
         return right_gradient_first(engine, problem, check_engine(engine, problem), likely)

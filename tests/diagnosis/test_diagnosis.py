@@ -104,7 +104,7 @@ TOKEN = "gc1:3-4-5-2:cross_entropy:mean:m3:float64:w1:generic:soft:s0"
         ("weight_decay", "layer 3: dC/dW_3 has an extra term 0.0001 W_3; "
          "expected dC/dW_3 = delta_3^T a_2"),
         ("two_columns_swapped", "layer 1: dC/dW_1 has entries swapped in columns 0, 1; "
-         "expected dC/dW_1 = delta_1^T X; a pattern"),
+         "expected dC/dW_1 = delta_1^T X; sure: it gives every number on 4 problems"),
     ],
 )  # fmt: skip
 def test_the_equation_and_the_layer_are_told(name, told):
