@@ -33,7 +33,9 @@ from gradcheck.oracles.lines import (
     ends_check,
 )
 from gradcheck.oracles.noise import Noise
+from gradcheck.oracles.one_sided import settle_kinks
 from gradcheck.oracles.two_steps import two_step_differences
+from gradcheck.outcomes.conventions import conventions
 from gradcheck.structure import Leaf, Structure, UnlikeError, arrays_like, originals_of
 from gradcheck.verdict import (
     DEFAULT_RESOLUTION,
@@ -276,6 +278,7 @@ def examine(
         comparison = witness(g)
         test.must_repeat(g, comparison.allowance)
         outcome = outcome_of(comparison, diagnosis=diagnosis(comparison))
+        test.notes.extend(conventions(comparison))
     except DefectError as defect:
         outcome = Outcome(Verdict.FAIL, defect.reason, defect.detail, resolution=resolution)
     except UndecidedError as error:
@@ -327,10 +330,12 @@ def differentiate(  # noqa: PLR0913 - options that are named
             if suspected
             else _estimate(lines, eps, g, coordinates, resolution, progress)
         )
+        settle_kinks(lines, eps, estimate)
     except InputChangedError as error:
         raise DefectError(Reason.INPUT_CHANGED, f"f changes its argument at {error}") from None
     comparison = compare(names, g, estimate, resolution=resolution)
-    failed = np.flatnonzero(comparison.kind == Kind.FAILED)
+    is_kink = estimate.status == Status.INTERVAL  # which three steps on each side have settled
+    failed = np.flatnonzero((comparison.kind == Kind.FAILED) & ~is_kink)
     if not failed.size:
         return estimate
     try:
@@ -342,7 +347,7 @@ def differentiate(  # noqa: PLR0913 - options that are named
             "before that could be confirmed"
         )
         return estimate
-    undecided = contested(comparison, opinions)
+    undecided = contested(comparison, failed, opinions)
     estimate.status[undecided] = Status.NO_STEP
     if undecided.size:
         notes.append(

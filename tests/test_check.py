@@ -227,14 +227,77 @@ def test_nothing_is_known_of_a_gradient_where_the_loss_is_not_finite(value):
 # --- what cannot be decided ---------------------------------------------------------------------
 
 
-def test_a_kink_is_reported_as_such_and_not_as_a_number():
-    for slope_at_kink in (-1.0, 0.0, 1.0):
-        found = verdict(
-            lambda x: np.abs(x).sum(),
-            lambda x, s=slope_at_kink: np.where(x == 0, s, np.sign(x)),
-            np.array([1.0, 0.0, -2.0]),
-        )
-        assert found == (Verdict.INCONCLUSIVE, Reason.NONDIFFERENTIABLE)
+KINKED = np.array([1.0, 0.0, -2.0])
+
+
+@pytest.mark.parametrize(
+    ("slope", "choice"),
+    [
+        (-1.0, "the left slope"),
+        (0.0, "their mean"),
+        (1.0, "the right slope"),
+        (0.5, "a number betw"),
+    ],
+)
+def test_a_slope_between_those_on_both_sides_of_a_kink_is_a_convention(slope, choice):
+    outcome = check_gradient(
+        lambda x: np.abs(x).sum(), lambda x: np.where(x == 0, slope, np.sign(x)), KINKED
+    )
+    assert outcome.verdict is Verdict.PASS, str(outcome)
+    assert outcome.counts["subgradient"] == 1
+    told = "x[1]: f has a kink at x, with slope -1 on the left and 1 on the right; the engine says"
+    assert f"{told} {slope:.3g}, {choice}" in str(outcome)
+
+
+@pytest.mark.parametrize("slope", [7.0, 1 + 1e-6, -1 - 1e-6, -100.0])
+def test_a_slope_outside_of_those_on_both_sides_of_a_kink_is_wrong(slope):
+    outcome = check_gradient(
+        lambda x: np.abs(x).sum(), lambda x: np.where(x == 0, slope, np.sign(x)), KINKED
+    )
+    assert (outcome.verdict, outcome.reason) == (FAILS, Reason.SUBGRADIENT)
+    assert "slope -1 on the left and 1 on the right; outside of both" in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "low", "high"),
+    [
+        (lambda x: np.maximum(x, 0) @ np.array([3.0, 1.0]), [0.0, 1.0], [0, 1], [3, 1]),
+        (lambda x: np.exp(np.max(x)), [0.5, 0.5], [0, 0], [np.exp(0.5)] * 2),
+        (lambda x: np.sort(x) @ np.array([1.0, 2.0, 4.0]), [1.0, 1.0, -1.0], [2, 2, 1], [4, 4, 1]),
+        (lambda x: np.where(x < 0, 0.01, 1.0) @ np.sin(x), [0.0, 1.0], [0.01, 0.54], [1, 0.55]),
+    ],
+    ids=["relu", "max of equals", "sort of equals", "leaky"],
+)
+def test_ties_and_kinks_of_all_kinds_have_intervals(f, x, low, high):
+    x, low, high = np.array(x), np.array(low, float), np.array(high, float)
+    kink = high - low > 0.1
+    smooth = gradcheck.check_gradient(f, lambda x: x * 0 + 0.5, x).comparison.oracle
+    for share in (0.0, 0.3, 1.0):
+        g = np.where(kink, low + share * (high - low), smooth)
+        assert verdict(f, lambda x, g=g: g.copy(), x) == PASSES, share
+    for share in (-0.1, 1.1):
+        g = np.where(kink, low + share * (high - low), smooth)
+        assert verdict(f, lambda x, g=g: g.copy(), x) == (FAILS, Reason.SUBGRADIENT)
+
+
+def test_a_wrong_slope_elsewhere_is_a_mismatch_beside_a_kink_too():
+    found = verdict(
+        lambda x: np.abs(x).sum(), lambda x: np.where(x == 0, 7, 2 * np.sign(x)), KINKED
+    )
+    assert found == (FAILS, Reason.MISMATCH)
+
+
+def test_a_cusp_stays_undecided():
+    found = verdict(lambda x: np.sqrt(np.abs(x)).sum(), np.zeros_like, np.zeros(1))
+    assert found == (Verdict.INCONCLUSIVE, Reason.NONDIFFERENTIABLE)
+
+
+def test_a_kink_is_not_settled_beyond_the_budget():
+    outcome = check_gradient(
+        lambda x: np.abs(x).sum(), np.sign, np.zeros(1), method="every-coordinate", budget=90
+    )
+    assert outcome.forward_passes <= 90
+    assert outcome.verdict is not FAILS
 
 
 def test_a_stationary_point_is_vacuous():
@@ -578,7 +641,7 @@ def test_assert_gradient_raises_the_whole_story():
 
 def test_assert_gradient_does_not_let_the_undecided_pass():
     with pytest.raises(GradientMismatch, match="INCONCLUSIVE"):
-        assert_gradient(lambda x: np.abs(x).sum(), np.sign, np.zeros(1))
+        assert_gradient(lambda x: np.sqrt(np.abs(x)).sum(), np.sign, np.zeros(1))
 
 
 @pytest.mark.parametrize(

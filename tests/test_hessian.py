@@ -210,8 +210,9 @@ def test_a_gradient_that_is_not_finite_has_no_derivative():
 
 
 def test_a_kink_of_the_gradient_is_reported_as_such():
-    found = verdict(np.abs, lambda _, v: v + 0, np.zeros(1), np.ones(1))
-    assert found == (Verdict.INCONCLUSIVE, Reason.NONDIFFERENTIABLE)
+    assert verdict(np.abs, lambda _, v: v + 0, np.zeros(1), np.ones(1)) == PASSES
+    found = verdict(np.abs, lambda _, v: 2 * v, np.zeros(1), np.ones(1))
+    assert found == (FAILS, Reason.SUBGRADIENT)
 
 
 def test_a_direction_of_zeros_is_vacuous():

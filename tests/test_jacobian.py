@@ -235,13 +235,14 @@ def test_an_output_that_is_not_finite_has_no_derivative():
 # --- what cannot be decided ---------------------------------------------------------------------
 
 
-def test_a_kink_of_one_output_is_reported_as_such():
-    found = verdict(
-        lambda x: np.array([abs(x[0]), x[0] + 1]),
-        lambda _: np.array([[0.0], [1.0]]),
-        np.zeros(1),
-    )
-    assert found == (Verdict.INCONCLUSIVE, Reason.NONDIFFERENTIABLE)
+def test_the_slope_at_a_kink_of_one_output_is_a_convention_or_wrong():
+    def kinked(x):
+        return np.array([abs(x[0]), x[0] + 1])
+
+    outcome = check_jacobian(kinked, lambda _: np.array([[0.0], [1.0]]), np.zeros(1))
+    assert (outcome.verdict, outcome.counts["subgradient"]) == (Verdict.PASS, 1)
+    found = verdict(kinked, lambda _: np.array([[1.5], [1.0]]), np.zeros(1))
+    assert found == (FAILS, Reason.SUBGRADIENT)
 
 
 def test_the_zeros_of_a_constant_output_are_decided_and_a_wrong_one_fails():

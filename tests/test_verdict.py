@@ -218,23 +218,27 @@ def test_the_frame_of_nothing_is_empty():
     assert Outcome(Verdict.FAIL, Reason.SHAPE, "").to_frame().empty
 
 
+def failed(c):
+    return np.flatnonzero(c.kind == Kind.FAILED)
+
+
 def test_a_suspect_is_contested_only_by_an_opinion_that_holds_its_value():
     c = judge([1.5, 1.5], [1.0, 1.0], [0.1, 0.1])
     wide, narrow = estimate([1.2, 1.0], [0.4, 0.4]), estimate([1.4, 1.0], [0.2, 0.2])
-    assert contested(c, [wide, narrow]).tolist() == [0]
-    assert contested(c, [narrow, narrow]).tolist() == [0]
-    assert contested(c, [estimate([1.0, 1.0], [0.4, 0.4])]).tolist() == []
+    assert contested(c, failed(c), [wide, narrow]).tolist() == [0]
+    assert contested(c, failed(c), [narrow, narrow]).tolist() == [0]
+    assert contested(c, failed(c), [estimate([1.0, 1.0], [0.4, 0.4])]).tolist() == []
 
 
 def test_a_missing_opinion_does_not_accuse():
     c = judge([1.5], [1.0], [0.1])
-    assert contested(c, [estimate([np.nan], [np.inf])]).tolist() == [0]
-    assert contested(c, [estimate([1.0], [np.inf])]).tolist() == [0]
+    assert contested(c, failed(c), [estimate([np.nan], [np.inf])]).tolist() == [0]
+    assert contested(c, failed(c), [estimate([1.0], [np.inf])]).tolist() == [0]
 
 
 def test_an_infinite_engine_value_is_contested_by_nobody():
     c = judge([np.inf], [1.0], [0.1])
-    assert contested(c, [estimate([1.0], [0.5])]).tolist() == []
+    assert contested(c, failed(c), [estimate([1.0], [0.5])]).tolist() == []
 
 
 def agreed(engine, exact, width, rounding, deviation, *, resolution=1e-6):

@@ -82,6 +82,7 @@ class Status(IntEnum):
     NO_STEP = 2
     NOT_EVALUATED = 3
     UNDEFINED = 4
+    INTERVAL = 5
 
 
 @dataclass
@@ -94,8 +95,9 @@ class Estimate:
         step: the h that was used.
         status: RESOLVED; KINK (the slope jumps: no derivative); NO_STEP (no h lets the stencils
             agree); NOT_EVALUATED (the budget was spent before); UNDEFINED (f is not finite at
-            a point of the stencil, or there is none within the bounds).
-        jump: right slope minus left slope where the status is KINK, else 0.
+            a point of the stencil, or there is none within the bounds); INTERVAL (the slope
+            jumps, and value +- bound holds the slopes on both sides).
+        jump: right slope minus left slope where the status is KINK or INTERVAL, else 0.
         evaluations: forward passes spent on the coordinate.
         reach: how far x_j was moved without changing f by a bit, where that is far; else 0.
     """

@@ -6,7 +6,8 @@ passes, and none can forget to count one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,6 +188,15 @@ class Lines:
     def sides(self, coordinates: IntArray) -> IntArray:
         """Return where to move each coordinate: to both sides (0), or to that of 1 or -1 alone."""
         return self._sides[coordinates]
+
+    @contextmanager
+    def on_side(self, side: int) -> Iterator[None]:
+        """Move coordinates to one side only, 1 or -1, until the block ends."""
+        saved, self._sides = self._sides, np.full(self.size, side, dtype=np.intp)
+        try:
+            yield
+        finally:
+            self._sides = saved
 
     def room(self, coordinates: IntArray) -> FloatArray:
         """Return how far each coordinate may be moved to its sides."""

@@ -25,6 +25,7 @@ class Discrepancy:
         bound: the oracle's error bound.
         allowance: the largest deviation that correct rounding could explain.
         witness: where the oracle's value comes from: "differences" or "exact".
+        jump: at a kink, the slope on the right less that on the left; else 0.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Discrepancy:
     bound: float
     allowance: float
     witness: str = "differences"
+    jump: float = 0.0
 
     @property
     def deviation(self) -> float:
@@ -40,6 +42,12 @@ class Discrepancy:
         return self.engine - self.oracle
 
     def __str__(self) -> str:
+        if self.jump:
+            left, right = (self.oracle + s * self.jump / 2 for s in (-1, 1))
+            return (
+                f"{self.name}: engine {self.engine:.10g}, but f has a kink at x, with slope "
+                f"{left:.6g} on the left and {right:.6g} on the right; outside of both"
+            )
         digits = 10 if f"{self.engine:.10g}" != f"{self.oracle:.10g}" else 17
         doubt = f" ± {self.bound:.1g}" if self.witness == "differences" else ""
         return (
@@ -67,6 +75,8 @@ class Comparison:
         directions: k of the screened coordinates, whose oracle is NaN and whose allowance is
             2 tau; 0 where none is screened.
         reach: how far every UNCHANGED coordinate was moved, at least.
+        jump: the slope of f on the right less that on the left where f has a kink, whose oracle is
+            the centre of the two and whose bound holds both; 0 elsewhere; None where there is none.
     """
 
     structure: Structure
@@ -79,6 +89,7 @@ class Comparison:
     witness: str = "differences"
     directions: int = 0
     reach: float = float("inf")
+    jump: FloatArray | None = None
 
     def counts(self) -> dict[str, int]:
         """Return how many coordinates are of each kind, by name; rare kinds if there are any."""
@@ -124,4 +135,5 @@ class Comparison:
             bound=float(self.bound[j]),
             allowance=float(self.allowance[j]),
             witness=self.witness,
+            jump=0.0 if self.jump is None else float(self.jump[j]),
         )

@@ -22,6 +22,8 @@ class that R was computed for returns g. One that does not fail is
     small         also where no D of its array stands out of its allowance, g is no more than
                   rounding, and allowance <= resolution S (zeros.py)
     exact         neither, but g = D and B = 0: nothing hides in it, whatever was allowed
+    subgradient   f has a kink at x, and D +- B holds the slopes on both sides (one_sided.py): g is
+                  between them, which is a convention; outside it FAILs
     vacuous       otherwise: the comparison could not have failed by enough to matter
 
 and, in agreement, before all of these,
@@ -108,6 +110,7 @@ def compare(
     kind = judge_zeros(
         structure, kind, size, allowance, gradient, u, unchanged, resolution, outputs
     )
+    kind[estimate.status == Status.INTERVAL] = Kind.SUBGRADIENT
     kind[~agrees] = Kind.FAILED
     kind[estimate.status == Status.KINK] = Kind.KINK
     unknown = ~np.isfinite(estimate.value) | np.isnan(estimate.bound)
@@ -115,8 +118,10 @@ def compare(
     kind[estimate.status == Status.UNDEFINED] = Kind.UNDEFINED
     kind[estimate.status == Status.NOT_EVALUATED] = Kind.NOT_EVALUATED
     reach = float(estimate.reach[kind == Kind.UNCHANGED].min(initial=np.inf))
+    jump = np.where(estimate.status == Status.INTERVAL, estimate.jump, 0.0)
     D, B = estimate.value, estimate.bound
-    return Comparison(structure, gradient, D, B, allowance, kind, resolution, reach=reach)
+    seen = (structure, gradient, D, B, allowance, kind, resolution)
+    return Comparison(*seen, reach=reach, jump=jump if jump.any() else None)
 
 
 def agree(
@@ -187,16 +192,16 @@ def _power(
     return kind
 
 
-def contested(comparison: Comparison, opinions: list[Estimate]) -> IntArray:
+def contested(comparison: Comparison, failed: IntArray, opinions: list[Estimate]) -> IntArray:
     """Return the failed coordinates that some opinion does not accuse.
 
     They are neither wrong nor right: the steps do not agree on them.
 
     Args:
         comparison: the comparison whose failed coordinates were looked at again.
-        opinions: estimates at smaller steps, one entry a failed coordinate, in their order.
+        failed: which were.
+        opinions: estimates at smaller steps, one entry for each of these, in their order.
     """
-    failed = np.flatnonzero(comparison.kind == Kind.FAILED)
     g = comparison.engine[failed]
     accused = np.ones(len(failed), dtype=bool)
     for opinion in opinions:

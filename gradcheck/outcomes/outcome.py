@@ -164,7 +164,8 @@ def _decide(
     total = comparison.structure.size
     if found:
         detail = f"{len(found)} of {total} coordinates are wrong; the worst is {found[0].name}"
-        return Verdict.FAIL, Reason.MISMATCH, detail
+        at_kinks = all(d.jump for d in found)
+        return Verdict.FAIL, Reason.SUBGRADIENT if at_kinks else Reason.MISMATCH, detail
     for kind, reason in INCONCLUSIVE_KINDS.items():
         n = counts.get(kind.name.lower(), 0)
         if n:
@@ -186,8 +187,10 @@ def _agree(comparison: Comparison, counts: Mapping[str, int], seen: FloatArray) 
     reach = f"f does not change by a bit when x moves by up to {comparison.reach:.2g}"
     if still == total:
         return f"the derivatives by all {total} coordinates are exactly 0, and {reach}"
-    if not seen.size:
+    if counts.get("exact", 0) == total:
         return f"{total} coordinates are the exact derivatives, bit for bit"
+    if not seen.size:
+        return f"{total} coordinates agree, none of them with a slope to be compared with"
     detail = (
         f"{total} coordinates agree; an error above {seen.max():.1g} of an informative "
         f"coordinate (median {np.median(seen):.1g}) would not have passed"

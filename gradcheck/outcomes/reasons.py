@@ -19,6 +19,7 @@ class Reason(Enum):
     """Why a gradient did not pass; the text says what to do about it."""
 
     MISMATCH = "mismatch"
+    SUBGRADIENT = "subgradient"
     NONFINITE = "nonfinite"
     SHAPE = "shape"
     DTYPE = "dtype"
@@ -53,11 +54,14 @@ class Kind(IntEnum):
     SCREENED = 10
     UNDEFINED = 11
     UNCHANGED = 12
+    SUBGRADIENT = 13
 
 
 KIND_NAMES = tuple(kind.name.lower() for kind in Kind)
 
-RARE = tuple(kind.name.lower() for kind in (Kind.SCREENED, Kind.UNDEFINED, Kind.UNCHANGED))
+RARE = tuple(
+    kind.name.lower() for kind in (Kind.SCREENED, Kind.UNDEFINED, Kind.UNCHANGED, Kind.SUBGRADIENT)
+)
 """Kinds that are counted only where there are any."""
 
 INCONCLUSIVE_KINDS: Mapping[Kind, Reason] = MappingProxyType(
@@ -74,8 +78,8 @@ INCONCLUSIVE_KINDS: Mapping[Kind, Reason] = MappingProxyType(
 
 ADVICE: Mapping[Reason, str] = MappingProxyType(
     {
-        Reason.NONDIFFERENTIABLE: "the slope of f jumps there, so no gradient is right or wrong; "
-        "move x off the kink",
+        Reason.NONDIFFERENTIABLE: "the slope of f jumps there, and the slopes on both sides do not "
+        "settle, so no gradient is right or wrong; move x off the kink",
         Reason.DOMAIN: "f is not finite on one side of x, or on both: its domain ends there; pass "
         "bounds=(lo, hi), which differences never leave, or move x inside",
         Reason.NOISE: "no step lets differences of f agree with each other: f jumps, or its noise "
