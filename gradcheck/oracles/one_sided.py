@@ -9,8 +9,8 @@ relu'(0) = 0, abs'(0) = 0. A number outside
 
     [min(L, R) - B, max(L, R) + B]
 
-belongs to no slope of f. The interval is widened to hold the slopes at an eighth and at a 64th of the
-step with their errors, so that nobody is accused by one step alone. It is believed where
+belongs to no slope of f. The interval is widened to hold the slopes at an eighth and at a 64th of
+the step with their errors, so that nobody is accused by one step alone. It is believed where
 B_L + B_R <= |R - L| / 2; else the kink stays undecided.
 
 Source: R. T. Rockafellar, "Convex Analysis", Princeton 1970, section 23.

@@ -20,7 +20,7 @@ def conventions(comparison: Comparison) -> list[str]:
     chosen: dict[str, list[int]] = {}
     for j in rows.tolist():
         chosen.setdefault(_choice(c, j, float(c.jump[j])), []).append(j)
-    return [_told(c, choice, at) for choice, at in chosen.items()]
+    return [_told(c, choice, at, float(c.jump[at[0]])) for choice, at in chosen.items()]
 
 
 def _choice(c: Comparison, j: int, jump: float) -> str:
@@ -32,10 +32,9 @@ def _choice(c: Comparison, j: int, jump: float) -> str:
     return "a number between them"
 
 
-def _told(c: Comparison, choice: str, at: list[int]) -> str:
+def _told(c: Comparison, choice: str, at: list[int], jump: float) -> str:
     j, more = at[0], f" (and {len(at) - 1} more)" if len(at) > 1 else ""
-    assert c.jump is not None
-    L, R = (float(c.oracle[j] + s * c.jump[j] / 2) for s in (-1, 1))
+    L, R = (float(c.oracle[j] + s * jump / 2) for s in (-1, 1))
     return (
         f"{c.structure.name(j)}{more}: f has a kink at x, with slope {L:.3g} on the left and "
         f"{R:.3g} on the right; the engine says {float(c.engine[j]):.3g}, {choice}: a convention, "
