@@ -105,7 +105,7 @@ def _named(engine: Engine, problem: Problem, g: Array, failed: Array, allowance:
 def _newly_named(
     engine: Engine, problem: Problem, g: Array, failed: Array, allowance: Array
 ) -> Told:
-    """Name a formula or relation; else what units give, or calls keep; else the place."""
+    """Name what calls keep, a formula, a relation, or what units give; else the place."""
     if kept := keeps_something(engine, problem, g, allowance):
         return Told(kept, 3 + MEMORY_CALLS)
     try:
@@ -113,16 +113,23 @@ def _newly_named(
     except np.linalg.LinAlgError:  # least squares that do not converge
         return Told("", 3)
     calls = found.backward_passes + 3
-    if found.kind != FORMULA:
-        arithmetic = arithmetic_of(engine.info.arithmetic, problem)
-        if relation := related(engine, problem, found.layer, arithmetic):
-            return Told(relation.text, calls + relation.calls, relation.suspects)
-    if found.kind != FORMULA and (unit := told_of_units(engine, problem, g, failed)):
-        return Told(unit.text, calls + unit.calls, (unit.suspect,))
-    is_open = found.kind == NO_NAME or found.key == "zero"
-    if is_open and (memory := told_of_memory(engine, problem)):
-        return Told(memory, calls + MEMORY_CALLS)
-    return Told(found.text, calls, found.suspects)
+    if found.kind == NO_NAME or found.key == "zero":
+        calls += MEMORY_CALLS
+        if memory := told_of_memory(engine, problem):
+            return Told(memory, calls)
+    told = None if found.kind == FORMULA else _measured(engine, problem, g, failed, found.layer)
+    told = told or Told(found.text, 0, found.suspects)
+    return told._replace(calls=told.calls + calls)
+
+
+def _measured(engine: Engine, problem: Problem, g: Array, failed: Array, layer: int) -> Told | None:
+    """Tell what is solved for on problems that are drawn, or what single units give; else None."""
+    arithmetic = arithmetic_of(engine.info.arithmetic, problem)
+    if relation := related(engine, problem, layer, arithmetic):
+        return Told(relation.text, relation.calls, relation.suspects)
+    if unit := told_of_units(engine, problem, g, failed):
+        return Told(unit.text, unit.calls, (unit.suspect,))
+    return None
 
 
 def diagnosed_by_units(engine: Engine, problem: Problem, outcome: Outcome) -> Outcome | None:

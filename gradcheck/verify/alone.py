@@ -7,6 +7,7 @@ formula is told of it. A few failing problems are asked so; more, only if one of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ PROPERTY = "agreement"
 """One call, or several to one problem: other properties ask several problems in one process."""
 
 SAYS = "the answer depends on the calls before: alone, in a fresh process, it is right"
+OF_CALLS = re.compile("each time|earlier call|between calls")
+"""What diagnoses of what is kept between calls say."""
+
 EXPECTED = "the gradient of the problem that is given, each time"
 DIAGNOSIS = f"all layers: {SAYS}; expected {EXPECTED}"
 
@@ -94,9 +98,14 @@ def told_of_calls(
         return list(found)
     again = set(alone["asked"]) - set(alone["right"])
     return [
-        (token, finding | _KEPT if _is_mismatch(finding) and token not in again else finding)
+        (token, finding if token in again or not _is_to_be_told(finding) else finding | _KEPT)
         for token, finding in found
     ]
+
+
+def _is_to_be_told(finding: Finding) -> bool:
+    """Whether a finding does not say itself that it comes of earlier calls."""
+    return _is_mismatch(finding) and not OF_CALLS.search(finding["diagnosis"])
 
 
 _KEPT: dict[str, Any] = {
