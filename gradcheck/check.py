@@ -34,12 +34,19 @@ from gradcheck.verdict import Comparison, Outcome, Settled, Verdict, compare, sc
 
 METHODS = ("auto", "every-coordinate", "directional")
 
-PASSES = 16
-"""Forward passes a coordinate for which a step is searched: 10 to 20."""
+SEARCHED = 30
+"""Forward passes a coordinate, if none is decided at fixed steps: up to 14, and a search."""
+
+DECIDED = 5
+"""Forward passes a coordinate, if nearly all are decided at fixed steps."""
+
+ALONG_DIRECTIONS = 100
+"""Forward passes an array, along random directions; as many are reserved for the noise of f and
+for second opinions."""
 
 LARGE = 2**15
-"""Coordinates from which "auto" takes random directions where nothing else is said: half a million
-forward passes would be needed for all of them."""
+"""Coordinates from which "auto" takes random directions where nothing else is said: 150,000 forward
+passes at least would be needed for all of them."""
 
 
 class GradientMismatch(AssertionError):  # noqa: N818 - reads as the assertion that failed
@@ -66,10 +73,10 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
 ) -> Outcome:
     """Check that `gradient` is the gradient of `f` at x.
 
-    Every coordinate: four forward passes decide most coordinates of a right gradient
-    (`gradcheck.oracles.two_steps`). Each of the others is differentiated by 4th-order central
-    differences at a step and with an error bound of its own
-    (`gradcheck.oracles.finite_difference`), at 10 to 20 forward passes. All are compared as
+    Every coordinate: four or six forward passes decide most coordinates of a right gradient
+    (`gradcheck.oracles.fixed_steps`). The others are differentiated by 4th-order central
+    differences at a step and with an error bound of their own
+    (`gradcheck.oracles.finite_difference`), at 10 to 20 forward passes each. All are compared as
     `gradcheck.verdict` describes. A coordinate is accused only if differences at an eighth and a
     64th of its step accuse it too.
 
@@ -87,12 +94,12 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
             does not suffice for that, or there are 2^15 of them and neither budget nor
             resolution is given.
         noise: the absolute error of one evaluation of f, if you know it; else it is estimated
-            (Moré and Wild 2011) and widened 25 times.
+            (Moré and Wild 2011), which takes some 25 passes, and widened 25 times.
         budget: the most forward passes to spend; what is left undecided makes the outcome
             INCONCLUSIVE.
         resolution: the relative error that must not go unseen; default 1e-6 for float64,
-            0.1 for float32, 0.5 for float16 points; along directions, in arrays of n coordinates,
-            sqrt(n) times that, at most 0.5.
+            0.1 for float32, 0.5 for float16 points; along directions, or where a budget chooses
+            the method, sqrt(n) times that in arrays of n coordinates, at most 0.5.
         seed: picks the steps, the directions along which the noise is sampled, and with a
             budget the order of the coordinates.
         bounds: (lo, hi), each a number, None for no bound, or arrays like x. Neither f nor gradient
@@ -120,20 +127,20 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     fence = read_bounds(bounds, x, structure)
     lines = Lines(f, x, budget=budget, seed=seed, bounds=fence)
     lines.reserve = REPEATS
-    chosen = _chosen(structure.size, budget, resolution) if method == "auto" else method
-    asked = resolution if resolution is not None else _default_resolution(structure, chosen)
+    chosen = _chosen(structure, budget, resolution) if method == "auto" else method
+    may_be_along = chosen != "every-coordinate" or (method == "auto" and budget is not None)
+    asked = _asked(structure, may_be_along) if resolution is None else resolution
     stream = Stream(seed, "check")
     layout = Layout("gradient(x)", "the gradient of", structure)
     test = UnderTest(lines, gradient, layout, structure, np.array([lines.value]))
     if chosen != "every-coordinate" and method == "auto":
         test.notes.append(
-            f"auto chose {chosen}: every one of {structure.size} coordinates would take about "
-            f"{PASSES * structure.size} forward passes"
+            f"auto chose {chosen}: every one of {structure.size} coordinates may take "
+            f"{DECIDED * structure.size} to {SEARCHED * structure.size} forward passes"
         )
 
     def witness(g: FloatArray) -> Comparison:
-        eps = estimate_noise(lines, stream)
-        eps = eps if noise is None else given_noise(noise, eps)
+        eps = estimate_noise(lines, stream) if noise is None else given_noise(noise, lines)
         differences = partial(
             differentiate,
             lines,
@@ -156,21 +163,28 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     return replace(outcome, forward_passes=lines.forward_passes, repeat=repeat, method=chosen)
 
 
-def _chosen(size: int, budget: int | None, resolution: float | None) -> str:
-    """Choose a method: what the budget allows, else what the resolution asks for, else by size."""
+def _chosen(structure: Structure, budget: int | None, resolution: float | None) -> str:
+    """Choose a method: what the budget allows, else what the resolution asks for, else by size.
+
+    More budget must not decide less. So every coordinate is taken where that costs no more than
+    directions would, whatever the budget is, or where the budget suffices for the worst.
+    """
+    n, along = structure.size, ALONG_DIRECTIONS * len(structure.leaves)
     if budget is not None:
-        return "every-coordinate" if PASSES * size <= budget else "directional"
-    return "directional" if size >= LARGE and resolution is None else "every-coordinate"
+        suffices = DECIDED * n <= along or SEARCHED * n + ALONG_DIRECTIONS <= budget
+        return "every-coordinate" if suffices else "directional"
+    return "directional" if n >= LARGE and resolution is None else "every-coordinate"
 
 
-def _default_resolution(structure: Structure, method: str) -> float:
+def _asked(structure: Structure, may_be_along: bool) -> float:
     """Return what differences reach: along n signs, sqrt(n) times what they do along one axis.
 
     Where all n coordinates meet in one number, n signs move it sqrt(n) times as far as one does:
-    the step is shorter by that factor, and the noise beside one derivative larger.
+    the step is shorter by that factor, and the noise beside one derivative larger. Where the budget
+    chooses the method, more of it must not ask for more.
     """
     reached = default_resolution(structure)
-    if method == "every-coordinate":
+    if not may_be_along:
         return reached
     n = max((leaf.size for leaf in structure.leaves), default=1)
     return float(min(0.5, reached * sqrt(n)))

@@ -24,6 +24,7 @@ from gradcheck.oracles.finite_difference import (
     finite_difference,
     second_opinions,
 )
+from gradcheck.oracles.fixed_steps import fixed_step_differences
 from gradcheck.oracles.known_noise import Rounding, differentiate_again
 from gradcheck.oracles.lines import (
     BudgetSpentError,
@@ -34,7 +35,6 @@ from gradcheck.oracles.lines import (
 )
 from gradcheck.oracles.noise import Noise
 from gradcheck.oracles.one_sided import settle_kinks
-from gradcheck.oracles.two_steps import two_step_differences
 from gradcheck.outcomes.conventions import conventions
 from gradcheck.structure import Leaf, Structure, UnlikeError, arrays_like, originals_of
 from gradcheck.verdict import (
@@ -317,7 +317,7 @@ def differentiate(  # noqa: PLR0913 - options that are named
         coordinates: which, in the order they are to be evaluated; default: all.
         rounding: bounds the rounding error of f at a point; asked before anybody is accused.
         progress: called with the number of coordinates just finished.
-        suspected: whether something else speaks against these coordinates: two steps do not
+        suspected: whether something else speaks against these coordinates: fixed steps do not
             decide them.
 
     Returns:
@@ -368,9 +368,9 @@ def _estimate(
     resolution: float,
     progress: Callable[[int], None] | None,
 ) -> Estimate:
-    """Differentiate by two steps, and by a search for the step where these do not decide."""
+    """Differentiate at fixed steps, and by a search where these do not decide."""
     wanted = np.arange(lines.size) if coordinates is None else coordinates
-    quick = two_step_differences(lines, eps, g, wanted, resolution=resolution)
+    quick = fixed_step_differences(lines, eps, g, wanted, resolution=resolution)
     is_decided = quick.status[wanted] == Status.RESOLVED
     if progress is not None and is_decided.any():
         progress(int(is_decided.sum()))

@@ -176,9 +176,10 @@ class Columns:
         return estimate
 
     def _noise(self, lines: Lines, rounding: float) -> Noise:
-        eps = estimate_noise(lines, Stream(self.seed, "check"))  # the same points for all
-        if self.noise is not None:
-            eps = given_noise(self.noise, eps)
+        if self.noise is None:
+            eps = estimate_noise(lines, Stream(self.seed, "check"))  # the same points for all
+        else:
+            eps = given_noise(self.noise, lines)
         return replace(
             eps, level=eps.level + rounding, bound=eps.bound + STANDARD_DEVIATIONS * rounding
         )

@@ -9,6 +9,7 @@ import pytest
 
 import gradcheck
 from gradcheck.check import GradientMismatch, _chosen, assert_gradient, check_gradient
+from gradcheck.structure import structure_of
 from gradcheck.verdict import Reason, Verdict
 
 X = np.array([0.5, -1.25, 2.0])
@@ -536,12 +537,60 @@ def test_auto_takes_every_coordinate_where_the_budget_suffices_and_directions_wh
         assert told == (method == "directional")
 
 
+def vectors(*sizes):
+    return structure_of([np.zeros(n) for n in sizes])
+
+
 def test_auto_takes_directions_for_many_coordinates_unless_a_resolution_is_asked_for():
-    assert _chosen(2**15 - 1, None, None) == "every-coordinate"
-    assert _chosen(2**15, None, None) == "directional"
-    assert _chosen(2**15, None, 1e-6) == "every-coordinate"
-    assert _chosen(2**15, 1000, 1e-6) == "directional"
-    assert _chosen(2**15, 2**20, None) == "every-coordinate"
+    assert _chosen(vectors(2**15 - 1), None, None) == "every-coordinate"
+    assert _chosen(vectors(2**15), None, None) == "directional"
+    assert _chosen(vectors(2**15), None, 1e-6) == "every-coordinate"
+    assert _chosen(vectors(2**15), 1000, 1e-6) == "directional"
+    assert _chosen(vectors(2**15), 2**20, None) == "every-coordinate"
+
+
+def test_auto_takes_every_coordinate_of_few_whatever_the_budget_is():
+    for budget in (1, 100, 10**4):
+        assert _chosen(vectors(20), budget, None) == "every-coordinate"
+        assert _chosen(vectors(2) if budget < 100 else vectors(20, 20), budget, None) == (
+            "every-coordinate"
+        )
+    assert _chosen(vectors(21), 500, None) == "directional"
+
+
+BUDGETED = {
+    "smooth": (np.sin, np.cos),
+    "kinks": (lambda x: np.sin(x) + 1e-3 * np.abs(x - 1e-3), lambda x: np.cos(x) + 1e-3),
+    "waves": (
+        lambda x: np.sin(x) + 1e-9 * np.sin(1e6 * x),
+        lambda x: np.cos(x) + 1e-3 * np.cos(1e6 * x),
+    ),
+    "noise": (lambda x: np.sin(x) + 1e-12 * np.sin(1e15 * x), np.cos),
+}
+
+
+@pytest.mark.parametrize("n", [1, 10, 30])
+@pytest.mark.parametrize("name", BUDGETED)
+def test_more_budget_never_decides_less(n, name):
+    f, derivative = BUDGETED[name]
+    x = np.linspace(0.1, 1.0, n)
+    decided = False
+    for budget in (8, 30, 60, 120, 160, 250, 500, 900, 2000):
+        found = verdict(lambda x: float(np.sum(f(x))), derivative, x, budget=budget)[0]
+        assert found is Verdict.PASS or not (decided or found is FAILS)
+        decided = found is Verdict.PASS
+    assert decided or name == "noise"
+
+
+def test_eight_passes_decide_one_coordinate_where_the_noise_is_known():
+    def one(x):
+        return float(np.sin(x[0]))
+
+    known = check_gradient(one, np.cos, np.array([0.5]), noise=1e-12, budget=8)
+    assert known.verdict is Verdict.PASS
+    assert 1e-12 < known.resolution < 1e-6
+    estimated = check_gradient(one, np.cos, np.array([0.5]), budget=39)
+    assert estimated.verdict is Verdict.PASS
 
 
 def test_a_screened_coordinate_claims_no_derivative_of_its_own():
@@ -685,3 +734,55 @@ def test_the_public_names_are_all_there():
         assert getattr(gradcheck, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         _ = gradcheck.nothing
+
+
+# --- what it costs ------------------------------------------------------------------------------
+
+
+def _quadratic(n):
+    A = np.random.default_rng(n).standard_normal((n, n))
+    return (lambda x: float(x @ A @ x)), (lambda x: (A + A.T) @ x)
+
+
+def _layers(n):
+    W = np.random.default_rng(n).standard_normal((8, n)) / math.sqrt(n)
+    return (
+        lambda x: float(np.sum(np.tanh(W @ np.sin(x)))),
+        lambda x: np.cos(x) * (W.T @ (1 - np.tanh(W @ np.sin(x)) ** 2)),
+    )
+
+
+SMOOTH = {
+    "sum of sines": lambda n: (f, gradient),
+    "quadratic form": _quadratic,
+    "logistic": lambda n: (
+        lambda x: float(np.sum(np.logaddexp(0, x))),
+        lambda x: 1 / (1 + np.exp(-x)),
+    ),
+    "log of a sum": lambda n: (
+        lambda x: float(np.log(np.sum(np.exp(x)))),
+        lambda x: np.exp(x) / np.sum(np.exp(x)),
+    ),
+    "layers": _layers,
+    "exp of a sum": lambda n: (
+        lambda x: float(np.exp(np.sum(x) / n)),
+        lambda x: np.full(n, np.exp(np.sum(x) / n) / n),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize(("n", "most"), [(20, 6), (100, 5.5), (1000, 5)])
+def test_a_right_gradient_of_a_smooth_function_costs_few_passes_a_coordinate(n, most, name):
+    loss, right = SMOOTH[name](n)
+    x = np.random.default_rng(3).standard_normal(n)
+    outcome = check_gradient(loss, right, x)
+    assert outcome.verdict is Verdict.PASS, str(outcome)
+    assert outcome.forward_passes <= most * n
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_verdict_on_a_right_gradient_does_not_depend_on_the_seed(name):
+    loss, right = SMOOTH[name](7)
+    x = np.random.default_rng(5).standard_normal(7)
+    assert {verdict(loss, right, x, seed=seed) for seed in range(25)} == {PASSES}

@@ -135,9 +135,13 @@ def estimate_noise(lines: Lines, stream: Stream) -> Noise:
     return Noise(level, STANDARD_DEVIATIONS * level, growing, spent, scale)
 
 
-def given_noise(noise: float, estimate: Noise) -> Noise:
-    """Take the caller's bound for verdicts; steps may still use a smaller estimated level."""
-    return replace(estimate, level=min(noise, estimate.level), bound=noise)
+def given_noise(noise: float, lines: Lines) -> Noise:
+    """Take the caller's word for the noise: no pass is spent, steps and bounds follow it.
+
+    Noise that is known need not show near x, as where f is rounded to a few digits; steps that
+    were chosen by what shows there would end within one of its stairs.
+    """
+    return Noise(noise, noise, lines.unit_roundoff, 0, abs(float(lines.value)))
 
 
 def line_noise(

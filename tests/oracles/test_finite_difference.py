@@ -113,7 +113,7 @@ def test_noise_is_covered_when_it_is_large():
     random = np.random.default_rng(1)
     x = np.linspace(0.1, 2, 40)
     lines = Lines(lambda v: np.sum(np.sin(v)) + 1e-6 * random.standard_normal(), x)
-    estimate = finite_difference(lines, given_noise(8e-6, noise_of(lines)))
+    estimate = finite_difference(lines, given_noise(8e-6, lines))
     error = np.abs(estimate.value - np.cos(x))
     assert np.all(error <= estimate.bound)
     assert np.all(estimate.bound < 1e-2)

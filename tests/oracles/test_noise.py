@@ -1,7 +1,5 @@
 """The noise table finds planted noise, and the estimate covers the rounding of real networks."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -173,10 +171,11 @@ def test_noise_grows_with_f():
     assert noise.level_at(np.array([1e6])) >= 1e6 * 2.0**-53
 
 
-def test_noise_given_by_the_caller_is_the_bound_and_limits_the_level():
-    estimate = estimate_noise(Lines(noisy(1e-6), np.ones(3)), stream())
-    assert given_noise(1e-3, estimate) == replace(estimate, bound=1e-3)
-    assert given_noise(1e-12, estimate).level == given_noise(1e-12, estimate).bound == 1e-12
+def test_noise_given_by_the_caller_is_level_and_bound_and_costs_no_pass():
+    lines = Lines(noisy(1e-6), np.ones(3))
+    noise = given_noise(1e-3, lines)
+    assert noise.level == noise.bound == 1e-3
+    assert (noise.forward_passes, lines.forward_passes) == (0, 1)
 
 
 def test_the_noise_of_any_function_along_a_line():

@@ -1,4 +1,4 @@
-"""What two steps decide is right and within its bound; whatever hides something stays open."""
+"""What fixed steps decide is right and within its bound; whatever hides something stays open."""
 
 from fractions import Fraction
 
@@ -8,13 +8,13 @@ from networks import complex_derivatives, loss
 
 import gradcheck
 from gradcheck.case import sample_cases
-from gradcheck.oracles import two_steps
+from gradcheck.oracles import fixed_steps
 from gradcheck.oracles.bounds import read_bounds
 from gradcheck.oracles.finite_difference import Status
+from gradcheck.oracles.fixed_steps import C1, RHO, THREE, TWO, fixed_step_differences
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import Noise, estimate_noise
 from gradcheck.oracles.stencils import Stencil
-from gradcheck.oracles.two_steps import C1, JUMP, RHO, two_step_differences
 from gradcheck.splitmix64 import Stream
 from gradcheck.structure import structure_of
 
@@ -27,7 +27,7 @@ def look(f, g, x=X, *, resolution=1e-6, seed=0, noise=None, coordinates=None, bu
     eps = noise or estimate_noise(lines, Stream(seed, "test"))
     wanted = np.arange(lines.size) if coordinates is None else np.array(coordinates)
     g = np.asarray(g(x), dtype=float)
-    estimate = two_step_differences(lines, eps, g, wanted, resolution=resolution)
+    estimate = fixed_step_differences(lines, eps, g, wanted, resolution=resolution)
     return estimate, estimate.status == Status.RESOLVED
 
 
@@ -45,14 +45,30 @@ def test_the_value_is_a_stencil_of_order_4_whose_noise_constant_is_c1():
     assert pytest.approx(float(stencil.noise_constant), rel=1e-15) == C1
 
 
-def test_the_jump_vanishes_on_cubics_and_its_noise_constant_is_that_of_its_weights():
-    """J = sum_t a_t f(x + t): 0 for 1, t, t^2, t^3; 1 for max(t, 0); sum |a_t| = JUMP."""
-    near, far = Fraction(RHO, RHO - 1), Fraction(-1, RHO * (RHO - 1))
-    a = {1: near, -1: near, RHO: far, -RHO: far, 0: -2 * (near + far)}
-    for q in range(4):
-        assert sum(a[t] * t**q for t in a) == 0
-    assert sum(a[t] * max(t, 0) for t in a) == 1
-    assert float(sum(abs(w) for w in a.values())) <= JUMP * (1 + 1e-15)
+@pytest.mark.parametrize(("rule", "order"), [(TWO, 3), (THREE, 5)])
+def test_the_jump_vanishes_on_polynomials_and_its_noise_is_that_of_its_weights(rule, order):
+    """J = sum_t a_t f(x + t): 0 for 1, t, ..., t^order; 1 for max(t, 0); sum |a_t| its noise."""
+    a = {s * RHO**k: w / RHO**k for k, w in enumerate(rule.jump) for s in (1, -1)}
+    a[0] = -sum(a.values())
+    for q in range(order + 1):
+        assert abs(sum(a[t] * t**q for t in a)) <= 1e-13 * RHO ** (q * (rule.steps - 1))
+    assert sum(a[t] * max(t, 0) for t in a) == pytest.approx(1, rel=1e-13)
+    assert sum(abs(w) for w in a.values()) <= rule.jump_noise * (1 + 1e-13)
+
+
+@pytest.mark.parametrize("rule", [TWO, THREE])
+def test_the_step_makes_the_bound_smallest_and_q_is_the_power_of_h_that_it_says(rule):
+    """At L = 1, g = 1: N / h + 2 T h^p; f = t + t^(p + 1) has q = T h^p and L = 1."""
+    N = C1 * 1e-15
+    h = (N / (2 * rule.p * rule.T)) ** (1 / (rule.p + 1))
+    bound = N / h + 2 * rule.T * h**rule.p
+    assert bound == pytest.approx((rule.p + 1) / rule.p * N / h, rel=1e-12)
+    for other in (0.9 * h, 1.1 * h):
+        assert bound < N / other + 2 * rule.T * other**rule.p
+    lines = Lines(lambda x: float(x[0] + x[0] ** (rule.p + 1)), np.zeros(1))
+    screen = fixed_steps._Screen(lines, Noise(0.0, 0.0, 0.0, 0), np.ones(1), 1.0)
+    seen = screen._differences(rule, np.zeros(1, dtype=int), np.full(1, 2.0**-6))
+    assert seen.q[0] == pytest.approx(rule.T * 2.0 ** (-6 * rule.p), rel=1e-9)
 
 
 # --- right gradients ----------------------------------------------------------------------------
@@ -100,7 +116,7 @@ def test_scales_may_differ_between_the_coordinates_of_an_array():
 def test_four_passes_a_coordinate_are_all_that_is_spent():
     lines = Lines(total(np.sin), np.linspace(0.1, 1.4, 200))
     eps, before = estimate_noise(lines, Stream(0, "test")), lines.forward_passes
-    estimate = two_step_differences(
+    estimate = fixed_step_differences(
         lines, eps, np.cos(lines.origin), np.arange(200), resolution=1e-6
     )
     assert np.all(estimate.status == Status.RESOLVED)
@@ -118,7 +134,7 @@ def test_a_second_look_is_taken_where_f_varies_faster_than_x_suggests():
 
 
 def decided_errors(count, seed):
-    """Errors over bounds of what two steps decide on random networks, and the share of it."""
+    """Errors over bounds of what fixed steps decide on random networks, and the share of it."""
     ratios, decided = [], []
     options = {"max_parameters": 40, "max_width": 10, "max_batch": 6}
     for case in sample_cases(count, seed, dtypes=("float64", "float32"), **options):
@@ -128,7 +144,7 @@ def decided_errors(count, seed):
         lines = Lines(lambda p, problem=problem: loss(p, problem), problem.parameters)
         eps = estimate_noise(lines, Stream(case.seed, "test"))
         wanted = np.arange(lines.size)
-        estimate = two_step_differences(lines, eps, exact, wanted, resolution=resolution)
+        estimate = fixed_step_differences(lines, eps, exact, wanted, resolution=resolution)
         known = estimate.status == Status.RESOLVED
         decided.append(known)
         ratios.append((np.abs(estimate.value - exact) / estimate.bound)[known])
@@ -148,18 +164,19 @@ def test_errors_on_many_random_networks_are_far_below_the_bound():
     assert np.quantile(ratios, 0.999) < 0.5
 
 
+@pytest.mark.parametrize("rule", [TWO, THREE])
 @pytest.mark.parametrize("name", RIGHT)
-def test_the_bound_holds_for_whatever_number_is_under_test(name, monkeypatch):
+def test_the_bound_holds_for_whatever_number_is_under_test(name, rule, monkeypatch):
     """Everything is decided that has a finite bound: no selection by g makes errors small."""
     f, derivative = RIGHT[name]
-    monkeypatch.setattr(two_steps, "BALANCE", np.inf)
+    monkeypatch.setattr(fixed_steps, "BALANCE", np.inf)
     for factor in (0.1, 1.0, 10.0):
         lines = Lines(total(f), X)
         eps = estimate_noise(lines, Stream(1, "test"))
-        screen = two_steps._Screen(lines, eps, factor * derivative(X), 1.0)
+        screen = fixed_steps._Screen(lines, eps, factor * derivative(X), 1.0)
         screen._size, screen._lengths[:] = 2.0, 2.0
         j = np.arange(len(X))
-        seen = screen._differences(j, screen._steps(j))
+        seen = screen._differences(rule, j, screen._steps(rule, j))
         exact = derivative(X.astype(np.longdouble))
         assert np.all(np.abs(seen.value - exact) <= seen.bound)
 
@@ -210,15 +227,16 @@ def test_a_number_that_forgets_a_feature_is_left_open(name, seed):
 
 @pytest.mark.parametrize(
     ("limit", "name"),
-    [("JUMP", "a small kink at x"), ("BALANCE", "a ripple near the noise")],
+    [("jump", "a small kink at x"), ("balance", "a ripple near the noise")],
 )
 def test_it_is_the_jump_and_the_balance_that_leave_features_open(limit, name, monkeypatch):
     features = {**HIDDEN, "a ripple near the noise": lambda x: 1e-13 * np.sign(x) * np.sin(1e9 * x)}
     f, g = hidden(features[name])
     assert not look(f, g)[1].any()
-    monkeypatch.setattr(two_steps, limit, np.inf)
-    if limit == "BALANCE":
-        monkeypatch.setattr(two_steps, "JUMP", np.inf)  # which sees the even part of the ripple
+    monkeypatch.setattr(fixed_steps.Rule, "jump_noise", np.inf)  # sees even parts of ripples too
+    if limit == "balance":
+        assert not look(f, g)[1].all()
+        monkeypatch.setattr(fixed_steps, "BALANCE", np.inf)
     assert look(f, g)[1].any()
 
 
@@ -244,6 +262,14 @@ def test_an_array_of_which_no_pilot_is_decided_is_not_looked_at_further():
     assert np.count_nonzero(estimate.evaluations) == 3
 
 
+def test_three_steps_decide_where_two_do_not_reach_the_resolution():
+    """f is so large beside its slope that no two steps are tried."""
+    estimate, decided = look(total(lambda x: np.sin(x) + 2e4), np.cos)
+    assert decided.all()
+    assert np.all(estimate.evaluations == 6)
+    assert np.all(np.abs(estimate.value - np.cos(X)) <= estimate.bound)
+
+
 def test_numbers_that_the_noise_hides_are_not_looked_at():
     def small(x):
         return np.array([1.0, 1e-12, 1.0, 0.0, 1.0]) * np.cos(x)
@@ -253,7 +279,7 @@ def test_numbers_that_the_noise_hides_are_not_looked_at():
     assert estimate.evaluations[[1, 3]].tolist() == [0, 0]
 
 
-def test_a_resolution_that_two_steps_do_not_reach_costs_nothing():
+def test_a_resolution_that_fixed_steps_do_not_reach_costs_nothing():
     estimate, decided = look(total(np.sin), np.cos, resolution=1e-12)
     assert not decided.any()
     assert not estimate.evaluations.any()
@@ -273,7 +299,7 @@ def test_what_the_budget_leaves_is_open():
     x = np.linspace(0.1, 1.4, 40)
     lines = Lines(total(np.sin), x, budget=100)
     eps = estimate_noise(lines, Stream(0, "test"))
-    estimate = two_step_differences(lines, eps, np.cos(x), np.arange(40), resolution=1e-6)
+    estimate = fixed_step_differences(lines, eps, np.cos(x), np.arange(40), resolution=1e-6)
     decided = estimate.status == Status.RESOLVED
     assert 3 < decided.sum() < 20
     assert lines.forward_passes <= 100
@@ -296,7 +322,7 @@ def test_bounds_of_x_are_never_left_and_near_a_bound_nothing_is_decided():
     structure = structure_of(X)
     lines = Lines(f, X, bounds=read_bounds((lo, hi), X, structure))
     noise = Noise(1e-16, 1e-15, 2.0**-53, 0)
-    estimate = two_step_differences(lines, noise, np.cos(X), np.arange(5), resolution=1e-6)
+    estimate = fixed_step_differences(lines, noise, np.cos(X), np.arange(5), resolution=1e-6)
     assert (estimate.status == Status.RESOLVED).tolist() == [False, True, False, True, True]
     assert np.all(np.array(asked) >= lo)
     assert np.all(np.array(asked) <= hi)
