@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.causes import likely_cause
 from gradcheck.examine import (
+    JAX_ADVICE,
     REPEATS,
     FloatArray,
     Layout,
@@ -43,6 +45,9 @@ DECIDED = 5
 ALONG_DIRECTIONS = 100
 """Forward passes an array, along random directions; as many are reserved for the noise of f and
 for second opinions."""
+
+NOISY = 2**20
+"""Roundings of f(x) beyond which its noise is mentioned: a million, or terms that cancel."""
 
 LARGE = 2**15
 """Coordinates from which "auto" takes random directions where nothing else is said: 150,000 forward
@@ -141,6 +146,7 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
 
     def witness(g: FloatArray) -> Comparison:
         eps = estimate_noise(lines, stream) if noise is None else given_noise(noise, lines)
+        test.noise = eps.bound
         differences = partial(
             differentiate,
             lines,
@@ -157,10 +163,27 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
         estimate = differences(coordinates=order, progress=progress)
         return compare(structure, g, estimate, resolution=asked)
 
-    outcome = examine(test, witness, resolution=asked, budget=budget)
+    cause = partial(likely_cause, x=lines.origin)
+    outcome = examine(test, witness, resolution=asked, budget=budget, diagnosis=cause)
+    if outcome.verdict is not Verdict.PASS:
+        outcome = replace(outcome, notes=(*outcome.notes, *_about_noise(lines, float(test.noise))))
     options = {"method": method, "noise": noise, "budget": budget, "resolution": resolution}
     repeat = repeat_line("check_gradient(f, gradient, x", **options, seed=seed)
     return replace(outcome, forward_passes=lines.forward_passes, repeat=repeat, method=chosen)
+
+
+def _about_noise(lines: Lines, noise: float) -> list[str]:
+    """Say that f is noisier than rounding, and what differences make of that."""
+    if lines.is_short_of_jax:
+        return [f"f(x) is float32 and x is not{JAX_ADVICE}"]
+    size = abs(float(lines.value))
+    if not NOISY * lines.unit_roundoff * size < noise < np.inf:
+        return []
+    return [
+        f"one evaluation of f, {float(lines.value):.3g}, is taken to be uncertain by {noise:.1g}, "
+        "more than rounding does: where f solves, integrates or samples inside, differences are "
+        "biased by about its tolerance; say so with noise=, and ask for less with resolution="
+    ]
 
 
 def _chosen(structure: Structure, budget: int | None, resolution: float | None) -> str:

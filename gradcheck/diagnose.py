@@ -5,7 +5,7 @@ Symbols: g the engine's gradient, D the oracle's with bound B, over the failed c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -34,6 +34,9 @@ RESOLVED = 2e-2
 
 UNKNOWN = "unknown"
 
+UNKNOWN_KINDS = (Kind.NOT_EVALUATED, Kind.SCREENED, Kind.ANOMALOUS, Kind.NOISY)
+"""Kinds of coordinates that may be wrong, too."""
+
 FEWEST_SHORT = 8
 """Different numbers, with long significands, that must all be numbers of a shorter format: a number
 is one of float32 by chance with probability 2^-29."""
@@ -54,9 +57,16 @@ within CENTRE units, and the upper quartile at most SPREAD times the lower one (
 3.6 for a normal distribution)."""
 
 Mask = np.typing.NDArray[np.bool_]
+Recogniser = Callable[[Comparison, Mask], str]
 
 
-def likely_mistake(comparison: Comparison, *, otherwise: str = UNKNOWN) -> str:
+def likely_mistake(
+    comparison: Comparison,
+    *,
+    otherwise: str = UNKNOWN,
+    first: Sequence[Recogniser] = (),
+    also: Sequence[Recogniser] = (),
+) -> str:
     """Return what the failed coordinates have in common.
 
     First what holds of all of them (zeros, one ratio, a lower precision), then of one array (its
@@ -65,20 +75,28 @@ def likely_mistake(comparison: Comparison, *, otherwise: str = UNKNOWN) -> str:
     Args:
         comparison: of a gradient with an oracle.
         otherwise: what is returned where nothing shows.
+        first: what else may hold of the failed coordinates; asked before all of this.
+        also: the same; asked before one array is looked at by itself.
     """
     failed = comparison.kind == Kind.FAILED
     if not failed.any():
         return ""
     with np.errstate(all="ignore"):  # engines return numbers of any size
         found = (
-            _zero(comparison, failed)
+            _first(first, comparison, failed)
+            or _zero(comparison, failed)
             or _ratio(comparison, failed)
             or _transposed(comparison)
+            or _first(also, comparison, failed)
             or _in_one_array(comparison, failed)
             or _precision(comparison, failed)
         )
-    where = _confined(comparison, failed)
+    where = "" if found.startswith("only ") else _confined(comparison, failed)
     return "; ".join(part for part in (found, where) if part) or otherwise
+
+
+def _first(recognisers: Sequence[Recogniser], c: Comparison, failed: Mask) -> str:
+    return next(filter(None, (recognise(c, failed) for recognise in recognisers)), "")
 
 
 def _zero(c: Comparison, failed: Mask) -> str:
@@ -141,7 +159,7 @@ def _transposed(c: Comparison) -> str:
 def _in_one_array(c: Comparison, failed: Mask) -> str:
     """Look for a pattern inside the one array that holds all wrong coordinates."""
     wrong = [x for x in c.structure.leaves if failed[x.start : x.stop].any()]
-    if len(wrong) != 1 or len(wrong[0].shape) not in (1, 2):
+    if len(wrong) != 1 or len(wrong[0].shape) not in (1, 2) or _is_partial(c):
         return ""
     leaf = wrong[0]
     shape = (leaf.shape[0], leaf.size // max(leaf.shape[0], 1))
@@ -197,8 +215,15 @@ def _is_spread_as_rounding(g: FloatArray, D: FloatArray, dtype: type[np.floating
     return bool(CENTRE[0] <= middle <= CENTRE[1] and high <= SPREAD * low)
 
 
+def _is_partial(c: Comparison) -> bool:
+    """Whether some coordinates were not compared one by one: they may be wrong, too."""
+    return bool(np.isin(c.kind, UNKNOWN_KINDS).any())
+
+
 def _confined(c: Comparison, failed: Mask) -> str:
-    """Name the arrays that hold all wrong coordinates, if others are right."""
+    """Name the arrays that hold all wrong coordinates, if all others are known to be right."""
+    if _is_partial(c):
+        return ""
     wrong = [x.name for x in c.structure.leaves if failed[x.start : x.stop].any()]
     if len(wrong) == len(c.structure.leaves):
         return ""

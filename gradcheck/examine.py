@@ -70,6 +70,10 @@ class UndecidedError(Exception):
 
     ends_check = True
 
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
 
 class DefectError(Exception):
     """A derivative that cannot even be compared."""
@@ -153,6 +157,8 @@ class UnderTest:
         black_box: what that function is called in messages.
         backward_passes: how often the derivative was called.
         notes: what was seen besides.
+        latest: the outputs of the last evaluation, where f returns more than one number.
+        noise: the bound of the noise of each output, from the witness.
         may_overflow: where a number that is not finite proves nothing; default: nowhere.
     """
 
@@ -164,6 +170,8 @@ class UnderTest:
     black_box: str = "f"
     backward_passes: int = 0
     notes: list[str] = field(default_factory=list)
+    latest: Callable[[], FloatArray] | None = None
+    noise: FloatArray | float = 0.0
     may_overflow: npt.NDArray[np.bool_] | None = None
 
     @property
@@ -178,7 +186,8 @@ class UnderTest:
             told = f"{self.black_box}(x) is {bad[0]}"
             if self.values.size > 1:
                 told = f"{bad.size} of {self.values.size} outputs of {told}"
-            raise UndecidedError(f"{told}: there is no derivative to compare with")
+            told = f"{told}: there is no derivative to compare with"
+            raise UndecidedError(Reason.DOMAIN, told)
         answer, g = self._ask()
         self._call_nearby()
         if not np.array_equal(self.layout.vector(answer), g, equal_nan=True):
@@ -206,9 +215,34 @@ class UnderTest:
         finally:
             lines.restore()
 
+    def must_be_a_function(self, again: FloatArray) -> None:
+        """Compare what f says at x with what it said at first: noise, or no function of x alone.
+
+        Raises:
+            UndecidedError: the difference is more than the noise that was allowed for.
+        """
+        if self.latest is not None:
+            again = self.latest()
+        differs = np.flatnonzero(again != self.values)
+        if not differs.size or again.shape != self.values.shape:
+            return
+        k, f = int(differs[0]), self.black_box
+        told = (
+            f"{f}(x) is {self.values[k]:.17g}, then {again[k]:.17g} at the same x: {f} is random "
+            "or keeps state"
+        )
+        if np.all(np.abs(again - self.values) <= self.noise):
+            self.notes.append(f"{told}; that counts as noise (fix its seed for a sharper check)")
+            return
+        raise UndecidedError(
+            Reason.NOISE,
+            f"{told}, and its differences say nothing of its gradient; fix its seed, or reset what "
+            "it keeps, inside of it; or pass noise=, the absolute error of one evaluation",
+        )
+
     def must_repeat(self, g: FloatArray, allowance: FloatArray) -> None:
         """Call the derivative again, after f was last evaluated elsewhere and once more at x."""
-        self.lines.again()
+        self.must_be_a_function(np.array([self.lines.again()]))
         _, again = self._ask()
         differs = np.flatnonzero((again != g) & ~(np.isnan(again) & np.isnan(g)))
         if not differs.size:
@@ -283,7 +317,7 @@ def examine(
         outcome = Outcome(Verdict.FAIL, defect.reason, defect.detail, resolution=resolution)
     except UndecidedError as error:
         told = str(error)
-        outcome = Outcome(Verdict.INCONCLUSIVE, Reason.DOMAIN, told, resolution=resolution)
+        outcome = Outcome(Verdict.INCONCLUSIVE, error.reason, told, resolution=resolution)
     except BudgetSpentError:
         detail = f"budget={budget} forward passes were spent before any coordinate was compared"
         outcome = Outcome(Verdict.INCONCLUSIVE, Reason.BUDGET, detail, resolution=resolution)

@@ -111,9 +111,12 @@ def check_hessian_vector_product(
     along = Outputs("gradient", ray, None)
     columns = Columns(along, ray.start, _split(names), noise, budget, asked, seed, test.notes)
 
+    test.latest = lambda: gradients.first
+
     def witness(g: FloatArray) -> Comparison:
         rounding = ray.rounding_noise(Stream(seed, "check"))
         estimate = columns.estimate(ray.unit * g[:, None], rounding)
+        test.noise = columns.bounds_of_noise()
         if not direction.any():
             estimate.reach[:] = 0  # nothing was moved
         estimate.value, estimate.bound = estimate.value / ray.unit, estimate.bound / ray.unit

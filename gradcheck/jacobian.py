@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.diagnose import UNKNOWN, likely_mistake
+from gradcheck.causes import likely_cause
+from gradcheck.diagnose import UNKNOWN
 from gradcheck.examine import (
     REPEATS,
     FloatArray,
@@ -89,8 +90,11 @@ def check_jacobian(
     test = UnderTest(lines, jacobian, layout, names, outputs.first, "F")
     columns = Columns(outputs, x, rows, noise, budget, asked, seed, test.notes, fence)
 
+    test.latest = lambda: outputs.first
+
     def witness(g: FloatArray) -> Comparison:
         estimate = columns.estimate(g.reshape(len(rows), structure.size))
+        test.noise = columns.bounds_of_noise()
         return compare(names, g, estimate, resolution=asked, outputs=len(rows))
 
     def diagnosis(comparison: Comparison) -> str:
@@ -126,6 +130,8 @@ def _stacked(rows: Sequence[Structure]) -> Structure:
 def _diagnosis(comparison: Comparison, structure: Structure, shape: tuple[int, ...]) -> str:
     """Read the entries as matrices dF/dleaf, a row an output; name outputs that are wrong alone."""
     K, N, c = prod(shape), structure.size, comparison
+    if not np.any(c.kind == Kind.FAILED):
+        return ""
     entries = np.arange(K * N).reshape(K, N)
     order = np.concatenate(
         [entries[:, leaf.start : leaf.stop].reshape(-1) for leaf in structure.leaves]
@@ -144,7 +150,7 @@ def _diagnosis(comparison: Comparison, structure: Structure, shape: tuple[int, .
         kind=c.kind[order],
     )
     wrong = np.flatnonzero((c.kind == Kind.FAILED).reshape(K, N).any(axis=1))
-    told = [likely_mistake(matrices, otherwise="")]
+    told = [likely_cause(matrices, otherwise="")]
     if 0 < len(wrong) < K and len(wrong) <= NAMED:
         told.append("only in " + ", ".join(_indexed("F", shape, int(k)) for k in wrong))
     return "; ".join(part for part in told if part) or UNKNOWN

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,7 @@ class Columns:
     seed: int
     notes: list[str]
     bounds: Bounds | None = None
+    _bounds: list[float] = field(default_factory=list)
 
     def estimate(self, G: FloatArray, rounding: FloatArray | None = None) -> Estimate:
         """Differentiate, output by output.
@@ -157,6 +158,7 @@ class Columns:
             for one in outputs
         ]
         noises = [self._noise(*one) for one in zip(lines, rounding, strict=True)]
+        self._bounds[:] = [eps.bound for eps in noises]
         estimate = Estimate.empty(G.size)
         for block in self._blocks(G.shape[1]):
             for k, g in enumerate(G):
@@ -174,6 +176,10 @@ class Columns:
         if self.outputs.undefined.count:
             self.notes.append(str(self.outputs.undefined))
         return estimate
+
+    def bounds_of_noise(self) -> FloatArray:
+        """Return the bound of the noise of each output, once they were differentiated."""
+        return np.array(self._bounds)
 
     def _noise(self, lines: Lines, rounding: float) -> Noise:
         if self.noise is None:

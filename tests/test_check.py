@@ -399,6 +399,63 @@ def test_a_smaller_demand_decides_what_a_larger_one_leaves_open():
     assert verdict(coarse, gradient, X, resolution=0.01) == PASSES
 
 
+# --- words --------------------------------------------------------------------------------------
+
+
+def test_a_sum_that_cancels_what_is_asked_is_to_be_weighed():
+    def softmax(x):
+        e = np.exp(x - x.max())
+        return e / e.sum()
+
+    outcome = check_gradient(lambda x: softmax(x).sum(), np.zeros_like, np.array([0.1, 0.7, -1.3]))
+    assert outcome.verdict is not FAILS
+    if outcome.verdict is Verdict.INCONCLUSIVE:
+        assert "Weigh the outputs at random, f = lambda x: np.sum(w * F(x))" in str(outcome)
+
+
+def test_what_is_small_is_said_where_it_is_printed_and_times_over_stands_once():
+    x = np.array([1.0, 2.0, 1e-5])
+    told = str(check_gradient(lambda x: x @ x / 2, lambda x: x * [2.0, 2.0, 1.0], x))
+    assert told.count("times over") == 1
+    w = np.array([1.0, 1.0, 1e-7])
+    right = str(check_gradient(lambda x: np.sum(np.sin(w * x)), lambda x: w * np.cos(w * x), X))
+    assert "1 small (an error in them is negligible beside the largest entries)" in right
+
+
+def test_along_directions_only_the_least_is_said_of_how_many_are_wrong():
+    x = np.linspace(0.1, 1.0, 4000).reshape(40, 100)
+    outcome = check_gradient(lambda x: np.sin(x).sum(), np.sin, x, method="directional")
+    assert outcome.detail.startswith("at least ")
+    assert "were not compared, and may be wrong too" in outcome.detail
+    assert "only" not in outcome.diagnosis
+
+
+class Drifting:
+    """f that keeps state: every call is a little larger."""
+
+    def __init__(self, by):
+        self.calls, self.by = 0, by
+
+    def __call__(self, x):
+        self.calls += 1
+        return f(x) + self.by * self.calls
+
+
+@pytest.mark.parametrize("answer", [np.cos, np.sin])
+def test_a_function_that_keeps_state_decides_nothing(answer):
+    outcome = check_gradient(Drifting(1e-3), answer, X)
+    assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.NOISE)
+    assert "at the same x: f is random or keeps state" in outcome.detail
+
+
+def test_a_random_function_is_called_so_and_its_noise_is_mentioned():
+    generator = np.random.default_rng(0)
+    told = str(check_gradient(lambda x: f(x) + 1e-4 * generator.standard_normal(), np.sin, X))
+    assert told.startswith("FAIL")
+    assert "at the same x: f is random or keeps state; that counts as noise" in told
+    assert "differences are biased by about its tolerance; say so with noise=" in told
+
+
 # --- the edge of the domain ---------------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ def turned(g):
         (only("W", lambda W: np.roll(W, 1, axis=0)), "W is shifted in its rows, by 1"),
         (only("W", lambda W: W[:, [2, 1, 0]]), "W has entries swapped in columns 0, 2"),
         (only("W", lambda W: W * [[1], [1], [3]]), "only W partly wrong (row 2)"),
-        (only("W", lambda W: W + np.diag([0, 1e-3, 0])), "W has one wrong entry in row 1, col"),
+        (only("W", lambda W: W + np.diag([0, 1e-3, 0])), "only W[1,1] of 12 is wrong: it is 0.996"),
         (only("W", lambda W: W + W**2 * [[1], [0], [0]]), "W is wrong in row 0 only; only W"),
         (lambda g: {k: v.astype(np.float32).astype(float) for k, v in g.items()},
          "every wrong coordinate is rounded to float32"),

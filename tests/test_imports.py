@@ -29,6 +29,7 @@ ORDER = [
     ["gradcheck.locate"],
     ["gradcheck.blocks"],
     ["gradcheck.diagnose"],
+    ["gradcheck.causes"],
     ["gradcheck.examine"],
     ["gradcheck.outputs"],
     ["gradcheck.check", "gradcheck.jacobian", "gradcheck.hessian"],

@@ -307,6 +307,13 @@ def test_the_budget_is_kept_and_what_it_left_undecided_is_said():
     assert verdict(counted, right, x, budget=5) == (Verdict.INCONCLUSIVE, Reason.BUDGET)
 
 
+def test_a_random_function_is_called_so():
+    generator = np.random.default_rng(0)
+    outcome = check_jacobian(lambda x: F(x) + 1e-4 * generator.random(), jacobian, X)
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+    assert "F is random or keeps state" in str(outcome)
+
+
 # --- cost ---------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.arrays import Array, as_array, like
+from gradcheck.arrays import Array, as_array, is_of_jax, like
 from gradcheck.oracles.batches import Stack, is_batched, numbers
 from gradcheck.oracles.bounds import Bounds
 from gradcheck.splitmix64 import Stream
@@ -91,6 +91,7 @@ class Lines:
         origin: x as one vector.
         machine_epsilon: 2u of the array that holds each coordinate.
         dtype: the precision values and offsets are held in (float64, or longdouble where x is).
+        is_short_of_jax: whether f(x) is an array of jax, shorter than those of x.
         unit_roundoff: u of the least precise arithmetic seen: x's own or that of f's result.
     """
 
@@ -138,6 +139,9 @@ class Lines:
         first = self._first()
         result_dtype = as_array(first, "f(x)").dtype
         self.value = self._number(first)
+        self.is_short_of_jax = is_of_jax(first) and result_dtype.itemsize < min(
+            (leaf.dtype.itemsize for leaf in self.structure.leaves), default=0
+        )
         if result_dtype.kind == "f":
             dtypes.add(result_dtype)
         self.unit_roundoff = max((float(np.finfo(d).eps) / 2 for d in dtypes), default=2.0**-53)

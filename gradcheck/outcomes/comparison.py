@@ -42,6 +42,10 @@ class Discrepancy:
         return self.engine - self.oracle
 
     def __str__(self) -> str:
+        return self.told()
+
+    def told(self, *, with_times: bool = True) -> str:
+        """Say what differs, and by how many allowances if asked to."""
         if self.jump:
             left, right = (self.oracle + s * self.jump / 2 for s in (-1, 1))
             return (
@@ -49,11 +53,12 @@ class Discrepancy:
                 f"{left:.6g} on the left and {right:.6g} on the right; outside of both"
             )
         digits = 10 if f"{self.engine:.10g}" != f"{self.oracle:.10g}" else 17
+        times = f" ({self.times:.3g} times over)" if with_times else ""
         doubt = f" ± {self.bound:.1g}" if self.witness == "differences" else ""
         return (
             f"{self.name}: engine {self.engine:.{digits}g}, {self.witness} "
             f"{self.oracle:.{digits}g}{doubt}; off by {self.deviation:.3g}, "
-            f"allowed {self.allowance:.1g} ({self.times:.3g} times over)"
+            f"allowed {self.allowance:.1g}" + times
         )
 
     @property

@@ -11,6 +11,8 @@ import numpy as np
 from gradcheck.outcomes.comparison import Comparison, Discrepancy, FloatArray
 from gradcheck.outcomes.reasons import (
     ADVICE,
+    FLAT,
+    GLOSSES,
     INCONCLUSIVE_KINDS,
     VACUOUS_AGREEMENT,
     Kind,
@@ -112,7 +114,7 @@ class Outcome:
         title = self.verdict.value + (f" ({self.reason.value})" if self.reason else "")
         lines = [f"{title}: {self.detail}"]
         shown = self.discrepancies[:10]
-        lines += [f"  {d}" for d in shown]
+        lines += [f"  {d.told(with_times=d is shown[0])}" for d in shown]
         if len(self.discrepancies) > len(shown):
             lines.append(f"  ... and {len(self.discrepancies) - len(shown)} more (to_frame())")
         if self.explanation:
@@ -120,7 +122,7 @@ class Outcome:
         if self.diagnosis:
             lines.append(f"likely cause: {self.diagnosis}")
         if self.counts:
-            told = ", ".join(f"{n} {k.replace('_', ' ')}" for k, n in self.counts.items() if n)
+            told = ", ".join(f"{n} {GLOSSES.get(k, k)}" for k, n in self.counts.items() if n)
             lines.append(f"coordinates: {told}")
         lines.append(
             f"cost: {self.forward_passes} forward and {self.backward_passes} backward passes"
@@ -163,7 +165,7 @@ def _decide(
     """Decide by the comparison's counts, discrepancies and smallest errors seen."""
     total = comparison.structure.size
     if found:
-        detail = f"{len(found)} of {total} coordinates are wrong; the worst is {found[0].name}"
+        detail = _wrong(found, counts, total)
         at_kinks = all(d.jump for d in found)
         return Verdict.FAIL, Reason.SUBGRADIENT if at_kinks else Reason.MISMATCH, detail
     for kind, reason in INCONCLUSIVE_KINDS.items():
@@ -171,14 +173,31 @@ def _decide(
         if n:
             where = comparison.first_of(kind)
             detail = f"{n} of {total} coordinates could not be decided, {where} first; "
-            by_bound = kind == Kind.VACUOUS and comparison.witness == "exact"
-            advice = VACUOUS_AGREEMENT if by_bound else ADVICE[reason]
+            advice = ADVICE[reason]
+            if kind == Kind.VACUOUS:
+                advice = _vacuous(comparison, n == total)
             return Verdict.INCONCLUSIVE, reason, detail + advice
     if not total:
         return Verdict.INCONCLUSIVE, Reason.VACUOUS, "nothing was compared: x has no coordinates"
     if comparison.directions:
         return Verdict.PASS, None, _agree_along_directions(comparison, seen)
     return Verdict.PASS, None, _agree(comparison, counts, seen)
+
+
+def _wrong(found: tuple[Discrepancy, ...], counts: Mapping[str, int], total: int) -> str:
+    """Say how many coordinates are wrong, and how many more may be."""
+    others = counts.get("not_evaluated", 0)
+    n = f"at least {len(found)}" if others or counts.get("screened") else str(len(found))
+    detail = f"{n} of {total} coordinates are wrong; the worst is {found[0].name}"
+    return detail + (f"; {others} were not compared, and may be wrong too" if others else "")
+
+
+def _vacuous(comparison: Comparison, all_of_them: bool) -> str:
+    """Say why nothing could be told, and what to do."""
+    if comparison.witness == "exact":
+        return VACUOUS_AGREEMENT
+    shown = np.abs(comparison.oracle) > comparison.bound
+    return ADVICE[Reason.VACUOUS] if np.any(shown) or not all_of_them else FLAT
 
 
 def _agree(comparison: Comparison, counts: Mapping[str, int], seen: FloatArray) -> str:

@@ -83,7 +83,8 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.DOMAIN: "f is not finite on one side of x, or on both: its domain ends there; pass "
         "bounds=(lo, hi), which differences never leave, or move x inside",
         Reason.NOISE: "no step lets differences of f agree with each other: f jumps, or its noise "
-        "is larger than was estimated; pass noise=, the absolute error of one evaluation of f",
+        "is larger than was estimated; pass noise=, the absolute error of one evaluation of f (of "
+        "a solver or an integral inside f, about its tolerance), and ask for less with resolution=",
         Reason.BUDGET: "the forward passes ran out; raise budget=",
         Reason.VACUOUS: "the error bound is wider than the resolution asked for; move x to where "
         "these gradients are not negligible, evaluate f more accurately, or ask for less "
@@ -96,6 +97,28 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.INTERNAL: "gradcheck itself failed; nothing is known of the engine there",
     }
 )
+
+FLAT = (
+    "f does not show that it depends on x at all: x is a stationary point, or a sum cancels what "
+    "is asked (that of a softmax or of a layer norm is the same for every x). Weigh the outputs at "
+    "random, f = lambda x: np.sum(w * F(x)), and give gradient the upstream gradient w; or move x"
+)
+"""What to do where no coordinate stands out of its error bound."""
+
+GLOSSES: Mapping[str, str] = MappingProxyType(
+    {
+        "small": "small (an error in them is negligible beside the largest entries)",
+        "vacuous": "vacuous (the error bound is wider than what was asked for)",
+        "kink": "at a kink",
+        "noisy": "noisy (no step settles)",
+        "not_evaluated": "not evaluated",
+        "undefined": "undefined (f is not finite beside x)",
+        "unchanged": "unchanged (f does not depend on them)",
+        "subgradient": "at a kink (the engine's slope is between those on both sides)",
+        "screened": "screened (along random directions only)",
+    }
+)
+"""Kinds as they are printed, where their name does not say what they are."""
 
 VACUOUS_AGREEMENT = (
     "rounding alone can do more there than what could matter: saturated units, or sums that cancel"

@@ -1,0 +1,106 @@
+"""Causes that show in the numbers of any black box; silence where they would be chance."""
+
+import numpy as np
+import pytest
+
+from gradcheck.check import check_gradient
+from gradcheck.jacobian import check_jacobian
+
+GENERATOR = np.random.default_rng(11)
+B = GENERATOR.standard_normal((4, 4))
+POINT = {"S": GENERATOR.standard_normal((4, 4)), "w": GENERATOR.standard_normal(5)}
+
+
+def f(x):
+    return float(np.sum(B * np.sin(x["S"])) + np.sum(np.exp(x["w"])))
+
+
+def right(x):
+    return {"S": B * np.cos(x["S"]), "w": np.exp(x["w"])}
+
+
+def cause(change):
+    return check_gradient(f, lambda x: change(right(x), x), POINT).diagnosis
+
+
+def only(name, change):
+    return lambda g, x: g | {name: change(g[name], x[name])}
+
+
+def off(D):
+    return 2 * D - np.diag(np.diag(D))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda g, x: {k: g[k] + 0.01 * x[k] for k in g},
+         "engine = derivative + 0.01 x in all of S, w: a penalty 0.005 |x|^2 (weight decay) is in"),
+        (only("S", lambda g, x: g - 0.5 * x),
+         "engine = derivative - 0.5 x in all of S: the gradient of a penalty 0.25 |x|^2 (weight"),
+        (lambda g, x: {k: g[k] + 0.25 for k in g}, "engine = derivative + 0.25 in every wrong"),
+        (only("w", lambda g, x: g - 1e-3), "engine = derivative + -0.001 in every wrong coord"),
+        (only("w", lambda g, x: g * np.where(np.arange(5) == 3, 1.5, 1)),
+         "only w[3] of 21 is wrong: it is 1.5 x its derivative"),
+        (only("w", lambda g, x: g * np.where(np.arange(5) == 3, -1, 1)),
+         "only w[3] of 21 is wrong: it has the wrong sign"),
+        (only("w", lambda g, x: g * (np.arange(5) != 3)), "only w[3] of 21 is wrong: it is 0"),
+        (only("S", lambda g, x: off(g)), "S has twice its derivative off the diagonal"),
+        (only("S", lambda g, x: (g + np.diag(np.diag(g))) / 2), "half of its derivative off the"),
+        (only("S", lambda g, x: g + g.T - np.diag(np.diag(g))), "S is D + D^T - diag D, D its"),
+        (only("S", lambda g, x: g + g.T), "S is D + D^T, D its derivative"),
+        (only("S", lambda g, x: (g + g.T) / 2), "S is (D + D^T) / 2, D its derivative"),
+        (only("S", lambda g, x: np.tril(g)), "S has the lower triangle of its derivative alone"),
+        (lambda g, x: {k: np.round(v, 3) for k, v in g.items()}, "rounded to 3 decimals"),
+        (only("w", lambda g, x: np.array([float(f"{v:.4g}") for v in g])), "rounded to 4 digits"),
+    ],
+)  # fmt: skip
+def test_a_cause_is_named(change, told):
+    assert told in cause(change)
+
+
+def noise(g, _):
+    return {k: v + 1e-3 * GENERATOR.standard_normal(v.shape) for k, v in g.items()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        noise,
+        only("w", lambda g, x: g * (1 + 0.1 * np.arange(5))),
+        lambda g, x: {k: v * v for k, v in g.items()},
+    ],
+)
+def test_what_has_no_cause_of_these_is_given_none(change):
+    told = cause(change)
+    for part in ("x in all of", "derivative +", "rounded", "symmetric", "only S[", "only w["):
+        assert part not in told
+
+
+def test_whole_numbers_are_called_so():
+    x = np.linspace(1.0, 9.0, 7)
+    found = check_gradient(lambda x: float(np.exp(x).sum()), lambda x: np.exp(x).astype(int), x)
+    assert "whole" not in found.diagnosis  # cut off, not rounded
+    found = check_gradient(lambda x: float(np.exp(x).sum()), lambda x: np.round(np.exp(x)), x)
+    assert "is its derivative rounded to whole numbers" in found.diagnosis
+
+
+def test_two_numbers_fit_any_line_and_are_given_none():
+    x = np.array([0.5, 2.0])
+    found = check_gradient(lambda x: float(np.exp(x).sum()), lambda x: np.exp(x) + 0.1 * x, x)
+    assert "weight decay" not in found.diagnosis
+
+
+def test_a_passing_jacobian_has_no_cause_and_a_wrong_one_does():
+    x = np.array([0.5, -1.25, 2.0])
+
+    def jacobian(x):
+        return np.diag(np.cos(x))
+
+    assert "likely cause" not in str(check_jacobian(np.sin, jacobian, x))
+    kinked = check_jacobian(lambda x: np.sqrt(np.abs(x)), lambda x: np.zeros((3, 3)), x * 0)
+    assert "likely cause" not in str(kinked)
+    rounded = check_jacobian(np.sin, lambda x: np.round(jacobian(x), 2), x)
+    assert "rounded to 2 decimals" in str(rounded)
+    one = check_jacobian(np.sin, lambda x: jacobian(x) + 0.5 * np.eye(3)[:, :1] * [1, 0, 0], x)
+    assert "only dF/dx[0,0] of 9 is wrong" in str(one)
