@@ -177,21 +177,24 @@ def with_leaves(x: Any, leaves: list[Any]) -> Any:
     >>> with_leaves({"a": np.zeros(2), "b": [np.zeros(1)]}, [np.ones(1), np.ones(2)])
     {'a': array([1.]), 'b': [array([1., 1.])]}
     """
-    given = iter(leaves)
+    return _rebuilt(x, iter(leaves))
 
-    def rebuild(node: Any) -> Any:
-        if isinstance(node, np.ndarray) or is_numbers(node):
-            return next(given)
-        if isinstance(node, Mapping):
-            return {key: rebuild(value) for key, value in node.items()}
-        if isinstance(node, list):
-            return [rebuild(value) for value in node]
-        if isinstance(node, tuple):
-            values = [rebuild(value) for value in node]
-            return type(node)(*values) if hasattr(node, "_fields") else tuple(values)
-        return next(given)
 
-    return rebuild(x)
+def _rebuilt(node: Any, leaves: Iterator[Any]) -> Any:
+    """Rebuild a part of a structure from the leaves that are left.
+
+    No closure: it would refer to itself, and keep the leaves until such cycles are searched for.
+    """
+    if isinstance(node, np.ndarray) or is_numbers(node):
+        return next(leaves)
+    if isinstance(node, Mapping):
+        return {key: _rebuilt(value, leaves) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_rebuilt(value, leaves) for value in node]
+    if isinstance(node, tuple):
+        values = [_rebuilt(value, leaves) for value in node]
+        return type(node)(*values) if hasattr(node, "_fields") else tuple(values)
+    return next(leaves)
 
 
 def _walk(node: Any, path: str, *, root: bool = False) -> Iterator[tuple[str, Any]]:

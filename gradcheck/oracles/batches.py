@@ -7,6 +7,7 @@ one forward pass.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -69,6 +70,15 @@ def is_batched(f: Callable[[Any], Any]) -> bool:
     return getattr(f, "batched", False) is True
 
 
+def references(arrays: list[Array], position: int) -> int:
+    """Return how many references there are to an array of a list."""
+    return sys.getrefcount(arrays[position])
+
+
+ALONE = references([np.empty(0)], 0)
+"""References to an array that only its list knows."""
+
+
 class Stack:
     """Copies of a point, each of which may be moved: what a batched f is given.
 
@@ -88,12 +98,16 @@ class Stack:
         self._written = 0
         self._copies = [np.tile(leaf, (self.rows, 1)) for leaf in self._saved]
         self._given, self._rows = self._copies, slice(None)
+        self._memory = [np.empty((0, leaf.size), leaf.dtype) for leaf in self._saved]
         self._starts = np.array([leaf.start for leaf in structure.leaves])
 
     def points(self, count: int, first: int = 0) -> Any:
         """Return fresh copies in x's structure, with one more leading axis."""
+        self.take_back()
         rows = slice(first, first + count)
-        self._given = [copies[rows].copy() for copies in self._copies]
+        self._given = [self._fresh(k, count) for k in range(len(self._copies))]
+        for given, copies in zip(self._given, self._copies, strict=True):
+            given[...] = copies[rows]
         self._rows = rows
         parts = zip(self._given, self._structure.leaves, originals_of(self._x), strict=True)
         stacked = [
@@ -103,6 +117,18 @@ class Stack:
             for given, leaf, original in parts
         ]
         return with_leaves(self._x, stacked)
+
+    def _fresh(self, position: int, count: int) -> Array:
+        """Return memory that nobody holds: what was handed out last, unless f has kept any of it.
+
+        Who keeps an array, or a view of it, adds to the references of the array that owns it.
+        """
+        if references(self._memory, position) > ALONE or len(self._memory[position]) < count:
+            size = max(count, len(self._memory[position]))
+            self._memory[position] = np.empty_like(
+                self._copies[position], shape=(size, self._saved[position].size)
+            )
+        return self._memory[position][:count]
 
     def entries(self, coordinates: IntArray) -> Iterator[tuple[IntArray, Array, Any]]:
         """Yield, array by array, rows i, copies and index, such that copies[index] are x_(j_i)."""
@@ -115,9 +141,11 @@ class Stack:
     def changed_row(self) -> int | None:
         """Return the first row that f changed in what it was handed, if any."""
         for copies, given in zip(self._copies, self._given, strict=True):
-            same = (copies[self._rows] == given) | np.isnan(given)
+            same = copies[self._rows] == given
             if not same.all():
-                return int(np.argmin(same.all(axis=1)))
+                same |= np.isnan(given)
+                if not same.all():
+                    return int(np.argmin(same.all(axis=1)))
         return None
 
     def write(self, points: FloatArray) -> None:

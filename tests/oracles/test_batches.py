@@ -94,7 +94,7 @@ def test_the_independent_counter_agrees_and_the_outcome_is_that_of_single_points
     assert wrong.verdict is Verdict.FAIL
 
 
-@pytest.mark.parametrize("budget", [1, 5, 23, 60])
+@pytest.mark.parametrize("budget", [1, 5, 23, 45])
 def test_a_block_never_exceeds_the_budget(budget):
     counted = collections.Counter()
 
@@ -151,3 +151,38 @@ def test_a_block_that_raises_is_asked_point_by_point():
     assert lines.undefined.count == 3
     assert lines.forward_passes == 6
     assert lines.changed_leaf() is None
+
+
+@pytest.mark.parametrize(
+    "keep", [lambda a: a, lambda a: a[:1, 1:], memoryview, lambda a: a.T.reshape(-1, order="F")]
+)
+def test_what_f_keeps_of_a_stack_is_not_written_to_again(keep):
+    x = np.array([0.5, -1.0, 2.0])
+    kept = []
+
+    def keeping(stacked):
+        part = keep(stacked)
+        kept.append((part, np.array(part, copy=True)))
+        return np.sum(np.sin(stacked), axis=1)
+
+    lines = Lines(gradcheck.batched(keeping), x)
+    for offset in (0.25, 0.5, 0.75):
+        lines.along_axes(np.arange(3), np.full(3, offset))
+    assert len(kept) == 4
+    for part, before in kept:
+        np.testing.assert_array_equal(np.asarray(part), before)
+
+
+def test_memory_of_a_stack_that_f_has_let_go_is_handed_out_again(monkeypatch):
+    made = []
+    empty_like = np.empty_like
+
+    def counted(*args, **kwargs):
+        made.append(args)
+        return empty_like(*args, **kwargs)
+
+    monkeypatch.setattr(np, "empty_like", counted)
+    lines = Lines(gradcheck.batched(lambda stacked: np.sum(stacked, axis=1)), np.ones(3))
+    for offset in (0.25, 0.5, 0.75):
+        lines.along_axes(np.arange(3), np.full(3, offset))
+    assert len(made) == 2  # for one point, then for three
