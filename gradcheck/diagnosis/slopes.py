@@ -52,6 +52,12 @@ def steep(k: float) -> Factor:
     return lambda s, layer: slope(k * s.z[layer])
 
 
+def of_input(s: Symbols, layer: int) -> Array | None:
+    """X (1 - x) of a layer's inputs x, where it is as wide as they are."""
+    x = s.a[layer - 1]
+    return x * (1 - x) if x.shape == s.z[layer].shape else None
+
+
 SLOPES = (
     Slope("slope of a", "sigmoid'(a_{l})", lambda s, k: slope(s.a[k])),
     Slope("a for slope", "a_{l}", lambda s, k: s.a[k]),
@@ -79,6 +85,13 @@ SLOPES = (
           lambda s, k: slope(s.a[k - 1] @ s.W[k].T)),
     Slope("slope with bias twice", "sigmoid'(z_{l} + b_{l})", lambda s, k: slope(s.z[k] + s.b[k])),
     Slope("a cubed for slope", "a_{l}^3", lambda s, k: s.a[k] ** 3),
+    Slope("slope of silu", "the slope of z_{l} sigmoid(z_{l})",
+          lambda s, k: s.a[k] + s.z[k] * s.s(k)),
+    Slope("slope of softsign", "1 / (1 + |z_{l}|)^2", lambda s, k: (1 + np.abs(s.z[k])) ** -2.0),
+    Slope("bell for slope", "exp(-z_{l}^2)", lambda s, k: np.exp(-(s.z[k] ** 2))),
+    Slope("bell for slope", "exp(-z_{l}^2 / 2)", lambda s, k: np.exp(-(s.z[k] ** 2) / 2)),
+    Slope("cosine for slope", "cos(z_{l})", lambda s, k: np.cos(s.z[k])),
+    Slope("slope of the input", "x (1 - x), x its input a_{low},", of_input),
     Slope("slope of 2 z", "sigmoid'(2 z_{l})", steep(2.0)),
     Slope("slope of z/2", "sigmoid'(z_{l} / 2)", steep(0.5)),
 )  # fmt: skip

@@ -185,6 +185,32 @@ INPUTS: dict[str, tuple[str, Function]] = {
 }
 
 
+def _transposed(A: FloatArray) -> FloatArray:
+    return A.T if A.shape[0] == A.shape[1] else A
+
+
+ALONE: dict[str, tuple[str, Function]] = {
+    "clipped 1": ("inputs are clipped to [-1, 1]", lambda X: np.clip(X, -1, 1)),
+    "clipped 2": ("inputs are clipped to [-2, 2]", lambda X: np.clip(X, -2, 2)),
+    "clipped 3": ("inputs are clipped to [-3, 3]", lambda X: np.clip(X, -3, 3)),
+    "clipped 0": ("inputs are clipped to [0, 1]", lambda X: np.clip(X, 0, 1)),
+    "positive": ("negative inputs are taken for 0", lambda X: np.maximum(X, 0)),
+    "sizes": ("inputs are taken by their size, |X|", np.abs),
+    "reversed": ("inputs are in the reverse order, targets not", lambda X: X[::-1]),
+    "columns reversed": ("features are in the reverse order", lambda X: X[:, ::-1]),
+    "transposed": ("inputs are transposed where m = n_0", _transposed),
+    "first only": ("all examples have the inputs of the first", lambda X: X[:1] + 0 * X),
+}
+"""Other inputs that are looked for with nothing else wrong."""
+
+WEIGHTS: dict[str, tuple[str, Function]] = {
+    USUAL: ("", lambda W: W),
+    "transposed": ("square weight matrices are transposed", _transposed),
+    "sizes": ("weights are taken by their size, |W|", np.abs),
+    "signs": ("weights are taken by their sign", np.sign),
+}
+
+
 @dataclass(frozen=True)
 class Network:
     """A network by the keys of what it has in place of what is meant."""
@@ -192,23 +218,34 @@ class Network:
     hidden: str = USUAL
     biases: str = USUAL
     inputs: str = USUAL
+    weights: str = USUAL
 
     @property
     def departures(self) -> int:
         """How many parts are not what is meant."""
-        return sum(map(bool, (self.hidden, self.biases, self.inputs)))
+        return sum(map(bool, (self.hidden, self.biases, self.inputs, self.weights)))
+
+    @property
+    def given(self) -> tuple[str, Function]:
+        """What the inputs are, in words, and what makes them."""
+        return INPUTS.get(self.inputs) or ALONE[self.inputs]
 
     @property
     def says(self) -> list[str]:
         """What is wrong, in clauses."""
         hidden = f"hidden layers look like {HIDDEN[self.hidden].says}" if self.hidden else ""
-        return [x for x in (hidden, BIASES[self.biases].says, INPUTS[self.inputs][0]) if x]
+        parts = (hidden, BIASES[self.biases].says, self.given[0], WEIGHTS[self.weights][0])
+        return [x for x in parts if x]
 
 
-NETWORKS: tuple[Network, ...] = tuple(
-    Network(hidden, biases, inputs)
-    for hidden, biases, inputs in product(HIDDEN, BIASES, INPUTS)
-    if not (biases and inputs)
+NETWORKS: tuple[Network, ...] = (
+    *(
+        Network(hidden, biases, inputs)
+        for hidden, biases, inputs in product(HIDDEN, BIASES, INPUTS)
+        if not (biases and inputs)
+    ),
+    *(Network(inputs=inputs) for inputs in ALONE),
+    *(Network(weights=weights) for weights in WEIGHTS if weights),
 )
 """All of them; with other biases the inputs are what is meant."""
 
@@ -216,7 +253,7 @@ NETWORKS: tuple[Network, ...] = tuple(
 def last(problem: Problem, network: Network, u: float) -> Value:
     """Return z_L of a network, with its bound."""
     X = np.asarray(problem.inputs, np.float64)
-    scaled = INPUTS[network.inputs][1](X)
+    scaled = np.asarray(network.given[1](X))
     error = np.zeros_like(X)
     if network.inputs:
         error = (len(X) + X.shape[1] + 8) * u * (np.abs(scaled) + np.abs(X).max() + 1)
@@ -224,7 +261,8 @@ def last(problem: Problem, network: Network, u: float) -> Value:
     biases, activation = BIASES[network.biases], HIDDEN[network.hidden]
     depth = len(problem.weights)
     for number, (W, b) in enumerate(zip(problem.weights, problem.biases, strict=True), start=1):
-        wide, own = np.asarray(W, np.float64), np.asarray(b, np.float64)
+        own = np.asarray(b, np.float64)
+        wide = np.asarray(WEIGHTS[network.weights][1](np.asarray(W, np.float64)))
         own = biases.times(Layer(number, depth, W.shape[1])) * own
         is_after = biases.after and number < depth
         a = affine(a, wide, np.zeros_like(own) if is_after else own, u)

@@ -159,6 +159,26 @@ OTHERS = {
 }  # fmt: skip
 
 
+OTHERS |= {
+    "delta_2 has max(x, 0) for x = delta_3 W_3":
+        {"passed_down": lambda b, k: np.maximum(b.delta[k + 1] @ b.W[k + 1], 0)},
+    "delta_2 has |delta_3| for delta_3":
+        {"passed_down": lambda b, k: np.abs(b.delta[k + 1]) @ b.W[k + 1]},
+    "delta_1 lacks the factor sigmoid'(z_2) in its delta_2":
+        {"passed_down": lambda b, k: (b.delta[k + 1] / (sigmoid_prime(b.z[k + 1]) if k + 1 < b.L
+                                                        else 1)) @ b.W[k + 1]},
+    "delta_3 has tanh(a_3 - Y) for a_3 - Y": {"residual": lambda b: np.tanh(residual(b))},
+    "dC/db_3 is m times the median of delta_3 over the batch":
+        {"bias_gradient": lambda b, k: b.m * np.median(b.delta[k], axis=0)},
+    "dC/db_3 is the last column of dC/dW_3":
+        {"bias_gradient": lambda b, k: b.dW[k][:, -1].copy()},
+    "dC/dW_3 has the last example only":
+        {"weight_gradient": lambda b, k: np.outer(b.delta[k][-1], b.a[k - 1][-1])},
+    "delta_2 has the slope of z_2 sigmoid(z_2) for sigmoid'(z_2)":
+        {"slope": lambda b, k: sigmoid(b.z[k]) + b.z[k] * sigmoid_prime(b.z[k])},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", some(OTHERS))
 def test_terms_paths_and_norms_are_named(name):
     said = told(CROSS.replace("5-2:", "5-3:"), engine(**OTHERS[name]))

@@ -208,6 +208,8 @@ OTHER_LOSSES = {
         "network"),
     "standardised": (
         {"inputs": standardised}, ANY, "inputs are standardised over the batch", "network"),
+    "clipped inputs": (
+        {"inputs": lambda X: np.clip(X, -1, 1)}, ANY, "inputs are clipped to [-1, 1]", "network"),
     "doubled": (
         {"scale": lambda m, n: 2}, ANY, "the loss is 2 times the one that is meant", "factor"),
     "four times": (

@@ -10,6 +10,7 @@ from gradcheck.case import Case, largest_preactivation, sample_cases
 from gradcheck.engines.base import EngineInfo, Unsupported, engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.forward.named import named_loss
+from gradcheck.forward.networks import Network, last
 from gradcheck.forward.probes import single
 from gradcheck.forward.search import UNKNOWN
 
@@ -209,3 +210,12 @@ def test_an_engine_without_a_loss_gets_no_name():
         return None, REFERENCE.value_and_grad(problem)[1]
 
     assert named_loss(engine_from_callable(gradient_alone, "alone"), problem()) is None
+
+
+def test_square_weight_matrices_are_transposed_and_no_others():
+    problem = Case(sizes=(3, 3, 2), batch=4).problem()
+    first, _ = problem.weights
+    turned = problem.with_parameters(problem.parameters | {"W1": first.T.copy()})
+    z, meant = (last(problem, Network(weights="transposed"), 0.0), last(turned, Network(), 0.0))
+    assert np.array_equal(z[0], meant[0])
+    assert Network(weights="transposed").says == ["square weight matrices are transposed"]
