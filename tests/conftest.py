@@ -5,6 +5,7 @@ Hypothesis' profile `ci` repeats the same examples for ever, `nightly` searches 
 
 import gc
 import multiprocessing
+from itertools import groupby
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -56,11 +57,17 @@ def pytest_collection_finish(session):
     gc.enable()
 
 
+@pytest.hookimpl(tryfirst=True)  # before the nightly tests are left out
 def pytest_collection_modifyitems(items):
-    """Refuse names that differ from process to process."""
+    """Refuse names that differ from process to process; keep cases for the night."""
     named = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if named:
         raise pytest.UsageError(f"an address in the name of a test: {', '.join(named[:3])}")
+    by_day = [item for item in items if item.get_closest_marker("by_day")]
+    for _, cases in groupby(by_day, lambda item: item.nodeid.partition("[")[0]):
+        for i, case in enumerate(cases):
+            if i % case.get_closest_marker("by_day").args[0]:
+                case.add_marker(pytest.mark.nightly)
 
 
 LOADED = (

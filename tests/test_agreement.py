@@ -1,10 +1,12 @@
 """Agreement: the gradient of the loss that was meant, to within rounding and no more."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 
-from gradcheck.agreement import check_agreement
+from gradcheck import agreement
 from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.base import EngineInfo, Unsupported, engine_from_callable
 from gradcheck.engines.registry import find
@@ -13,6 +15,7 @@ from gradcheck.strategies import problems
 from gradcheck.verdict import Reason, Verdict
 
 REFERENCE = find("reference")
+check_agreement = partial(agreement.check_agreement, explained=False)
 PROBLEM = parse("gc1:4-5-3-2:cross_entropy:mean:m6:float64:w1:generic:soft:s1").problem()
 
 
@@ -138,7 +141,7 @@ def test_a_loss_that_is_not_the_one_meant_is_noted():
         value, gradient = REFERENCE.value_and_grad(problem)
         return value * 1.001, gradient
 
-    outcome = check_agreement(engine_from_callable(other_loss, "other"), PROBLEM)
+    outcome = agreement.check_agreement(engine_from_callable(other_loss, "other"), PROBLEM)
     assert outcome.verdict is Verdict.PASS
     assert "the one that is meant" in outcome.notes[0]
 

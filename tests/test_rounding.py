@@ -135,7 +135,7 @@ MEMBERS = {
 
 
 @cache
-def cases(count=240, seed=SEED):
+def cases(count=120, seed=SEED):
     return tuple(sample_cases(count, seed, max_parameters=60, max_width=12, max_batch=12))
 
 

@@ -45,6 +45,7 @@ CRIPPLED = {
 }
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("name", CRIPPLED)
 def test_a_crippled_strategy_does_not_reach_every_stratum(name):
     assert missing_strata(drawn_from(CRIPPLED[name]))
@@ -105,6 +106,7 @@ def test_a_failure_everywhere_shrinks_to_the_smallest_case():
     assert smallest(cases(), lambda _: True).token == SMALLEST
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     ("fails", "old", "new"),
     [

@@ -43,7 +43,7 @@ ROUNDED = ("tf32", "bfloat16")
 
 @cache
 def tokens():
-    cases = sample_cases(240, SEED, max_parameters=60, max_width=12, max_batch=12)
+    cases = sample_cases(120, SEED, max_parameters=60, max_width=12, max_batch=12)
     return tuple(case.token for case in cases)
 
 

@@ -41,12 +41,14 @@ def planted(name):
     return consistent(name, **OTHER_LOSSES[name][0])
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize(("name", "loss"), PLAIN)
 def test_another_loss_is_named(name, loss):
     named = named_loss(planted(name), problem(loss))
     assert (named.says, named.kind) == OTHER_LOSSES[name][2:]
 
 
+@pytest.mark.by_day(3)  # of five and two: each name once, and both signs
 @pytest.mark.parametrize(("name", "z"), ACTIVE)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_what_is_done_to_probabilities_is_named_where_it_is_done(name, z, sign):
@@ -201,7 +203,7 @@ RIGHT = {"reference": REFERENCE} | {
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_right_loss_gets_no_name(name):
-    cases = list(sample_cases(200, 7, max_parameters=300))
+    cases = list(sample_cases(80, 7, max_parameters=200))
     assert [case.token for case in cases if named_loss(RIGHT[name], case.problem())] == []
 
 

@@ -66,6 +66,7 @@ def kind(found):
     return found.verdict, found.reason
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_gradient_of_another_loss_is_no_wrong_gradient(name):
     found = check_agreement(planted(name), problem())
@@ -76,6 +77,7 @@ def test_a_gradient_of_another_loss_is_no_wrong_gradient(name):
     assert "layer" not in found.diagnosis.replace("hidden layers", "")
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_right_gradient_with_another_loss_is_called_right(name):
     found = outcome(Changed(name, right), "consistency", problem(), None)
@@ -89,6 +91,7 @@ def test_a_factor_of_the_returned_loss_is_told():
     assert found.detail == "the gradient is right; the returned loss is 2 times the claimed one"
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_gradient_of_neither_loss_is_wrong_and_the_loss_is_told_first(name):
     found = check_agreement(Changed(name, first_doubled), problem())
@@ -136,6 +139,7 @@ def test_beside_a_constant_the_gradient_is_diagnosed(name):
     assert found.diagnosis.startswith("layer 1: dC/dW_1 has an extra factor 2; ")
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("name", SHOWN)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_differences_tell_a_gradient_of_its_own_loss(name, dtype):

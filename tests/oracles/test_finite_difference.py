@@ -345,7 +345,7 @@ def check_coverage(ratios):
 
 @pytest.fixture(scope="module")
 def ratios():
-    return errors_over_bounds(50, seed=1)
+    return errors_over_bounds(30, seed=1)
 
 
 def test_bounds_cover_the_error_on_random_networks(ratios):

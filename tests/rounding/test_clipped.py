@@ -89,7 +89,7 @@ ENGINES = {
 
 
 @cache
-def tokens(count=240):
+def tokens(count=120):
     limits = {"max_parameters": 50, "max_width": 10, "max_batch": 10, "losses": ("cross_entropy",)}
     return [c.token for c in sample_cases(count, SEED, dtypes=DTYPES, **limits)]
 

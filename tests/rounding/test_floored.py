@@ -9,11 +9,7 @@ from gradcheck.problem import Architecture, Problem
 from gradcheck.rounding import floored, gradient, gradient_bound
 
 EPSILONS = (1e-12, 1e-7, 1e-3)
-CASES = [
-    case
-    for seed in (1, 2)
-    for case in sample_cases(120, seed, losses=["cross_entropy"], max_parameters=120, max_batch=9)
-]
+CASES = list(sample_cases(120, 1, losses=["cross_entropy"], max_parameters=120, max_batch=9))
 
 
 def sigmoid(z):

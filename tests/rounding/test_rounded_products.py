@@ -106,7 +106,7 @@ ENGINES = {
 
 
 @cache
-def tokens(count=200):
+def tokens(count=100):
     cases = sample_cases(count, SEED, dtypes=("float32",), max_parameters=150, max_batch=12)
     return [case.token for case in cases]
 

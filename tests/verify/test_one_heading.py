@@ -15,7 +15,7 @@ from gradcheck.verify.run import verify
 from gradcheck.verify.size import GROSS, size_at
 from gradcheck.verify.story import leads, title
 
-SMALL = (("max_parameters", 40), ("max_depth", 3), ("max_batch", 8))
+SMALL = (("max_parameters", 30), ("max_depth", 3), ("max_batch", 4), ("corners", ("generic",)))
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ def failed(reason):
 
 
 @cache
-def verified(name, examples=24, require=""):
+def verified(name, examples=12, require=""):
     """The exit code of a run and what it showed."""
     spec = f"py:textbook_engines:{name}"
     settings = Settings(spec, examples, dtype="float64", require=require, limits=SMALL)

@@ -66,7 +66,10 @@ def walk(verified, *options, more=""):
     return [code for code, _ in found], [fix_first(said) for _, said in found]
 
 
-SMALL = 'value_and_grad.limits = {"max_depth": 2, "max_parameters": 20, "max_batch": 4}'
+SMALL = (
+    'value_and_grad.limits = {"max_depth": 2, "max_parameters": 20, "max_batch": 4, '
+    '"corners": "generic"}'
+)
 QUICK = ("--examples", "4", "--dtype", "float64")
 
 

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 from gradcheck import cli
-from gradcheck.verify import pool
+from gradcheck.verify import pool, shrink
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -37,6 +37,9 @@ def folder(tmp_path, monkeypatch):
 
 BOTH = ("--jobs", "2")
 """Options of runs that may use both processors."""
+
+SMALL = [f"--limit={limit}" for limit in ("corners=generic", "max_parameters=20", "max_batch=4")]
+"""Options of runs of which a few small problems show what is to be seen."""
 
 
 def command(engine, *options, examples=6):
@@ -121,7 +124,8 @@ def doubled(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
         patch.chdir(place)
         patch.setattr(sys, "path", list(sys.path))
-        code = cli.main(command("doubled", *pages))
+        patch.setattr(shrink, "CHECKS", 40)
+        code = cli.main(command("doubled", *SMALL, *pages))
     return place, code, said.getvalue()
 
 
@@ -157,13 +161,13 @@ def test_an_engine_that_raises_on_every_problem_is_unusable(capsys):
 
 
 def test_an_engine_that_raises_on_some_problems_is_wrong():
-    code, log = verify("raises_on_one_example", *BOTH, examples=6)
+    code, log = verify("raises_on_one_example", *SMALL, examples=6)
     assert code == 1
     assert "raised" in {finding["reason"] for case in cases(log) for finding in case["findings"]}
 
 
 def test_an_engine_that_refuses_everything_verifies_nothing():
-    code, log = verify("refuses", *BOTH, examples=2)
+    code, log = verify("refuses", *SMALL, examples=2)
     assert code == 4
     assert verdicts(log) == {"UNSUPPORTED"}
     assert log[-1]["totals"]["refused"] == len(cases(log))
@@ -189,7 +193,7 @@ def test_an_engine_without_a_loss_is_verified_by_agreement(capsys):
     ],
 )
 def test_a_loss_that_is_wrong_is_told_and_no_gradient(engine, told, capsys):
-    code, log = verify(engine)
+    code, log = verify(engine, *SMALL)
     assert code == 1
     failed = [f for case in cases(log) for f in case["findings"] if f["verdict"] == "FAIL"]
     assert {f["reason"] for f in failed} == {"loss"}
@@ -341,9 +345,10 @@ def test_an_engine_that_flushes_subnormal_numbers_is_named_and_unusable(engine, 
 # --- the same bytes -------------------------------------------------------------------------------
 
 
-def test_one_job_and_two_write_the_same_bytes(doubled):
+def test_one_job_and_two_write_the_same_bytes(doubled, monkeypatch):
     place, _, _ = doubled
-    verify("doubled", "--jobs", "2")
+    monkeypatch.setattr(shrink, "CHECKS", 40)
+    verify("doubled", *SMALL, "--jobs", "2")
     assert timeless() == timeless(place / "run.log")
 
 
@@ -362,19 +367,19 @@ def test_shards_partition_the_log():
 
 def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
     """Killed, interrupted, resumed: the log is that of a run that nobody disturbed."""
-    verify("Slow")
+    verify("Slow", *SMALL)
     whole = timeless()
     log = Path("run.log")
     log.unlink()
 
-    process = paused_at(6, *command("Slow"))
+    process = paused_at(6, *command("Slow", *SMALL))
     process.kill()
     process.communicate()
     held = lines_of(log)
     assert '"kind":"footer"' not in log.read_text("utf-8")
     log.write_bytes(log.read_bytes() + b'{"kind":"case","n":')
 
-    process = paused_at(held + 6, *command("Slow", "--resume"))
+    process = paused_at(held + 6, *command("Slow", *SMALL, "--resume"))
     process.send_signal(signal.SIGINT)
     said, complaint = process.communicate()
     assert process.returncode == 130
@@ -383,16 +388,16 @@ def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
     assert '"kind":"footer"' not in log.read_text("utf-8")
 
     Path("pause").unlink()
-    assert cli.main(command("Slow")) == 2  # it would overwrite an incomplete log
-    assert cli.main(command("Slow", "--seed", "1", "--resume")) == 2
-    assert cli.main(command("Slow", "--resume")) == 0
+    assert cli.main(command("Slow", *SMALL)) == 2  # it would overwrite an incomplete log
+    assert cli.main(command("Slow", *SMALL, "--seed", "1", "--resume")) == 2
+    assert cli.main(command("Slow", *SMALL, "--resume")) == 0
     assert timeless() == whole
-    assert cli.main(command("Slow", "--resume")) == 0  # nothing is left to do
+    assert cli.main(command("Slow", *SMALL, "--resume")) == 0  # nothing is left to do
     assert timeless() == whole
 
 
 def test_workers_end_with_their_parent(folder):
-    process = paused_at(3, *command("Slow"))
+    process = paused_at(3, *command("Slow", *SMALL))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.exists():
         process.kill()

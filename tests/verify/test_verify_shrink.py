@@ -49,7 +49,7 @@ def test_a_wrong_engine_shrinks_to_one_weight_and_one_example():
 
 
 def test_a_saturated_defect_shrinks_to_one_weight_and_keeps_its_explanation():
-    token = "gc1:4-3-2:cross_entropy:mean:m5:float64:w100:generic:binary:s3"
+    token = "gc1:3-2-1:cross_entropy:mean:m3:float64:w100:generic:binary:s3"
     record = shrunk("ClippedLoss", token)
     case = parse(record["smallest"]["token"])
     assert label(record["worst"]["finding"]) == "clipped loss"

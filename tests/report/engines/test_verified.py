@@ -3,8 +3,11 @@
 import pytest
 
 from gradcheck.report.engines import verified
+from gradcheck.verify import shrink
 from gradcheck.verify.plan import Settings
 from gradcheck.verify.run import verify
+
+SMALL = (("max_parameters", 20), ("max_depth", 3), ("max_batch", 4), ("corners", ("generic",)))
 
 
 @pytest.fixture(scope="module")
@@ -13,8 +16,10 @@ def logs(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("logs")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(request.path.parent)
+        patch.setattr(shrink, "CHECKS", 12)
         for name, spec in (("right", "reference"), ("wrong", "py:comparison_engines:doubled")):
-            verify(Settings(engine=spec, examples=4, dtype="float64"), log=folder / f"{name}.jsonl")
+            settings = Settings(engine=spec, examples=4, dtype="float64", limits=SMALL)
+            verify(settings, log=folder / f"{name}.jsonl")
     return folder
 
 
