@@ -40,7 +40,7 @@ import numpy.typing as npt
 from gradcheck.case import Case
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Problem, dtype_name
-from gradcheck.rounding import ARITHMETICS, emulated_gradient, gradient_bound
+from gradcheck.rounding import ARITHMETICS, Sweep, emulated_gradient, gradient_bound
 from gradcheck.verdict import beyond, is_within
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ OVERFLOW = (
     "every exact derivative is finite, and at milder weights the engine is right; exp(-z) that "
     "overflows, or log(1 - p) and 1 / (1 - p) once p rounds to 1, give inf - inf, 0 inf or 0 / 0"
 )
+
+WIDER_LEVEL = "log_sum"
+"""The widest class whose bound an altered gradient is held to."""
 
 LARGE = 2.0
 """Sums of products up to this size leave sigmoids unsaturated: sigma(2) = 0.88."""
@@ -164,13 +167,14 @@ def explain_overflow(engine: Engine, problem: Problem) -> Explanation:
 def rungs(problem: Problem) -> Iterator[Rung]:
     """Yield the rungs that there are for a problem, the narrowest class first."""
     exact = Exact()
+    altered = Altered(exact)
     for name in ("p_minus_y", "flushed", "log_sum", "absolute_sigmoid"):
         yield Rung(name, name, ARITHMETICS[name].meaning, partial(is_of_class, name, exact=exact))
     if problem.architecture.loss == "cross_entropy":
-        for level in ("p_minus_y", "log_sum"):
+        for level in ("p_minus_y", WIDER_LEVEL):
             for label, meaning, how in ALTERED:
                 for name, epsilon in EPSILONS.items():
-                    explains = partial(is_altered, level, {how: epsilon}, exact)
+                    explains = partial(altered.explains, level, how, epsilon)
                     yield Rung(f"altered, {level}", label, meaning, explains, name)
     if dtype_name(problem.dtype) == "float32":
         for name in ("tf32", "bfloat16"):
@@ -202,13 +206,38 @@ def is_of_class(
     return is_within(gradient, right.gradient, bound + right.bound)
 
 
-def is_altered(
-    arithmetic: str, how: dict[str, float], exact: Exact, problem: Problem, gradient: FloatArray
-) -> bool:
-    """Whether it is the gradient with clipped probabilities or a floored slope, within rounding."""
-    altered = exact(problem, **how)
-    bound = gradient_bound(problem, arithmetic, **how)
-    return is_within(gradient, altered.gradient, bound + altered.bound)
+class Altered:
+    """Gradients with clipped probabilities or a floored slope: which one is it, within rounding?
+
+    The forward pass of a problem is swept once for all epsilons. What the wider level does not
+    allow the narrower one need not be asked about.
+    """
+
+    def __init__(self, exact: Exact) -> None:
+        self._exact = exact
+        self._sweeps: dict[tuple[int, str], tuple[Problem, Sweep]] = {}  # with the id's problem
+        self._allowed: dict[tuple[int, int, str, float], tuple[FloatArray, bool]] = {}
+
+    def explains(
+        self, level: str, how: str, epsilon: float, problem: Problem, gradient: FloatArray
+    ) -> bool:
+        """Whether it is the gradient altered by `how` ("clip" or "floor") with that epsilon."""
+        key = id(problem), id(gradient), how, epsilon
+        if key not in self._allowed:
+            is_allowed = self._is_within(WIDER_LEVEL, how, epsilon, problem, gradient)
+            self._allowed[key] = gradient, is_allowed
+        is_allowed = self._allowed[key][1]
+        if level == WIDER_LEVEL or not is_allowed:
+            return is_allowed
+        return self._is_within(level, how, epsilon, problem, gradient)
+
+    def _is_within(
+        self, level: str, how: str, epsilon: float, problem: Problem, gradient: FloatArray
+    ) -> bool:
+        altered = self._exact(problem, **{how: epsilon})
+        _, sweep = self._sweeps.setdefault((id(problem), level), (problem, Sweep(problem, level)))
+        bound = sweep.bound(**{how: epsilon})
+        return is_within(gradient, altered.gradient, bound + altered.bound)
 
 
 def is_emulated(name: str, problem: Problem, gradient: FloatArray) -> bool:

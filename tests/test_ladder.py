@@ -11,8 +11,17 @@ from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.base import Unsupported, engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.engines.variants import WIDER, Variant
-from gradcheck.ladder import LARGE, companions, explain, explain_overflow, milder
+from gradcheck.ladder import (
+    EPSILONS,
+    LARGE,
+    WIDER_LEVEL,
+    companions,
+    explain,
+    explain_overflow,
+    milder,
+)
 from gradcheck.problem import Architecture, Problem
+from gradcheck.rounding import Sweep
 from gradcheck.verdict import Reason, Verdict
 
 REFERENCE = find("reference")
@@ -79,6 +88,14 @@ def test_nineteen_in_twenty_are_named_where_no_narrower_class_explains_them(name
     narrower = ORDER[: ORDER.index(LABELS[name])]
     open_to_all = [told for told in found if told not in narrower]
     assert sum(told == LABELS[name] for told in open_to_all) >= 0.95 * len(open_to_all) > 0
+
+
+@pytest.mark.parametrize("how", ["clip", "floor"])
+def test_what_the_wider_level_refuses_the_narrower_one_refuses_too(how):
+    for case in sample_cases(20, 77, losses=["cross_entropy"], max_parameters=60, max_batch=6):
+        wider, narrower = (Sweep(case.problem(), name) for name in (WIDER_LEVEL, "p_minus_y"))
+        for epsilon in EPSILONS.values():
+            assert (wider.bound(**{how: epsilon}) >= narrower.bound(**{how: epsilon})).all()
 
 
 def changed(change):

@@ -29,7 +29,7 @@ subnormal numbers to 0, products of Strassen's kind, functions less accurate tha
 """
 
 from gradcheck.rounding.arithmetic import ARITHMETICS, REQUIREMENTS, Arithmetic, models_up_to
-from gradcheck.rounding.gradient import gradient_bound, gradient_deviation
+from gradcheck.rounding.gradient import Sweep, gradient_bound, gradient_deviation
 from gradcheck.rounding.loss import loss_bound, loss_floor, may_lose_a_log
 from gradcheck.rounding.rounded_products import emulated_gradient
 
@@ -37,6 +37,7 @@ __all__ = [
     "ARITHMETICS",
     "REQUIREMENTS",
     "Arithmetic",
+    "Sweep",
     "emulated_gradient",
     "gradient_bound",
     "gradient_deviation",

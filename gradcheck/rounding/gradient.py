@@ -54,9 +54,30 @@ def gradient_bound(
     >>> gradient_bound(Case(sizes=(2, 1)).problem()) < 1e-15  # W1[0,0], W1[0,1], b1[0]
     array([ True,  True,  True])
     """
-    clip = require_epsilon("clip", clip, problem)
-    floor = require_epsilon("floor", floor, problem)
-    return _bounds(problem, Worst.of(problem, arithmetic), clip, floor)
+    return Sweep(problem, arithmetic).bound(clip=clip, floor=floor)
+
+
+class Sweep:
+    """Bounds of several gradients of one problem and class: the forward pass is swept once.
+
+    Args:
+        problem: as `gradient_bound` takes it.
+        arithmetic: likewise.
+    """
+
+    def __init__(self, problem: Problem, arithmetic: str) -> None:
+        self._problem = problem
+        self._rounding = Worst.of(problem, arithmetic)
+        self._layers: list[Layer] | None = None
+
+    def bound(self, *, clip: float | None = None, floor: float | None = None) -> FloatArray:
+        """Bound the rounding error of every coordinate, as `gradient_bound`."""
+        clip = require_epsilon("clip", clip, self._problem)
+        floor = require_epsilon("floor", floor, self._problem)
+        if self._layers is None:
+            with np.errstate(all="ignore"):
+                self._layers = forward(self._problem, self._rounding)
+        return _flat(self._problem, self._layers, self._rounding, clip, floor)
 
 
 def gradient_deviation(problem: Problem, arithmetic: str = "cancellation_free") -> FloatArray:
@@ -72,7 +93,10 @@ def gradient_deviation(problem: Problem, arithmetic: str = "cancellation_free") 
         TypeError: another dtype; an arithmetic that is not text.
         ValueError: an unknown arithmetic.
     """
-    return _bounds(problem, Deviation.of(problem, arithmetic))
+    rounding = Deviation.of(problem, arithmetic)
+    with np.errstate(all="ignore"):
+        layers = forward(problem, rounding)
+    return _flat(problem, layers, rounding)
 
 
 def forward(problem: Problem, rounding: Rounding) -> list[Layer]:
@@ -114,13 +138,14 @@ def backward(
     return blocks[::-1]
 
 
-def _bounds(
+def _flat(
     problem: Problem,
+    layers: list[Layer],
     rounding: Rounding,
     clip: float | None = None,
     floor: float | None = None,
 ) -> FloatArray:
     with np.errstate(all="ignore"):  # a bound may be infinite
-        blocks = backward(problem, forward(problem, rounding), rounding, clip, floor)
+        blocks = backward(problem, layers, rounding, clip, floor)
         flat = np.concatenate([block.d.ravel() for block in blocks])
     return np.where(np.isfinite(flat), flat, np.inf)
