@@ -30,6 +30,7 @@ COLOURS = {
     ours.DIRECTIONAL: GREEN,
     ours.AXES: PURPLE,
     ours.AXES_AT_ONCE: "#882255",
+    ours.SEARCHED: "#CC6677",
     "torch slow": ORANGE,
     "torch fast": RED,
     "jax check_grads": "#999933",

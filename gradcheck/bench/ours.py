@@ -1,8 +1,9 @@
 """This project's checks as contenders.
 
-Two of them see any function: every coordinate along its own axis, or all along random signs. Two
-know that the network is one of ours: its differences reuse what a moved weight cannot change, or
-its gradient is compared with the exact one.
+Three of them see any function: every coordinate along its own axis, with fixed steps first or, to
+show what these save, a search for every step; or all along random signs. Two know that the network
+is one of ours: its differences reuse what a moved weight cannot change, or its gradient is compared
+with the exact one.
 """
 
 from __future__ import annotations
@@ -20,28 +21,32 @@ from gradcheck.bench.subject import Subject, WrongEngine, as_vector
 from gradcheck.check import check_gradient
 from gradcheck.engines.base import Engine
 from gradcheck.engines.registry import find
-from gradcheck.examine import default_resolution
+from gradcheck.examine import default_resolution, differentiate
 from gradcheck.oracles.batches import batched
 from gradcheck.oracles.layered_difference import layered_differences
+from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.noise import estimate_noise
 from gradcheck.peers.base import Planted
 from gradcheck.problem import Array, Problem, gradient_as_dict
 from gradcheck.rounding import gradient_bound
+from gradcheck.splitmix64 import Stream
 from gradcheck.structure import structure_of
-from gradcheck.verdict import Kind, Outcome, agree, outcome_of
+from gradcheck.verdict import Kind, Outcome, agree, compare, outcome_of
 
-LAYERED, CERTIFIED, DIRECTIONAL, AXES, AXES_AT_ONCE = (
+LAYERED, CERTIFIED, DIRECTIONAL, AXES, AXES_AT_ONCE, SEARCHED = (
     "ours: layered",
     "ours: certified",
     "ours: directional",
     "ours: every coordinate",
     "ours: every coordinate, batched",
+    "ours: every step searched, batched",
 )
 
 
 def contenders() -> list[Contender]:
     """Return the checks of this project."""
     version = find("reference").info.version
-    axes = "4th-order central differences, step and error bound for each coordinate"
+    axes = "4 or 6 passes a coordinate, a search for its step where these do not decide"
     one_network, any_function = "sigmoid networks", "any function"
     found: list[tuple[str, str, str, Prepare]] = [
         (LAYERED, one_network, "central differences of every coordinate that recompute only what "
@@ -55,6 +60,8 @@ def contenders() -> list[Contender]:
          partial(black_box, "every-coordinate")),
         (AXES_AT_ONCE, any_function, "the same of a function marked by gradcheck.batched: many "
          "points a call", partial(black_box, "every-coordinate", at_once=True)),
+        (SEARCHED, any_function, "what that would be without fixed steps: 4th-order central "
+         "differences, a search for the step of every coordinate", searched),
     ]  # fmt: skip
     return [
         Contender(
@@ -63,7 +70,7 @@ def contenders() -> list[Contender]:
             knows=knows,
             settings=settings,
             version=f"gradcheck {version}",
-            every_coordinate=name in {AXES, AXES_AT_ONCE},
+            every_coordinate=name in {AXES, AXES_AT_ONCE, SEARCHED},
             slow_to_fail=False,
             prepare=prepare,
         )
@@ -81,14 +88,10 @@ def black_box(
         tick(1)
         return engine.loss(problem.with_parameters(parameters))
 
-    def losses(stacked: Mapping[str, Array]) -> Any:
-        tick(len(stacked["W1"]))
-        return subject.engine.losses(problem, stacked)  # type: ignore[attr-defined]  # it has them
-
     def gradient(parameters: Mapping[str, Array]) -> dict[str, Array]:
         return gradient_as_dict(engine.value_and_grad(problem.with_parameters(parameters))[1])
 
-    f: Callable[[Any], Any] = batched(losses) if at_once else loss
+    f: Callable[[Any], Any] = _losses(subject, tick) if at_once else loss
     parameters = problem.parameters
 
     def run() -> Answer:
@@ -96,6 +99,33 @@ def black_box(
         return _answer(outcome, outcome.forward_passes)
 
     return run
+
+
+def searched(subject: Subject, tick: Tick, planted: Planted | None) -> Run:
+    """Prepare the check of every coordinate that searches for every step."""
+    problem, engine = subject.problem, engine_of(subject, planted)
+    names = structure_of(problem.parameters)
+    asked = default_resolution(names)
+
+    def run() -> Answer:
+        lines = Lines(_losses(subject, tick), problem.parameters)
+        g = as_vector(engine.value_and_grad(problem)[1])
+        eps = estimate_noise(lines, Stream(0, "check"))
+        estimate = differentiate(
+            lines, eps, g, names=names, resolution=asked, notes=[], suspected=True
+        )
+        outcome = outcome_of(compare(names, g, estimate, resolution=asked))
+        return _answer(outcome, lines.forward_passes)
+
+    return run
+
+
+def _losses(subject: Subject, tick: Tick) -> Callable[[Any], Any]:
+    def losses(stacked: Mapping[str, Array]) -> Any:
+        tick(len(stacked["W1"]))
+        return subject.engine.losses(subject.problem, stacked)  # type: ignore[attr-defined]  # it has them
+
+    return batched(losses)
 
 
 def layered(subject: Subject, tick: Tick, planted: Planted | None) -> Run:

@@ -94,11 +94,18 @@ def _any_function(report: dict[str, Any]) -> str:
         return ""
     mine, theirs, plain = rows[ours.AXES_AT_ONCE], rows[SLOW], rows.get(ours.AXES)
     by_point = f", point by point {seconds(plain['seconds'])}" if plain else ""
+    before = rows.get(ours.SEARCHED)
+    searched = (
+        f"; a search for every step would take {number(before['passes'])} passes and "
+        f"{seconds(before['seconds'])}"
+        if before and before["passes"]
+        else ""
+    )
     return (
         f"**Every coordinate, of any function.** At N = {mine['N']:,} ours takes "
         f"{seconds(mine['seconds'])} in batches{by_point}, torch slow "
         f"{seconds(theirs['seconds'])}: {number(mine['passes'])} forward passes against "
-        f"{number(theirs['passes'])}, for a step and an error bound of each coordinate's own"
+        f"{number(theirs['passes'])}, for an error bound of each coordinate's own{searched}"
         f"{_seen(mine, theirs)}."
     )
 

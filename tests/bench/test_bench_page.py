@@ -31,6 +31,7 @@ SETTINGS = Settings(networks=NETWORKS, longest=0.5)
 PLANS = {
     ours.LAYERED: {"seconds": lambda N: 1.1e-5 * N, "sees": 2.0**-40, "ours": True},
     ours.AXES_AT_ONCE: {"seconds": lambda N: 4.5e-4 * N, "sees": 2.0**-20, "ours": True},
+    ours.SEARCHED: {"seconds": lambda N: 9e-4 * N, "sees": 2.0**-25, "ours": True},
     ours.DIRECTIONAL: {"seconds": lambda N: 1.2e-3, "passes": lambda N: 300, "ours": True},
     "torch slow": {"seconds": lambda N: 2.2e-3 * N, "sees": 2.0**-8, "names": False},
     "torch fast": {"seconds": lambda N: 1.4e-3, "passes": lambda N: 10, "sees": 2.0**5},
@@ -92,6 +93,11 @@ def test_the_page_says_by_how_much_ours_is_faster_and_what_both_see(report):
     assert "**200 times faster**" in told
     assert "9.1e-13 against 0.0039" in told
     assert "is named, by torch it is caught, not named" in told
+
+
+def test_the_page_says_what_fixed_steps_save(report):
+    told = next(s for s in sentences(report) if s.startswith("**Every coordinate, of any"))
+    assert "a search for every step would take 338 passes and 150 ms" in told
 
 
 def test_the_page_says_what_the_largest_network_would_take(report):
@@ -222,11 +228,12 @@ def test_our_checks_are_measured_in_a_process_of_their_own():
     settings = replace(SETTINGS, networks=((4, 3, 1),), longest_search=0, threads=(2, 1))
     found = {row["check"]: row for row in in_a_process(settings, 2)}
     mine = [row for row in found.values() if row["ours"]]
-    assert len(mine) == 5
+    assert len(mine) == 6
     assert {row["verdict"] for row in mine} == {"PASS"}
     assert {row["found"] for row in mine} == {"named"}
     assert {(row["threads"], row["repeats"]) for row in found.values()} == {(2, 5)}
     assert found[ours.CERTIFIED]["passes"] == 0
+    assert found[ours.AXES_AT_ONCE]["passes"] < found[ours.SEARCHED]["passes"] / 2
     assert found["course rule"]["passes"] == 2 * 19
     assert all(math.isfinite(row["seconds"]) for row in found.values())
 
