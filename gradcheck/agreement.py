@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from gradcheck.diagnosis.precision import precision_first
 from gradcheck.diagnosis.told import diagnosed, diagnosed_by_units
-from gradcheck.engines.base import NO_LOSS
+from gradcheck.engines.base import NO_LOSS, UnansweredError
 from gradcheck.examine import Layout, UnderTest, default_resolution, examine
 from gradcheck.forward.told import loss_first, note_on_the_loss
 from gradcheck.ladder import Explanation, explain, explain_overflow
@@ -30,7 +30,7 @@ from gradcheck.rounding import ARITHMETICS, gradient_deviation, loss_bound
 from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict, agree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gradcheck.engines.base import Engine
     from gradcheck.examine import FloatArray
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from gradcheck.oracles.finite_difference import Estimate
     from gradcheck.problem import Problem
     from gradcheck.structure import Structure
+
+T = TypeVar("T")
 
 STRICTEST = next(iter(ARITHMETICS))
 """The narrowest model, to which an engine is held as long as it explains its answers."""
@@ -95,10 +97,25 @@ def check_agreement(
     outcome = replace(outcome, backward_passes=passes, model=held.model_of(outcome))
     if told := _about_the_loss(losses[0], exact, problem, _bounds(problem, held.model)):
         if explained and told != NO_LOSS and outcome.verdict is not Verdict.FAIL:
-            told = note_on_the_loss(engine, problem, exact) or told
+            short = told
+            told = answered_or("", lambda: note_on_the_loss(engine, problem, exact)) or short
         outcome = replace(outcome, notes=(*outcome.notes, told))
     if not explained:
         return outcome
+    return answered_or(outcome, lambda: _explained(engine, problem, outcome, models, exact))
+
+
+def answered_or(known: T, more: Callable[[], T]) -> T:
+    """Return what asking more says; what is known where the engine gives no more answers."""
+    try:
+        return more()
+    except UnansweredError:
+        return known
+
+
+def _explained(
+    engine: Engine, problem: Problem, outcome: Outcome, models: tuple[str, ...], exact: Certified
+) -> Outcome:
     outcome = precision_first(engine, problem, outcome)
     if outcome.suspects:
         return outcome

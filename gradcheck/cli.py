@@ -153,7 +153,7 @@ def _add_verify(commands: Commands) -> None:
     verify.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N",
                         help="every N-th network only, from the I-th on")  # fmt: skip
     verify.add_argument("--timeout", type=_seconds, default=60.0, metavar="S",
-                        help="seconds for one property of one network (default: 60)")  # fmt: skip
+                        help="seconds for one call of the engine (default: 60)")  # fmt: skip
     verify.add_argument("--memory", type=_bytes, metavar="SIZE", help="memory for each worker, as "
                         "2G or 500M (default: 3/4 of the machine's, shared out)")  # fmt: skip
     verify.add_argument("--require", metavar="MODEL", type=_model, help="the widest "
@@ -177,7 +177,7 @@ def _add_replay(commands: Commands) -> None:
     replay.add_argument("--require", metavar="MODEL", type=_model,
                         help="the widest rounding that is allowed, as of verify")  # fmt: skip
     replay.add_argument("--timeout", type=_seconds, default=60.0, metavar="S",
-                        help="seconds for one property (default: 60)")  # fmt: skip
+                        help="seconds for one call of the engine (default: 60)")  # fmt: skip
     replay.set_defaults(run=_replay)
 
 

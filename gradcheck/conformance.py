@@ -110,7 +110,7 @@ class Verification:
             if name not in properties:
                 break
             reply = yield Task(token, name)
-            self.deaths += reply.event is not None
+            self.deaths += reply.is_loss
             if reply.finding is None or self.deaths > RESTARTS:
                 raise UnusableError(reply.event[1] if reply.event else "it is gone")
             records.append({"kind": "case", "token": token, "findings": [reply.finding]})

@@ -198,13 +198,27 @@ class Problem:
             KeyError: a parameter is missing.
         """
         network = self.architecture
-        new = object.__new__(Problem)
+        weights = tuple([parameters[name] for name in network.weight_names])
+        biases = tuple([parameters[name] for name in network.bias_names])
+        return Problem.unchecked(network, weights, biases, self.inputs, self.targets)
+
+    @classmethod
+    def unchecked(
+        cls,
+        architecture: Architecture,
+        weights: tuple[Array, ...],
+        biases: tuple[Array, ...],
+        inputs: Array,
+        targets: Array,
+    ) -> Problem:
+        """Return a problem of the caller's own arrays, which nobody validates or copies."""
+        new = object.__new__(cls)
         new.__dict__.update(
-            architecture=network,
-            weights=tuple([parameters[name] for name in network.weight_names]),
-            biases=tuple([parameters[name] for name in network.bias_names]),
-            inputs=self.inputs,
-            targets=self.targets,
+            architecture=architecture,
+            weights=weights,
+            biases=biases,
+            inputs=inputs,
+            targets=targets,
         )
         return new
 

@@ -101,9 +101,7 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
         return loss_bound(problem.with_parameters(parameters), arithmetic)
 
     arithmetic = engine.info.arithmetic or loss_model(engine, problem) or UNEXPLAINED
-    offered = getattr(engine, "losses", None)
-    compared, told = (0, "") if offered is None else _other_losses(engine, problem, arithmetic)
-    many = None if told else offered
+    many, compared, told = _many_losses(engine, problem, arithmetic)
     f = loss if many is None else batched(lambda stacked: many(problem, stacked))
     if dtype_name(problem.dtype) != "longdouble":  # which no rounding bound is known for
         options.setdefault("rounding", rounding)
@@ -133,6 +131,22 @@ def _not_finite(value: float, problem: Problem, outcome: Outcome) -> Outcome:
     exact = certified_gradient(problem).loss
     told = f"the loss is {value}, the one that is meant {exact:.6g}; no output rounds to 0 or 1"
     return replace(outcome, reason=Reason.LOSS, detail=told)
+
+
+def _many_losses(engine: Any, problem: Problem, arithmetic: str) -> tuple[Any, int, str]:
+    """Return what gives many losses at once, if anything does.
+
+    Returns:
+        The engine's own `losses`, if they are those of `loss`; else what makes the same calls in
+        one message; else None. Then the forward passes that this took, and what differs.
+    """
+    offered, told = getattr(engine, "losses", None), ""
+    compared = 0
+    if offered is not None:
+        compared, told = _other_losses(engine, problem, arithmetic)
+    if offered is None or told:
+        offered = getattr(engine, "losses_one_by_one", None)
+    return offered, compared, told
 
 
 def _other_losses(engine: Any, problem: Problem, arithmetic: str) -> tuple[int, str]:

@@ -64,6 +64,25 @@ class EngineDiedError(RuntimeError):
     ends_check = True
 
 
+class EngineSilentError(EngineDiedError):
+    """An engine did not answer one call in time, and its process was ended."""
+
+
+class UnansweredError(BaseException):
+    """Whoever asks gets no more answers: the engine's process is lost, or the time is spent.
+
+    No exception of an engine's own: what looks for an explanation and takes whatever an engine
+    raises for an answer lets it pass, and so does not take silence for one.
+
+    Attributes:
+        is_late: whether time is all that lacks.
+    """
+
+    def __init__(self, told: str, *, is_late: bool) -> None:
+        super().__init__(told)
+        self.is_late = is_late
+
+
 class EngineUnusableError(RuntimeError):
     """An engine cannot be used any more; the message says what happened, each time."""
 

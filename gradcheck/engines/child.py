@@ -39,6 +39,10 @@ class ChildLostError(Exception):
     """The child died, or was silent too long; the message says which."""
 
 
+class ChildSilentError(ChildLostError):
+    """The child was silent too long."""
+
+
 class ReplyTooLongError(Exception):
     """The child writes more than it may; `beginning` is what it began with."""
 
@@ -124,7 +128,7 @@ class Child:
             while unsent or not self._has_line:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise ChildLostError(f"no reply within {seconds:g} s{self._half_a_line()}")
+                    raise ChildSilentError(f"no reply within {seconds:g} s{self._half_a_line()}")
                 ready = {key.fileobj for key, _ in selector.select(min(left, POLL))}
                 if not ready and self._process.poll() is not None:
                     raise ChildLostError(self._last_words())

@@ -22,12 +22,13 @@ from gradcheck.engines.base import (
     EngineInfo,
     EngineProtocolError,
     EngineRaisedError,
+    EngineSilentError,
     EngineUnusableError,
     MalformedAnswerError,
     Unsupported,
     require_loss,
 )
-from gradcheck.engines.child import Child, ChildLostError, ReplyTooLongError, Tail
+from gradcheck.engines.child import Child, ChildLostError, ChildSilentError, ReplyTooLongError, Tail
 from gradcheck.engines.installed import require_supported
 from gradcheck.problem import Gradient, Problem
 
@@ -60,6 +61,9 @@ class ProcessEngine:
         ValueError: an empty command or one whose quotation does not end; a timeout, max_reply or
             memory_limit that is not positive; restarts below 0.
     """
+
+    is_elsewhere = True
+    """It changes nothing of what surrounds its caller."""
 
     def __init__(
         self,
@@ -125,7 +129,7 @@ class ProcessEngine:
             EngineRaisedError: it raised.
             EngineProtocolError: its reply cannot be understood, or does not hold what it must.
             MalformedAnswerError: its gradient has another number of layers.
-            EngineDiedError: it died, or was killed after `timeout`.
+            EngineDiedError: it died; an EngineSilentError if it was killed after `timeout`.
             EngineUnusableError: it cannot be started, is refused, or was lost too often.
         """
 
@@ -139,6 +143,11 @@ class ProcessEngine:
         child, self._child = self._child, None
         if child is not None and self._owner == os.getpid():
             child.stop(protocol.request(next(self._numbers), "stop"), GRACE)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._child is not None:
+            self._drop(self._child)
 
     def _ask(self, command: str, problem: Problem, read: Callable[[dict[str, Any]], T]) -> T:
         child = self._running()
@@ -161,6 +170,8 @@ class ProcessEngine:
         try:
             line = child.exchange(message, seconds=self.timeout, limit=limit)
             return protocol.read_reply(line, number)
+        except ChildSilentError as silent:
+            self._lose(child, place, EngineSilentError(str(silent)))
         except ChildLostError as lost:
             self._lose(child, place, EngineDiedError(str(lost)))
         except ReplyTooLongError as flood:

@@ -220,6 +220,7 @@ def _bounded(
     """Evaluate value and bound of the module's formula at h = c 2^exponents."""
     rows = np.arange(len(points.coordinates)) if rows is None else rows
     h = points.steps(exponents, rows)
+    points.prefetch(stencil, [exponents + 1, exponents, exponents - EIGHTH], rows)
     above, growth = points.derivative(stencil, exponents + 1, rows)
     here, _ = points.derivative(stencil, exponents, rows)
     below, _ = points.derivative(stencil, exponents - EIGHTH, rows)
@@ -334,6 +335,7 @@ class _Walk:
         self, points: AxisPoints, e: IntArray, rows: IntArray
     ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
         """Return r(h), and whether eps_s / h still falls with h: |f| has not outgrown |f(x)|."""
+        points.prefetch(self.stencil, [e, e + 1], rows)
         here, _ = points.derivative(self.stencil, e, rows)
         above, growth = points.derivative(self.stencil, e + 1, rows)
         eps_s = self.noise.level_at(growth)

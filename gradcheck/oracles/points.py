@@ -27,6 +27,7 @@ Beyond |x_j| the sum x_j + k h_j is rounded as it comes, and t_k is the realised
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +91,24 @@ class AxisPoints:
         """Return h = c 2^e."""
         mantissas = self.mantissas if rows is None else self.mantissas[rows]
         return np.asarray(np.ldexp(mantissas, exponents))
+
+    def prefetch(
+        self, stencil: Stencil, levels: Sequence[IntArray], rows: IntArray | None = None
+    ) -> None:
+        """Evaluate what `derivative` needs at several steps, in as few calls of a batched f.
+
+        A call may be a message to another process. An f of one point at a time is left alone.
+        """
+        if self.lines.stack is None:
+            return
+        rows = np.arange(len(self.coordinates)) if rows is None else rows
+        every = sorted({e for exponents in levels for e in exponents.tolist()})
+        each = [(e, rows[np.any([at == e for at in levels], axis=0)]) for e in every]
+        wanted: list[tuple[int, int, IntArray]] = []
+        for k, _ in stencil.terms:
+            twos = (k & -k).bit_length() - 1
+            wanted += [(k >> twos, e + twos, here) for e, here in each]
+        self._evaluate(wanted)
 
     def derivative(
         self, stencil: Stencil, exponents: IntArray, rows: IntArray | None = None
@@ -176,18 +195,42 @@ class AxisPoints:
         return rise, offset
 
     def _evaluated(self, odd: int, exponent: int, rows: IntArray) -> _Column:
+        column = self._column(odd, exponent)
+        if not column.known[rows].all():
+            self._evaluate([(odd, exponent, rows)])
+        return column
+
+    def _evaluate(self, wanted: Sequence[tuple[int, int, IntArray]]) -> None:
+        """Evaluate f at what is not known yet of odd 2^exponent along some rows, in one call."""
+        missing: list[tuple[_Column, IntArray, FloatArray]] = []
+        for odd, exponent, rows in wanted:
+            column = self._column(odd, exponent)
+            new = rows[~column.known[rows]]
+            if new.size:
+                column.known[new] = True  # two stencils may want the same point
+                missing.append((column, new, self._offsets(odd, exponent, new)))
+        if not missing:
+            return
+        try:
+            every = np.concatenate([rows for _, rows, _ in missing])
+            offsets = np.concatenate([part for _, _, part in missing])
+            rise, realised = self.lines.along_axes(self.coordinates[every], offsets)
+        except BaseException:
+            for column, rows, _ in missing:
+                column.known[rows] = False
+            raise
+        start = 0
+        for column, rows, _ in missing:
+            part = slice(start, start := start + len(rows))
+            column.rise[rows], column.offset[rows] = rise[part], realised[part]
+            self.evaluations[rows] += 1
+
+    def _column(self, odd: int, exponent: int) -> _Column:
         column = self._columns.get((odd, exponent))
         if column is None:
             n, dtype = len(self.coordinates), self.lines.dtype
             column = _Column(np.zeros(n, dtype), np.zeros(n, dtype), np.zeros(n, dtype=bool))
             self._columns[odd, exponent] = column
-        missing = rows[~column.known[rows]]
-        if missing.size:
-            offsets = self._offsets(odd, exponent, missing)
-            rise, realised = self.lines.along_axes(self.coordinates[missing], offsets)
-            column.rise[missing], column.offset[missing] = rise, realised
-            column.known[missing] = True
-            self.evaluations[missing] += 1
         return column
 
     def _offsets(self, k: int, exponent: int, rows: IntArray) -> FloatArray:

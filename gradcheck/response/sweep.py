@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.engines.base import EngineDiedError, EngineUnusableError, Unsupported
+from gradcheck.engines.base import (
+    EngineDiedError,
+    EngineUnusableError,
+    UnansweredError,
+    Unsupported,
+)
 from gradcheck.problem import Architecture, Problem
 
 if TYPE_CHECKING:
@@ -98,7 +103,7 @@ def ask(engine: Engine, network: Network, z: float) -> Answer:
             flat = [_number(part) for pair in gradient for part in pair]
     except Unsupported as refusal:
         return Answer(z, told=f"{REFUSED}: {refusal.why}")
-    except (EngineDiedError, EngineUnusableError) as error:
+    except (EngineDiedError, EngineUnusableError, UnansweredError) as error:
         raise EngineGoneError(str(error)) from error
     except Exception as error:  # noqa: BLE001  whatever an engine raises is what it answers
         return Answer(z, told=f"{RAISED} {type(error).__name__}")

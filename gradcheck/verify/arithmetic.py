@@ -1,4 +1,4 @@
-"""What a library may switch in the processor, for the whole process and the checks included.
+"""What a library may switch in the processor, for the whole process.
 
 A library compiled for speed at any price may make all code compute 0 where IEEE 754 asks for
 subnormal numbers; one for interval arithmetic may round up or down. No rounding bound holds then.
@@ -34,9 +34,8 @@ class Arithmetic:
         """Find out."""
         return cls(flushes_to_zero(), rounding_mode())
 
-    def switched(self, who: str, when: str) -> tuple[str, str] | None:
+    def switched(self, now: Arithmetic, who: str, when: str) -> tuple[str, str] | None:
         """Say what has been switched since: an event, and who did it when; None for nothing."""
-        now = Arithmetic.now()
         if now.flushes and not self.flushes:
             return FLUSHES, f"{who} made its whole process do so {when}"
         if now.rounding != self.rounding:

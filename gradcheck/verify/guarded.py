@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,15 +17,18 @@ from gradcheck.engines.base import (
     Engine,
     EngineDiedError,
     EngineInfo,
+    EngineSilentError,
     EngineUnusableError,
     MalformedAnswerError,
+    UnansweredError,
     Unsupported,
     require_loss,
 )
-from gradcheck.problem import Gradient, Problem, gradient_as_dict
+from gradcheck.problem import Array, Gradient, Problem, gradient_as_dict
 from gradcheck.terminal import text_of
 from gradcheck.verify.surroundings import Surroundings
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 LONGEST = 2000
@@ -31,6 +36,9 @@ LONGEST = 2000
 
 DEEPEST = 40
 """Calls of a traceback that are kept, the innermost ones."""
+
+ABILITIES = ("dtypes", "losses", "reductions", "remarks")
+WORDS = ("name", "version", "language", "issues_url", "arithmetic")
 
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 
@@ -40,25 +48,28 @@ class StoppedError(BaseException):
 
 
 class RaisedError(Exception):
-    """An engine raised; the message says what and where, `error` is what it raised."""
+    """An engine raised; the message says in which call, what, and where."""
 
     ends_check = True
 
-    def __init__(self, call: str, error: BaseException) -> None:
-        super().__init__(f"{call} raised {told_of(error)}")
-        self.error = error
+    @classmethod
+    def of(cls, call: str, error: BaseException) -> RaisedError:
+        """Make it of what was raised in a call."""
+        return cls(f"{call} raised {told_of(error)}")
 
 
 class Guarded:
     """An engine that raises nothing but RaisedError, and what the contract lets it raise.
 
-    That is Unsupported, MalformedAnswerError and EngineUnusableError.
+    That is Unsupported, MalformedAnswerError and EngineUnusableError; and UnansweredError where its
+    process died, did not answer a call, or the time for its calls is spent. From then on it raises
+    that for every call, until `begin`.
 
     Attributes:
         engine: the engine itself.
         require: the widest rounding model that is allowed; None for what it declares.
         info: what the engine says of itself, within the limits that were asked for.
-        deaths: what was said whenever its own process died.
+        deaths: what was said whenever its own process was lost, and whether for its silence.
     """
 
     def __init__(
@@ -68,7 +79,9 @@ class Guarded:
         self.require = require
         self._info = info
         self._theirs = Surroundings.now()
-        self.deaths: list[str] = []
+        self._left = self._seconds = math.inf
+        self._lost: UnansweredError | None = None
+        self.deaths: list[tuple[str, bool]] = []
 
     @property
     def info(self) -> EngineInfo:
@@ -87,35 +100,117 @@ class Guarded:
         """Compute the loss and the gradient, of the form that the contract asks for."""
         return self._call("value_and_grad", problem, lambda answer: _pair(answer, problem))
 
+    @property
+    def losses_one_by_one(self) -> Callable[[Problem, Mapping[str, Array]], Array]:
+        """Computes the engine's own loss at many parameters, each by a call of its own.
+
+        Raises:
+            AttributeError: the engine is asked at no cost beside its own: by `loss`.
+        """
+        ask = self.engine.losses_one_by_one  # type: ignore[attr-defined]  # of engines elsewhere
+
+        def losses(problem: Problem, stacked: Mapping[str, Array]) -> Array:
+            def many(there: Problem) -> Array:
+                return np.asarray(ask(there, stacked, self._left))
+
+            found = self._timed("loss", many, problem, np.asarray)
+            if len(found) < len(next(iter(stacked.values()))):
+                self._left = 0.0
+                self._require_answers()
+            return found
+
+        return losses
+
+    def loss_of_each(self, problems: Iterable[Problem]) -> list[float]:
+        """Compute the engine's own loss of one problem after the other, as `loss` does."""
+
+        def each(_: Problem | None) -> list[float]:
+            return [_real(require_loss(self.engine.loss(problem))) for problem in problems]
+
+        return self._timed("loss", each, None, list)
+
+    def begin(self, seconds: float = math.inf) -> None:
+        """Begin something new, for which the calls may take so many seconds together.
+
+        The last call may exceed them.
+        """
+        self._left, self._seconds, self._lost = seconds, seconds, None
+
     def close(self) -> None:
         """Close the engine."""
         self.engine.close()
 
+    def kill(self) -> None:
+        """End the process of an engine that has one, at once."""
+        kill = getattr(self.engine, "kill", None)
+        if kill is not None:
+            kill()
+
     def _call(self, method: str, problem: Problem, read: Callable[[Any], T]) -> T:
-        """Call the engine and read its answer, in the surroundings that it made for itself."""
+        return self._timed(method, getattr(self.engine, method), problem, read)
+
+    def _require_answers(self) -> None:
+        if self._left <= 0:
+            told = f"its calls took more than {self._seconds:g} seconds together"
+            self._lost = UnansweredError(f"{told}; raise --timeout", is_late=True)
+        if self._lost is not None:
+            raise self._lost
+
+    def _timed(
+        self,
+        method: str,
+        call: Callable[[P], Any],
+        problem: P,
+        read: Callable[[Any], T],
+    ) -> T:
+        """Call the engine and read its answer, within the time that there is for it."""
+        self._require_answers()
+        start = time.monotonic()
+        try:
+            if getattr(self.engine, "is_elsewhere", False):
+                return self._answer(method, call, problem, read)
+            return self._surrounded(method, call, problem, read)
+        finally:
+            self._left -= time.monotonic() - start
+
+    def _surrounded(
+        self,
+        method: str,
+        call: Callable[[P], Any],
+        problem: P,
+        read: Callable[[Any], T],
+    ) -> T:
+        """Call an engine of this process in the surroundings that it made for itself."""
         ours = Surroundings.now()
         # a change of filters has every warning told once more: that is for who changes them
         replace(self._theirs, filters=ours.filters).restore()
         try:
-            return self._answer(method, problem, read)
+            return self._answer(method, call, problem, read)
         finally:
             self._theirs = Surroundings.now()
             ours.restore()
 
-    def _answer(self, method: str, problem: Problem, read: Callable[[Any], T]) -> T:
+    def _answer(
+        self,
+        method: str,
+        call: Callable[[P], Any],
+        problem: P,
+        read: Callable[[Any], T],
+    ) -> T:
         try:
-            answer = with_room(getattr(self.engine, method), problem)
-        except StoppedError:
+            answer = with_room(call, problem)
+        except (StoppedError, RaisedError):
             raise
         except Unsupported as refusal:
             raise _refusal(method, refusal) from None
         except (MalformedAnswerError, EngineUnusableError) as error:
             kind = MalformedAnswerError if isinstance(error, TypeError) else EngineUnusableError
             raise kind(text_of(error)) from None
+        except EngineDiedError as error:
+            self._lost = self._lose(error)
+            raise self._lost from None
         except BaseException as error:  # sys.exit() and the like are failures of this engine
-            if isinstance(error, EngineDiedError):
-                self.deaths.append(told_of(error))
-            raise RaisedError(method, error) from error
+            raise RaisedError.of(method, error) from error
         try:
             return with_room(read, answer)
         except (MalformedAnswerError, Unsupported, StoppedError):
@@ -124,13 +219,34 @@ class Guarded:
             told = f"the answer of {method} cannot be read: {told_of(error)}"
             raise MalformedAnswerError(told) from error
 
+    def _lose(self, error: EngineDiedError) -> UnansweredError:
+        """Keep what is said of a process that is lost, until something new begins."""
+        told, is_silent = plain(error), isinstance(error, EngineSilentError)
+        self.deaths.append((told, is_silent))
+        return UnansweredError(f"{told}; raise --timeout" if is_silent else told, is_late=is_silent)
+
+
+def plain_info(info: Any) -> EngineInfo:
+    """Copy an engine's account of itself into the contract's own type, which can be sent.
+
+    Raises:
+        AttributeError, TypeError, ValueError: it is none.
+    """
+    said: dict[str, Any] = {name: str(getattr(info, name)) for name in WORDS if hasattr(info, name)}
+    said |= {name: tuple(map(str, getattr(info, name, ()))) for name in ABILITIES}
+    limits = getattr(info, "limits", {})
+    if not isinstance(limits, Mapping):
+        raise TypeError(f"limits={limits!r} must be a mapping")
+    said |= {"deterministic": bool(getattr(info, "deterministic", True)), "limits": dict(limits)}
+    return EngineInfo(**said)
+
 
 def _refusal(call: str, refusal: Unsupported) -> Exception:
     """Return a refusal with plain text; one that cannot be read is a failure like any other."""
     try:
         return Unsupported(text_of(refusal.why))
     except Exception as error:  # noqa: BLE001 - an attribute may be code of the engine's
-        return RaisedError(call, error)
+        return RaisedError.of(call, error)
 
 
 def with_room(call: Callable[[Any], T], argument: Any) -> T:
@@ -149,9 +265,14 @@ def told_of(error: BaseException) -> str:
     'ValueError: no'
     """
     name = text_of(type.__getattribute__(type(error), "__name__"))
-    text = ADDRESS.sub("0x...", text_of(error)).strip()[:LONGEST]
+    text = plain(error)
     place = _place_of(error)
     return f"{name}: {text}{place}" if text else f"{name}{place}"
+
+
+def plain(error: BaseException) -> str:
+    """Return the text of what was raised, without addresses and of bounded length."""
+    return ADDRESS.sub("0x...", text_of(error)).strip()[:LONGEST]
 
 
 def trace_of(error: BaseException) -> str:
@@ -189,6 +310,8 @@ def _pair(answer: Any, problem: Problem) -> tuple[float | None, Gradient]:
 
 
 def _real(value: Any) -> float:
+    if type(value) is float:
+        return value
     if np.ndim(value) == 0 and not np.iscomplexobj(value) and not isinstance(value, str):
         try:
             return float(value)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradcheck.verdict import Reason
-from gradcheck.verify.arithmetic import FLUSHES, ROUNDS
+from gradcheck.verify.arithmetic import ROUNDS
 from gradcheck.verify.expected import unexpected
 from gradcheck.verify.slot import Record, is_refused
 from gradcheck.verify.worker import UNUSABLE
@@ -127,7 +127,7 @@ def is_the_loss(failures: Sequence[Record]) -> bool:
 
 def ended(records: Sequence[Record]) -> Record | None:
     """Return the record that says why the engine cannot be used any more, if there is one."""
-    ends = (FLUSHES, ROUNDS, UNUSABLE)
+    ends = (ROUNDS, UNUSABLE)
     return next((r for r in records if r["kind"] == "engine" and r["event"] in ends), None)
 
 

@@ -31,7 +31,8 @@ from gradcheck.verdict import Outcome, Reason, Verdict
 from gradcheck.verify.descendants import MARK, Process, adopt_orphans, descendants, end
 from gradcheck.verify.memory import usual_memory
 from gradcheck.verify.property import finding_of
-from gradcheck.verify.worker import DIED, TIMEOUT, Hired, Ready, Reply, Task, serve
+from gradcheck.verify.remote import LOADING
+from gradcheck.verify.worker import DIED, PATIENCE, TIMEOUT, Hired, Ready, Reply, Task, serve
 
 T = TypeVar("T")
 
@@ -40,11 +41,8 @@ Work: TypeAlias = Generator[Task, Reply, T]
 START = "spawn"
 """How a worker is started, as `multiprocessing` names it."""
 
-LOADING = 300.0
-"""Seconds that an engine may take to be loaded; large libraries take tens of them."""
-
-PATIENCE = 10.0
-"""Deadlines that an engine in a process of its own may use up in one task: it has one a message."""
+OWN = 600.0
+"""Seconds that a worker may take beside the time of the engine, which it keeps itself."""
 
 CHUNK = 2**16
 """Bytes that are read at once of what an engine prints."""
@@ -60,24 +58,9 @@ AHEAD = 64
 
 
 class EngineGoneError(RuntimeError):
-    """The engine cannot be loaded, or not be used once it was.
-
-    Attributes:
-        event: what happened, where that is a matter for the log.
-        info: what the engine says of itself, if it came to that.
-    """
+    """The engine cannot be loaded, or not be used once it was."""
 
     ends_check = True
-
-    def __init__(
-        self,
-        message: str,
-        event: tuple[str, str] | None = None,
-        info: EngineInfo | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.event = event
-        self.info = info
 
 
 class Worker:
@@ -96,9 +79,9 @@ class Worker:
         voice.close()
         self.listener = threading.Thread(target=_pass_on, args=(said,), daemon=True)
         self.listener.start()
-        self.seconds = hired.timeout
+        self.seconds = (1 + PATIENCE) * hired.timeout + OWN
         self.task: Task | None = None
-        self.deadline = time.monotonic() + LOADING
+        self.deadline = time.monotonic() + LOADING + OWN
 
     def _start(self) -> None:
         """Start the process with a mark in its environment, which no helper of Python's has."""
@@ -115,27 +98,17 @@ class Worker:
         """Wait for what the worker says first.
 
         Raises:
-            EngineGoneError: the engine cannot be loaded, or changes the arithmetic.
+            EngineGoneError: the engine cannot be loaded.
         """
         if not self.connection.poll(max(0.0, self.deadline - time.monotonic())):
             self.kill()
-            raise EngineGoneError(f"loading the engine takes more than {LOADING:g} seconds")
+            raise EngineGoneError(f"loading the engine takes more than {LOADING + OWN:g} seconds")
         try:
             said: Ready = self.connection.recv()
         except (EOFError, OSError):
             raise EngineGoneError(f"loading the engine: {self.ending()}") from None
         if said.info is None:
             raise EngineGoneError(said.trouble)
-        if said.own_deadline:
-            self.seconds *= PATIENCE
-        if said.switched:
-            event, told = said.switched
-            raise EngineGoneError(
-                f"loading {said.info.name} {event}, the checks' own included; run it in a process "
-                "of its own, as cmd:...",
-                (event, told),
-                said.info,
-            )
         return said
 
     def give(self, task: Task) -> None:
@@ -154,13 +127,13 @@ class Worker:
             try:
                 reply: Reply = self.connection.recv()
             except (EOFError, OSError):
-                return self._lost(DIED, f"the engine's process {self.ending()}")
+                return self._lost(DIED, f"its process {self.ending()}")
             else:
                 return reply
         if time.monotonic() < self.deadline:
             return None
         self.kill()
-        return self._lost(TIMEOUT, f"no answer within {self.seconds:g} seconds")
+        return self._lost(TIMEOUT, f"it took more than {self.seconds:g} seconds")
 
     def ending(self) -> str:
         """Say how the process ended, and see to it that it has."""
@@ -202,8 +175,10 @@ class Worker:
 
     def _lost(self, event: str, told: str) -> Reply:
         assert self.task is not None  # noqa: S101 - only who has a task is listened to
-        finding = finding_of(self.task.property, Outcome(Verdict.FAIL, Reason.RAISED, told))
-        return Reply(finding, (event, f"{self.task.property} of {self.task.case}: {told}"))
+        why = f"gradcheck itself failed here, which is its own mistake: {told}"
+        outcome = Outcome(Verdict.INCONCLUSIVE, Reason.INTERNAL, why)
+        finding = finding_of(self.task.property, outcome)
+        return Reply(finding, (event, f"{self.task.property} of {self.task.case}: {why}"))
 
 
 def _pass_on(said: Connection) -> None:
@@ -225,7 +200,7 @@ class Pool(Generic[T]):
     Args:
         spec: names the engine.
         jobs: how many workers.
-        timeout: seconds for a task.
+        timeout: seconds for one call of the engine.
         require: the widest rounding model that is allowed; None for what the engine declares.
         limits: what else bounds the problems that it is asked about.
         memory: bytes that each worker may take; None for a share of the machine's.

@@ -8,11 +8,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck.agreement import check_agreement
+from gradcheck.agreement import answered_or, check_agreement
 from gradcheck.case import Case
 from gradcheck.diagnosis.precision import precision_first
 from gradcheck.diagnosis.told import also_diagnosed
-from gradcheck.engines.base import EngineUnusableError, MalformedAnswerError, Unsupported
+from gradcheck.engines.base import (
+    EngineUnusableError,
+    MalformedAnswerError,
+    UnansweredError,
+    Unsupported,
+)
 from gradcheck.exact import TESTS
 from gradcheck.forward.told import loss_first, right_gradient_first
 from gradcheck.problem import Problem
@@ -72,6 +77,10 @@ def judged(engine: Guarded, name: str, problem: Problem, case: Case | None) -> O
         return Outcome(Verdict.FAIL, Reason.SHAPE, str(error))
     except RaisedError as error:
         return Outcome(Verdict.FAIL, Reason.RAISED, str(error))
+    except UnansweredError as lost:
+        if lost.is_late:
+            return Outcome(Verdict.INCONCLUSIVE, Reason.BUDGET, str(lost))
+        return Outcome(Verdict.FAIL, Reason.RAISED, str(lost))
     except Exception as error:  # noqa: BLE001 - a mistake of the checker accuses no engine
         return internal(error)
 
@@ -98,11 +107,12 @@ def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> 
 def _other_outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
     likely = partial(also_diagnosed, engine, problem)
     if name == "consistency":
-        return right_gradient_first(engine, problem, check_engine(engine, problem), likely)
+        found = check_engine(engine, problem)
+        return answered_or(found, lambda: right_gradient_first(engine, problem, found, likely))
     if case is None:
         raise ValueError(f"{name!r} needs a case token, not a case file")
     found = TESTS[name.removeprefix(EXACT)].check(engine, case, engine.require)
-    return loss_first(engine, problem, found, likely)
+    return answered_or(found, lambda: loss_first(engine, problem, found, likely))
 
 
 def applicable(problem: Problem, case: Case | None, arithmetic: str) -> list[str]:

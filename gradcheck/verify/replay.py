@@ -55,7 +55,7 @@ def replay(
         case: its case, where it has a token.
         spec: names the engine.
         require: the widest rounding model that is allowed; "" for what the engine declares.
-        timeout: seconds for one property.
+        timeout: seconds for one call of the engine.
 
     Raises:
         EngineGoneError: the engine cannot be loaded, or not be used any more.
@@ -75,7 +75,7 @@ def _examined(name: str, properties: Sequence[str]) -> Work[list[Finding]]:
     findings, deaths = [], 0
     for each in properties:
         reply = yield Task(name, each, at_length=True)
-        deaths += reply.event is not None
+        deaths += reply.is_loss
         if reply.finding is None or deaths > RESTARTS:
             raise EngineGoneError(f"the engine is unusable: {reply.event and reply.event[1]}")
         findings.append(reply.finding)

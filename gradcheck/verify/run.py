@@ -67,7 +67,7 @@ def verify(
         today: the day by which known failures expire; None takes it from the clock.
 
     Raises:
-        EngineGoneError: the engine cannot be loaded, and there is nothing to write into a log.
+        EngineGoneError: the engine cannot be loaded.
         NothingToVerifyError: the engine supports nothing of what was asked for.
         LogError: the log cannot be resumed, would be overwritten before it is complete, or is
             written by another run.
@@ -93,19 +93,14 @@ def _verify(
 ) -> Verified:
     """Load the engine and examine it; `before` is the log's file and what it held."""
     (jobs, memory), (path, earlier), (start, today) = extent, before, when
-    try:
-        pool: Pool[list[Record]] = Pool(
-            settings.engine,
-            jobs=jobs,
-            timeout=settings.timeout,
-            require=settings.require or None,
-            limits=settings.limits,
-            memory=memory,
-        )
-    except EngineGoneError as error:
-        if error.info is None or error.event is None or earlier is not None:
-            raise
-        return _refused(settings, error.info, error.event, log, today)
+    pool: Pool[list[Record]] = Pool(
+        settings.engine,
+        jobs=jobs,
+        timeout=settings.timeout,
+        require=settings.require or None,
+        limits=settings.limits,
+        memory=memory,
+    )
     try:
         run = _Run(_planned(settings, pool.info), pool, log, today)
         run.begin(earlier, path)
@@ -126,23 +121,6 @@ def _planned(settings: Settings, info: EngineInfo) -> Plan:
         raise
     except (ValueError, TypeError) as error:
         raise EngineGoneError(f"the limits of {info.name}: {error}") from error
-
-
-def _refused(
-    settings: Settings,
-    info: EngineInfo,
-    event: tuple[str, str],
-    log: Log,
-    today: dt.date,
-) -> Verified:
-    """Write the log of an engine that nothing is asked."""
-    log.begin(header_of(_planned(settings, info), info))
-    log.write([engine_record(*event)])
-    expected = Expected(settings.known, settings.engine, info.name, today)
-    log.write(expected.unexamined(log.records, event[0]))
-    judgement = judge(log.records, [])
-    log.write([footer_of(log.records, judgement, 0.0)])
-    return Verified(log.records, judgement)
 
 
 def earlier_log(path: Path | None, *, resume: bool) -> Earlier | None:
@@ -269,7 +247,7 @@ class _Run:
                     if self._is_over(records, deaths):
                         return
             except EngineGoneError as error:
-                self.log.write([engine_record(*(error.event or (UNUSABLE, str(error))))])
+                self.log.write([engine_record(UNUSABLE, str(error))])
 
     def _responses(self) -> None:
         """Write the response curves into the log, where they have something to explain."""
@@ -278,7 +256,7 @@ class _Run:
                 for records in self.pool.drive([_measured()]):
                     self.log.write(records)
             except EngineGoneError as error:
-                self.log.write([engine_record(*(error.event or (UNUSABLE, str(error))))])
+                self.log.write([engine_record(UNUSABLE, str(error))])
 
     def _is_over(self, records: list[Record], deaths: int) -> bool:
         """Whether the engine cannot be used any more; says so in the log."""
@@ -295,7 +273,7 @@ class _Run:
                 for became in self.pool.drive(self.expected.pieces(list(self.log.records))):
                     self.log.write(became)
             except EngineGoneError as error:
-                self.log.write([engine_record(*(error.event or (UNUSABLE, str(error))))])
+                self.log.write([engine_record(UNUSABLE, str(error))])
         if (end := ended(self.log.records)) is not None:
             self.log.write(self.expected.unexamined(self.log.records, end["event"]))
 

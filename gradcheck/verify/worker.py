@@ -1,43 +1,51 @@
-"""A worker process: finds the engine, and examines what it is told to, until it is told no more.
+"""A worker process: examines an engine as it is told to, until it is told no more.
 
-The engine lives and dies in here. The process leads a group of its own, so that whatever the engine
-starts can be ended with it, and so that Ctrl-C is the parent's affair alone. What the engine prints
-goes to standard error, by way of the parent. When the parent is gone, so is the worker.
+The exact answers are computed and compared in here. The engine runs in a process of its own, which
+is started from here, asked message by message, and ended with this one. The worker leads a group of
+its own, so that Ctrl-C is the parent's affair alone. What the engine prints goes to standard error,
+by way of the parent. When the parent is gone, so is the worker.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from types import MappingProxyType
 from typing import Any
 
+from gradcheck.agreement import answered_or
 from gradcheck.case import is_token, load, parse
-from gradcheck.engines.base import EngineInfo, EngineUnusableError, limited
+from gradcheck.engines.base import (
+    Engine,
+    EngineInfo,
+    EngineUnusableError,
+    limited,
+)
 from gradcheck.engines.process import ProcessEngine
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.terminal import text_of
-from gradcheck.verdict import Reason
-from gradcheck.verify.arithmetic import Arithmetic
+from gradcheck.verify.arithmetic import ROUNDS, Arithmetic
 from gradcheck.verify.descendants import adopt_orphans, descendants, end
-from gradcheck.verify.guarded import Guarded, StoppedError, told_of
+from gradcheck.verify.guarded import Guarded, StoppedError, plain_info, told_of
 from gradcheck.verify.memory import limit_memory
 from gradcheck.verify.property import Finding, examine, finding_of, internal
+from gradcheck.verify.remote import Remote
 from gradcheck.verify.responses import RESPONSE, responses_of
-from gradcheck.verify.surroundings import Surroundings, limits_of_resources, lowered_since
+
+PATIENCE = 10.0
+"""Deadlines that the calls of one task may take together: consistency makes many."""
+
+PROCESS = "cmd:"
+"""Begins the name of an engine that is a program, and speaks the protocol itself."""
 
 DIED, TIMEOUT, UNUSABLE = "died", "timeout", "unusable"
-
-ABILITIES = ("dtypes", "losses", "reductions", "remarks")
-WORDS = ("name", "version", "language", "issues_url", "arithmetic")
 
 
 @dataclass(frozen=True)
@@ -62,14 +70,10 @@ class Ready:
     Attributes:
         info: what the engine says of itself; None where it cannot be used.
         trouble: why it cannot.
-        switched: what loading it switched in the processor: an event and a sentence; or None.
-        own_deadline: whether it keeps the deadline itself, message by message.
     """
 
     info: EngineInfo | None
     trouble: str = ""
-    switched: tuple[str, str] | None = None
-    own_deadline: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,11 @@ class Reply:
     seconds: float = 0.0
 
     @property
+    def is_loss(self) -> bool:
+        """Whether the engine's process died, or was ended for its silence."""
+        return self.event is not None and self.event[0] in (DIED, TIMEOUT)
+
+    @property
     def is_fatal(self) -> bool:
         """Whether the engine cannot be examined any further."""
         return self.finding is None
@@ -98,7 +107,7 @@ class Hired:
 
     Attributes:
         spec: names the engine.
-        timeout: seconds, for an engine that keeps its deadlines itself.
+        timeout: seconds that the engine may take for one call.
         require: the widest rounding model that is allowed; None for what the engine declares.
         limits: what else bounds the problems that it is asked about.
         memory: bytes that the worker may take, and each process that the engine starts; None for
@@ -130,89 +139,92 @@ def serve(connection: Connection, voice: Connection, hired: Hired) -> None:
 
 
 def _serve(connection: Connection, hired: Hired) -> None:
-    before, limits = Arithmetic.now(), limits_of_resources()
     ready, engine = _load(hired)
-    switched = before.switched(ready.info.name if ready.info else hired.spec, "when it was loaded")
-    connection.send(replace(ready, switched=switched))
-    if engine is None or switched:
-        return
     try:
-        while (task := connection.recv()) is not None:
-            connection.send(work(engine, task, before=before, limits=limits))
+        connection.send(ready)
+        while engine is not None and (task := connection.recv()) is not None:
+            connection.send(work(engine, task, hired.timeout))
     except (EOFError, OSError):  # the parent has closed its end
         pass
+    except StoppedError:
+        if engine is not None:
+            engine.kill()
+        raise
     finally:
-        with contextlib.suppress(Exception):  # nobody is left to hear of it
-            engine.close()
+        if engine is not None:
+            with contextlib.suppress(Exception):  # nobody is left to hear of it
+                engine.close()
 
 
-def work(
-    engine: Guarded,
-    task: Task,
-    *,
-    before: Arithmetic | None = None,
-    limits: Mapping[str, int] = MappingProxyType({}),
-) -> Reply:
+def work(engine: Guarded, task: Task, timeout: float = math.inf) -> Reply:
     """Do one task; a failure of gradcheck itself is what came of it.
 
     Args:
         engine: the engine.
         task: what to do.
-        before: how the process computed before the engine was loaded.
-        limits: what limited the process before the engine was loaded.
+        timeout: seconds for one call; all calls may take PATIENCE times that.
     """
     try:
-        reply = _work(engine, task, before or Arithmetic.now())
+        return _work(engine, task, timeout)
     except StoppedError:
         raise
     except BaseException as error:  # noqa: BLE001 - a mistake of the checker accuses no engine
-        reply = Reply(finding_of(task.property, internal(error)))
-    if reply.finding and reply.finding.get("reason") == Reason.INTERNAL.value:
-        told = f"{reply.finding['detail']}{lowered_since(limits)}"
-        return replace(reply, finding=reply.finding | {"detail": told})
-    return reply
+        return Reply(finding_of(task.property, internal(error)))
 
 
-def _work(engine: Guarded, task: Task, before: Arithmetic) -> Reply:
-    start = time.perf_counter()
-    deaths = len(engine.deaths)
+def _work(engine: Guarded, task: Task, timeout: float) -> Reply:
+    start, before = time.perf_counter(), _state(engine)
+    engine.begin(PATIENCE * timeout)
     if task.property == RESPONSE:
-        return Reply(responses_of(engine), None, time.perf_counter() - start)
+        nothing: Finding = {}
+        finding = answered_or(nothing, lambda: responses_of(engine))
+        return Reply(finding, _event(engine, before, task), time.perf_counter() - start)
     case = parse(task.case) if is_token(task.case) else None
     problem = case.problem() if case else load(task.case)
     try:
         finding = examine(engine, task.property, problem, case, at_length=task.at_length)
     except EngineUnusableError as error:
         return Reply(None, (UNUSABLE, told_of(error)))
-    if switched := before.switched(engine.info.name, f"during {task.property}"):
-        return Reply(None, switched)
-    died = engine.deaths[deaths:]
-    event = (DIED, f"{task.property} of {task.case}: {died[0]}") if died else None
+    event = _event(engine, before, task)
+    if event is not None and event[0] == ROUNDS:  # no bound holds for what it computed
+        return Reply(None, event)
     return Reply(finding, event, time.perf_counter() - start)
 
 
+def _state(engine: Guarded) -> tuple[int, Arithmetic]:
+    """Return how often the engine was lost, and how the process computes that it is in."""
+    inner = engine.engine
+    return len(engine.deaths), inner.arithmetic if isinstance(inner, Remote) else Arithmetic.now()
+
+
+def _event(engine: Guarded, before: tuple[int, Arithmetic], task: Task) -> tuple[str, str] | None:
+    """Say what happened to the engine during a task."""
+    (deaths, computed), (_, computes) = before, _state(engine)
+    if engine.deaths[deaths:]:
+        told, is_silent = engine.deaths[deaths]
+        return (TIMEOUT if is_silent else DIED), f"{task.property} of {task.case}: {told}"
+    return computed.switched(computes, engine.info.name, f"during {task.property}")
+
+
 def _load(hired: Hired) -> tuple[Ready, Guarded | None]:
-    """Load the engine; what it sets for the whole interpreter is kept for its own calls."""
-    ours = Surroundings.now()
     try:
-        return _loaded(hired)
-    finally:
-        ours.restore()
-
-
-def _loaded(hired: Hired) -> tuple[Ready, Guarded | None]:
-    try:
-        found = find(hired.spec)
+        found = _found(hired)
         info = plain_info(found.info)
-        engine = Guarded(found, hired.require, _within(info, hired.limits))
-        keeps = isinstance(found, ProcessEngine)
-        if isinstance(found, ProcessEngine):
-            found.timeout = hired.timeout
-        return Ready(info, own_deadline=keeps), engine
+        return Ready(info), Guarded(found, hired.require, _within(info, hired.limits))
     except (EngineNotFoundError, EngineUnusableError) as error:
         return Ready(None, text_of(error)), None
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it cannot be used
         return Ready(None, f"engine {hired.spec!r}: {told_of(error)}"), None
+
+
+def _found(hired: Hired) -> Engine:
+    """Return the engine's client; no code of the engine runs in this process."""
+    if not hired.spec.startswith(PROCESS):
+        return Remote(hired.spec, hired.timeout)
+    found = find(hired.spec)
+    if isinstance(found, ProcessEngine):
+        found.timeout = hired.timeout
+    return found
 
 
 def _within(info: EngineInfo, limits: tuple[tuple[str, Any], ...]) -> EngineInfo:
@@ -224,21 +236,6 @@ def _within(info: EngineInfo, limits: tuple[tuple[str, Any], ...]) -> EngineInfo
         return limited(info, limits)
     except ValueError:
         return info
-
-
-def plain_info(info: Any) -> EngineInfo:
-    """Copy an engine's account of itself into the contract's own type, which can be sent.
-
-    Raises:
-        AttributeError, TypeError, ValueError: it is none.
-    """
-    said: dict[str, Any] = {name: str(getattr(info, name)) for name in WORDS if hasattr(info, name)}
-    said |= {name: tuple(map(str, getattr(info, name, ()))) for name in ABILITIES}
-    limits = getattr(info, "limits", {})
-    if not isinstance(limits, Mapping):
-        raise TypeError(f"limits={limits!r} must be a mapping")
-    said |= {"deterministic": bool(getattr(info, "deterministic", True)), "limits": dict(limits)}
-    return EngineInfo(**said)
 
 
 def _leave_the_group() -> None:

@@ -3,8 +3,8 @@
 from gradcheck.engines.base import limited
 from gradcheck.engines.registry import find
 from gradcheck.verify import run
-from gradcheck.verify.guarded import Guarded
-from gradcheck.verify.worker import plain_info, work
+from gradcheck.verify.guarded import Guarded, plain_info
+from gradcheck.verify.worker import work
 
 
 class InProcess:

@@ -66,6 +66,6 @@ def test_an_engine_that_leaves_the_rounding_mode_changed_is_unusable(switch):
 def test_what_was_switched_before_is_no_engines_doing(switch):
     switch("upward")
     before = Arithmetic.now()
-    found = before.switched("any", "later")
+    found = before.switched(Arithmetic.now(), "any", "later")
     switch("to nearest")
     assert found is None

@@ -157,12 +157,6 @@ def test_a_failure_of_the_checker_accuses_no_engine_and_keeps_its_traceback(monk
     assert "in fails; OSError" in found["notes"][0]
 
 
-def test_limits_that_were_lowered_are_named_where_the_checker_fails(monkeypatch):
-    monkeypatch.setattr(examined, "check_agreement", lambda *_, **__: fails())
-    reply = work(Guarded(REFERENCE), Task(CASE.token, "agreement"), limits={"RLIMIT_NOFILE": -7})
-    assert "since the engine was loaded, RLIMIT_NOFILE is" in reply.finding["detail"]
-
-
 def test_a_failure_before_the_property_is_the_checkers_own(monkeypatch):
     monkeypatch.setattr("gradcheck.verify.worker.parse", fails)
     reply = work(Guarded(REFERENCE), Task(CASE.token, "agreement"))

@@ -24,12 +24,14 @@ HERE = Path(__file__).resolve().parent
 FLUSH = """
 #include <xmmintrin.h>
 void flush(void) { _mm_setcsr(_mm_getcsr() | 0x8040); }
+void upwards(void) { _mm_setcsr((_mm_getcsr() & ~0x6000) | 0x4000); }
 """
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    shutil.copy(HERE / "faulty_engines.py", tmp_path)
+    for name in ("faulty_engines.py", "hostile_engines.py"):
+        shutil.copy(HERE / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     return tmp_path
@@ -297,14 +299,21 @@ def impatient(monkeypatch):
     monkeypatch.setattr(pool, "time", SimpleNamespace(monotonic=monotonic))
 
 
-def test_an_engine_that_hangs_is_killed_at_its_deadline(impatient):
+def test_a_worker_that_takes_too_long_is_ended_and_nothing_is_verified(impatient):
     code, log = verify("hangs_when_deep", examples=8)
     events = [record["event"] for record in log if record["kind"] == "engine"]
-    assert code == 1
+    assert code == 4
     assert events
     assert set(events) == {"timeout"}
-    failed = [f for c in cases(log) for f in c["findings"] if f["verdict"] == "FAIL"]
-    assert {f["detail"] for f in failed} == {"no answer within 60 seconds"}
+    own = [f for c in cases(log) for f in c["findings"] if f["reason"] == "internal"]
+    assert own
+    assert all("gradcheck itself failed here" in f["detail"] for f in own)
+
+
+def test_an_engine_that_ends_the_process_it_is_examined_from_verifies_nothing():
+    code, log = verify("py:hostile_engines:ends_its_parent", examples=2)
+    assert code == log[-1]["exit_code"] == 3
+    assert {f["reason"] for c in cases(log) for f in c["findings"]} == {"internal"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc")
@@ -333,13 +342,29 @@ def library(folder):
         pytest.skip("no SSE: an engine that flushes subnormal numbers is not tested")
 
 
-@pytest.mark.parametrize("engine", ["flushing", "flushing_later"])
-def test_an_engine_that_flushes_subnormal_numbers_is_named_and_unusable(engine, library, capsys):
-    code, log = verify(engine)
-    [event] = [record for record in log if record["kind"] == "engine"]
-    assert code == log[-1]["exit_code"] == 3
-    assert event["event"] == "flushes subnormal numbers"
-    assert "flushes subnormal numbers" in capsys.readouterr().out
+def test_an_engine_that_flushes_subnormal_numbers_does_so_alone(library, capsys):
+    code, log = verify("flushing")
+    assert code == 0
+    [remark] = log[0]["engine"]["remarks"]
+    assert remark.startswith("its process takes numbers below the normal range for 0")
+    assert remark in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("engine", "code", "event", "what"),
+    [
+        ("flushing_later", 0, "flushes subnormal numbers", "do so"),
+        ("rounding_upwards_later", 3, "changes the rounding mode", "round upward"),
+    ],
+)
+def test_an_engine_that_switches_its_arithmetic_is_named(
+    engine, code, event, what, library, capsys
+):
+    found, log = verify(engine)
+    [told] = [record for record in log if record["kind"] == "engine"]
+    assert (found, told["event"]) == (code, event)
+    said = f"engine {event}: py:faulty_engines:{engine} made its whole process {what} during "
+    assert said in capsys.readouterr().out
 
 
 # --- the same bytes -------------------------------------------------------------------------------

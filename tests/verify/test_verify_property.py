@@ -8,9 +8,9 @@ import pytest
 from gradcheck.case import parse
 from gradcheck.engines.registry import find
 from gradcheck.verify.arithmetic import flushes_to_zero
-from gradcheck.verify.guarded import Guarded
+from gradcheck.verify.guarded import Guarded, plain_info
 from gradcheck.verify.property import applicable, examine
-from gradcheck.verify.worker import Task, plain_info, work
+from gradcheck.verify.worker import Task, work
 
 CASE = parse("gc1:3-4-2:cross_entropy:mean:m3:float64:w1:generic:soft:s3")
 LATTICE = "gc1:3-4-2:cross_entropy:mean:m4:float64:w1:zero_preactivations:binary:s3"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gradcheck.case import parse
 from gradcheck.cost import Timing, time_call
-from gradcheck.engines.base import MalformedAnswerError, Unsupported
+from gradcheck.engines.base import MalformedAnswerError, UnansweredError, Unsupported
 from gradcheck.report.engines.neuron import Curve, curve
 from gradcheck.verdict import Outcome, Reason, Verdict
 from gradcheck.verify.guarded import Guarded, RaisedError
@@ -116,7 +116,7 @@ class Clock:
                 time_call(lambda: call(problem), minimum_seconds=self.timing_seconds)  # noqa: B023 - called at once
                 for call in (engine.loss, engine.value_and_grad)
             )
-        except (Unsupported, RaisedError, MalformedAnswerError):
+        except (Unsupported, RaisedError, MalformedAnswerError, UnansweredError):
             return None
         return Timed(self.token, loss, gradient)
 

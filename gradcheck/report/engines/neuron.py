@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.agreement import STRICTEST
-from gradcheck.engines.base import Engine, MalformedAnswerError
+from gradcheck.engines.base import Engine, MalformedAnswerError, UnansweredError
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import DTYPES, Architecture, Problem
 from gradcheck.rounding import gradient_bound
@@ -83,7 +83,7 @@ def _gradient(engine: Engine, problem: Problem) -> npt.NDArray[np.float64]:
     """Return dC/dw and dC/db; an engine that raises has none."""
     try:
         _, layers = engine.value_and_grad(problem)
-    except (RaisedError, MalformedAnswerError):
+    except (RaisedError, MalformedAnswerError, UnansweredError):
         return np.full(2, np.nan)
     g = np.concatenate([np.ravel(part) for pair in layers for part in pair]).astype(np.float64)
     return g if g.size == 2 else np.full(2, np.nan)

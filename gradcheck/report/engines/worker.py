@@ -21,8 +21,7 @@ from gradcheck.engines.child import how_it_ended
 from gradcheck.engines.installed import NotInstalledError
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.report.engines.jobs import Job
-from gradcheck.verify.guarded import Guarded, told_of
-from gradcheck.verify.worker import plain_info
+from gradcheck.verify.guarded import Guarded, plain_info, told_of
 
 LOADING = 300.0
 """Seconds that an engine may take to be loaded."""
@@ -140,6 +139,7 @@ def serve(connection: Connection, spec: str) -> None:
     try:
         connection.send(plain_info(engine.info))
         while (job := connection.recv()) is not None:
+            engine.begin()
             connection.send(job.do(engine))
     except EngineUnusableError as error:
         connection.send(Ended(told_of(error)))
