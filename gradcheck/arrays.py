@@ -95,9 +95,8 @@ def is_of_jax(value: Any) -> bool:
 
 def _library(value: Any) -> str:
     module = type(value).__module__.partition(".")[0]
-    return {"numpy": "an ", "jaxlib": "a jax ", "builtins": "an ", "__main__": "an "}.get(
-        module, f"a {module} "
-    )
+    known = {"numpy": "an ", "jaxlib": "a jax ", "builtins": "an ", "__main__": "an "}
+    return known.get(module, f"a {module} ")
 
 
 def _nested(original: Any, array: Any) -> Any:
@@ -136,5 +135,8 @@ def _of_a_library(value: Any, name: str) -> Array:
         if hasattr(value, "__dlpack__"):
             return np.from_dlpack(value)
     except Exception as error:
-        raise TypeError(f"{name} is {kind_of(value)} that cannot be read: {error}") from error
+        kind = f"{name} is {kind_of(value)}"
+        if "bfloat16" in str(getattr(value, "dtype", "")):
+            raise TypeError(f"{kind} of bfloat16, which numpy has not; use .float()") from error
+        raise TypeError(f"{kind} that cannot be read: {error}") from error
     raise TypeError(f"{name} is {kind_of(value)}, not an array of real numbers")

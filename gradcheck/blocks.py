@@ -74,15 +74,20 @@ def place(wrong: Array, names: tuple[str, str]) -> str:
     return ", ".join(parts)
 
 
+def _several(name: str) -> str:
+    """Return the plural: rows, columns, entries."""
+    return "entries" if name == "entry" else f"{name}s"
+
+
 def listed(name: str, numbers: Sequence[int] | Array) -> str:
     """Name some rows, columns, units or examples."""
     every = [int(k) for k in numbers]
     if len(every) == 1:
         return f"{name} {every[0]}"
     if len(every) > 2 and every == list(range(every[0], every[-1] + 1)):
-        return f"{name}s {every[0]} to {every[-1]}"
+        return f"{_several(name)} {every[0]} to {every[-1]}"
     shown = ", ".join(map(str, every[:NAMED]))
-    return f"{name}s {shown}" + (", ..." if len(every) > NAMED else "")
+    return f"{_several(name)} {shown}" + (", ..." if len(every) > NAMED else "")
 
 
 def _span(wrong: Array) -> Array:

@@ -46,16 +46,6 @@ def likely_cause(
     return likely_mistake(comparison, otherwise=otherwise, first=first, also=also)
 
 
-def _in_wrong_arrays(c: Comparison, failed: Mask) -> tuple[Mask, list[str]]:
-    """Return the compared coordinates of the arrays that hold wrong ones, and their names."""
-    inside, names = np.zeros(len(failed), dtype=bool), []
-    for leaf in c.structure.leaves:
-        if failed[leaf.start : leaf.stop].any():
-            inside[leaf.start : leaf.stop] = True
-            names.append(leaf.name)
-    return inside & np.isin(c.kind, COMPARED), names
-
-
 def _fit(c: Comparison, inside: Mask, by: FloatArray) -> tuple[float, bool]:
     """Return the c of d = c by, taken where it is known best, and whether it explains all d."""
     d, A, s = (v[inside] for v in (c.engine - c.oracle, c.allowance, by))
@@ -70,21 +60,16 @@ def _fit(c: Comparison, inside: Mask, by: FloatArray) -> tuple[float, bool]:
 
 def _proportional_to_x(c: Comparison, failed: Mask, x: FloatArray) -> str:
     """Recognise d = c x: a penalty on x that only one of f and its gradient has."""
-    inside, names = _in_wrong_arrays(c, failed)
     if different(np.abs(x[failed])) < DIFFERENT:
         return ""
-    factor, fits = _fit(c, inside, x)
+    factor, fits = _fit(c, failed, x)
     if not fits:
         return ""
+    told = f"engine = derivative {factor:+.6g} x in every wrong coordinate: "
+    penalty = f"{abs(factor) / 2:.6g} |x|^2 (weight decay)"
     if factor > 0:
-        return (
-            f"engine = derivative + {factor:.6g} x in all of {_listed(names)}: a penalty "
-            f"{factor / 2:.6g} |x|^2 (weight decay) is in the gradient and not in f"
-        )
-    return (
-        f"engine = derivative - {-factor:.6g} x in all of {_listed(names)}: the gradient of a "
-        f"penalty {-factor / 2:.6g} |x|^2 (weight decay) in f is missing"
-    )
+        return f"{told}a penalty {penalty} is in the gradient and not in f"
+    return f"{told}the gradient of a penalty {penalty} in f is missing"
 
 
 def _constant(c: Comparison, failed: Mask) -> str:
@@ -92,7 +77,7 @@ def _constant(c: Comparison, failed: Mask) -> str:
     if different(np.abs(c.oracle[failed])) < DIFFERENT:
         return ""
     constant, fits = _fit(c, failed, np.ones(len(failed)))
-    return f"engine = derivative + {constant:.6g} in every wrong coordinate" if fits else ""
+    return f"engine = derivative {constant:+.6g} in every wrong coordinate" if fits else ""
 
 
 def _one_entry(c: Comparison, failed: Mask) -> str:
@@ -170,7 +155,3 @@ def _rounded(c: Comparison, failed: Mask) -> str:
 def _magnitude(v: float) -> int:
     """Return m with 10^(m - 1) <= |v| < 10^m."""
     return int(np.floor(np.log10(abs(v)))) + 1 if v else 0
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= DIFFERENT else f"{len(names)} arrays"

@@ -115,6 +115,8 @@ class Layout:
 
     def _arrays(self, answer: Any) -> list[Array]:
         """Return the answer's arrays in the order of x, each held to its shape and precision."""
+        if answer is None:
+            raise DefectError(Reason.DTYPE, f"{self.called} is None: is a return missing?")
         try:
             given = arrays_like(self.structure.tree, answer, self.called)
         except UnlikeError as error:
@@ -128,10 +130,14 @@ class Layout:
         what = f"{self.part} {leaf.name}"
         try:
             array = as_array(part, what)
+            if isinstance(part, tuple) and array.shape == (1, *shape):  # as torch.autograd.grad's
+                array = array[0]
         except TypeError as error:
             raise DefectError(Reason.DTYPE, str(error)) from None
         if array.shape != shape:
+            turned = array.shape == shape[::-1] and len(shape) > 1
             told = f"{what} has shape {array.shape}, but must have {shape}"
+            told += ": is it transposed?" if turned else ""
             raise DefectError(Reason.SHAPE, told)
         if array.dtype.kind in "iu":  # whole numbers are derivatives, too: of x.sum(), say
             array = array.astype(leaf.dtype)

@@ -131,9 +131,11 @@ def arrays_like(tree: Any, answer: Any, called: str) -> list[tuple[int, Any]]:
     if isinstance(tree, Mapping):
         if not isinstance(answer, Mapping):
             raise UnlikeError(f"{called} is {kind_of(answer)}, but must be a dict, like x")
-        theirs, mine = list(map(str, answer)), list(map(str, tree))
-        if set(answer) != set(tree):
-            raise UnlikeError(f"{called} has the keys {theirs}, but x has {mine}")
+        lacks = ", ".join(str(key) for key in tree if key not in answer)
+        adds = ", ".join(str(key) for key in answer if key not in tree)
+        if lacks or adds:
+            told = [f"lacks {lacks}"] * bool(lacks) + [f"has {adds}, which x has not"] * bool(adds)
+            raise UnlikeError(f"{called} {' and '.join(told)}")
         parts = [(tree[key], answer[key], f"{called}[{key!r}]") for key in tree]
     else:
         if isinstance(answer, Mapping | str) or not _has_rows(answer):

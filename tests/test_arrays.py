@@ -116,6 +116,15 @@ def test_a_loss_may_come_in_any_dress(result):
     assert check(np.cos, lambda x: result(np.sum(np.sin(x)))) == PASSES
 
 
+def test_the_tuple_of_one_gradient_is_that_gradient():
+    assert check(lambda x: (np.cos(x),)) == PASSES
+    assert check(lambda x: (np.sin(x),))[0] is Verdict.FAIL
+    assert check(lambda x: (np.cos(x), np.cos(x)))[1] is Reason.SHAPE
+    assert "gradient(x) is None: is a return missing?" in str(
+        check_gradient(lambda x: float(x @ x), lambda x: None, X)
+    )
+
+
 def test_a_jacobian_may_be_a_list_of_lists():
     for F in (np.sin, lambda x: list(np.sin(x)), lambda x: Tensor(np.sin(x))):
         outcome = check_jacobian(F, lambda x: np.diag(np.cos(x)).tolist(), X)
@@ -219,10 +228,13 @@ def test_a_float32_answer_of_jax_names_the_switch():
 @pytest.mark.parametrize(
     ("result", "told"),
     [
-        (None, r"f\(x\) is None, not an array of real numbers"),
+        (None, r"f\(x\) is None; it must return one real number: is a return missing"),
         ("0.5", r"f\(x\) is text \('0.5'\), not an array of real numbers"),
         ({"loss": 1.0}, r"f\(x\) is a dict with the keys loss"),
-        (np.zeros(2), r"f\(x\) returned ndarray of shape \(2,\) .* it must return one real number"),
+        (
+            np.zeros(2),
+            r"f\(x\) returned ndarray of shape \(2,\) .* one real number; weigh its outputs",
+        ),
     ],
 )
 def test_a_loss_that_is_no_number_is_refused_by_what_it_is(result, told):

@@ -453,7 +453,24 @@ def test_a_random_function_is_called_so_and_its_noise_is_mentioned():
     told = str(check_gradient(lambda x: f(x) + 1e-4 * generator.standard_normal(), np.sin, X))
     assert told.startswith("FAIL")
     assert "at the same x: f is random or keeps state; that counts as noise" in told
-    assert "differences are biased by about its tolerance; say so with noise=" in told
+    assert "is taken to be uncertain by" in told
+    assert "if f solves, integrates or samples inside" in told
+
+
+def test_a_slight_deviation_may_be_that_of_a_solver_and_a_large_one_is_not():
+    def newton(x):
+        y = 1.0
+        while abs(step := (y**3 + y - x[0]) / (3 * y * y + 1)) > 1e-4:
+            y -= step
+        return y
+
+    def implicit(x):
+        return 1 / (3 * newton(x) ** 2 + 1) * np.ones(1)
+
+    told = "no coordinate is off by more than 1e-03 of itself: if f solves, integrates or samples"
+    assert told in str(check_gradient(newton, implicit, np.array([3.0])))
+    assert told not in str(check_gradient(newton, lambda x: 2 * implicit(x), np.array([3.0])))
+    assert verdict(newton, implicit, np.array([3.0]), noise=1e-4, resolution=0.5) == PASSES
 
 
 # --- the edge of the domain ---------------------------------------------------------------------

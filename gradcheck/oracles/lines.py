@@ -24,6 +24,10 @@ FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.intp]
 
 
+MANY = "; weigh its outputs, lambda x: np.sum(w * f(x)), or use check_jacobian"
+"""What to do with more than one number."""
+
+
 class BudgetSpentError(Exception):
     """The next forward pass would exceed the budget; what was evaluated before stands."""
 
@@ -137,8 +141,10 @@ class Lines:
         self._sides = self._all_sides()
         self.stack = Stack(x, self.structure) if is_batched(f) else None
         first = self._first()
-        result_dtype = as_array(first, "f(x)").dtype
+        if first is None:
+            raise TypeError("f(x) is None; it must return one real number: is a return missing?")
         self.value = self._number(first)
+        result_dtype = as_array(first, "f(x)").dtype
         self.is_short_of_jax = is_of_jax(first) and result_dtype.itemsize < min(
             (leaf.dtype.itemsize for leaf in self.structure.leaves), default=0
         )
@@ -460,7 +466,7 @@ class Lines:
         if array.size != 1 or array.dtype.kind not in "fiub":
             raise TypeError(
                 f"f(x) returned {type(result).__name__} of shape {array.shape} and dtype "
-                f"{array.dtype}; it must return one real number"
+                f"{array.dtype}; it must return one real number" + MANY * (array.size > 1)
             )
         return self._widen(array.reshape(()))
 

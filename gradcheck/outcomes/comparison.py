@@ -14,6 +14,19 @@ from gradcheck.structure import Structure
 FloatArray = npt.NDArray[np.floating[Any]]
 
 
+def one_sided(centre: float, half: float, jump: float) -> tuple[float, float]:
+    """Return the slopes L and R at a kink; 0 for one that is 0 within its error.
+
+    The interval centre +- half holds both with their errors: jump = R - L is shorter by these.
+
+    >>> one_sided(0.5, 0.5 + 5e-9, 1.0 - 3e-9)[0]
+    0.0
+    """
+    error = 2 * half - abs(jump)
+    left, right = (centre + s * jump / 2 for s in (-1, 1))
+    return (0.0 if abs(left) <= error else left), (0.0 if abs(right) <= error else right)
+
+
 @dataclass(frozen=True)
 class Discrepancy:
     """One coordinate whose two values differ by more than the allowance.
@@ -47,7 +60,7 @@ class Discrepancy:
     def told(self, *, with_times: bool = True) -> str:
         """Say what differs, and by how many allowances if asked to."""
         if self.jump:
-            left, right = (self.oracle + s * self.jump / 2 for s in (-1, 1))
+            left, right = one_sided(self.oracle, self.bound, self.jump)
             return (
                 f"{self.name}: engine {self.engine:.10g}, but f has a kink at x, with slope "
                 f"{left:.6g} on the left and {right:.6g} on the right; outside of both"

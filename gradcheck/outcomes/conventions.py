@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradcheck.outcomes.comparison import Comparison
+from gradcheck.outcomes.comparison import Comparison, one_sided
 from gradcheck.outcomes.reasons import Kind
 
 
@@ -34,7 +34,7 @@ def _choice(c: Comparison, j: int, jump: float) -> str:
 
 def _told(c: Comparison, choice: str, at: list[int], jump: float) -> str:
     j, more = at[0], f" (and {len(at) - 1} more)" if len(at) > 1 else ""
-    L, R = (float(c.oracle[j] + s * jump / 2) for s in (-1, 1))
+    L, R = one_sided(float(c.oracle[j]), float(c.bound[j]), jump)
     return (
         f"{c.structure.name(j)}{more}: f has a kink at x, with slope {L:.3g} on the left and "
         f"{R:.3g} on the right; the engine says {float(c.engine[j]):.3g}, {choice}: a convention, "

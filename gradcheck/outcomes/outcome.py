@@ -119,7 +119,7 @@ class Outcome:
             lines.append(f"  ... and {len(self.discrepancies) - len(shown)} more (to_frame())")
         if self.explanation:
             lines.append(f"explanation: {self.explanation}")
-        if self.diagnosis:
+        if self.diagnosis not in ("", "unknown"):
             lines.append(f"likely cause: {self.diagnosis}")
         if self.counts:
             told = ", ".join(f"{n} {GLOSSES.get(k, k)}" for k, n in self.counts.items() if n)
@@ -175,7 +175,7 @@ def _decide(
             detail = f"{n} of {total} coordinates could not be decided, {where} first; "
             advice = ADVICE[reason]
             if kind == Kind.VACUOUS:
-                advice = _vacuous(comparison, n == total)
+                advice = _vacuous(comparison, all_of_them=n == total)
             return Verdict.INCONCLUSIVE, reason, detail + advice
     if not total:
         return Verdict.INCONCLUSIVE, Reason.VACUOUS, "nothing was compared: x has no coordinates"
@@ -192,12 +192,16 @@ def _wrong(found: tuple[Discrepancy, ...], counts: Mapping[str, int], total: int
     return detail + (f"; {others} were not compared, and may be wrong too" if others else "")
 
 
-def _vacuous(comparison: Comparison, all_of_them: bool) -> str:
+def _vacuous(comparison: Comparison, *, all_of_them: bool) -> str:
     """Say why nothing could be told, and what to do."""
-    if comparison.witness == "exact":
+    c = comparison
+    if c.witness == "exact":
         return VACUOUS_AGREEMENT
-    shown = np.abs(comparison.oracle) > comparison.bound
-    return ADVICE[Reason.VACUOUS] if np.any(shown) or not all_of_them else FLAT
+    if all_of_them and not np.any(np.abs(c.oracle) > c.bound):
+        return FLAT
+    j = int(np.flatnonzero(c.kind == Kind.VACUOUS)[0])
+    known = f" ({c.oracle[j]:.2g} ± {c.bound[j]:.1g})" if np.isfinite(c.oracle[j]) else ""
+    return f"its error bound{known} " + ADVICE[Reason.VACUOUS]
 
 
 def _agree(comparison: Comparison, counts: Mapping[str, int], seen: FloatArray) -> str:
