@@ -29,7 +29,7 @@ twice, as there are two signs. Beside them stand the functions of all units that
 
 **Memory.** Perturbations go through in blocks of at most BLOCK numbers an array, which stay in the
 cache, and fewer where `memory` asks for that; where one example is too much at a time the call is
-refused. Beside the blocks there are the result (41 bytes a coordinate), the problem (once more in
+refused. Beside the blocks there are the result (49 bytes a coordinate), the problem (once more in
 float64, if it is float32 or float16), and what a forward pass keeps of the batch.
 """
 

@@ -36,7 +36,7 @@ from gradcheck.sweep import (
 from gradcheck.verdict import DEFAULT_RESOLUTION, Comparison, Kind
 
 VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE", "UNSUPPORTED")
-INCONCLUSIVE = ("vacuous", "kink", "noisy", "not_evaluated")
+INCONCLUSIVE = ("vacuous", "kink", "noisy", "not_evaluated", "undefined")
 CHUNK = 2
 SMALL: dict[str, Any] = {"max_parameters": 60, "max_batch": 8, "max_width": 40}
 
@@ -130,7 +130,7 @@ def examine(engine_name: str, token: str, engine: Engine) -> Examined:
 
 def _coverage(c: Comparison, case: Case) -> tuple[FloatArray, str]:
     """Return |error| / bound wherever a bound was given, smaller steps agreeing or not."""
-    declined = np.isin(c.kind, (Kind.KINK, Kind.NOISY, Kind.NOT_EVALUATED))
+    declined = np.isin(c.kind, (Kind.KINK, Kind.NOISY, Kind.NOT_EVALUATED, Kind.UNDEFINED))
     contested = (c.kind == Kind.NOISY) & (np.abs(c.engine - c.oracle) > c.allowance)
     claimed = np.flatnonzero(~declined | contested)
     if not claimed.size:
@@ -231,7 +231,7 @@ def _counts(examined: list[Examined]) -> dict[str, Any]:
         "coordinates": kinds.total(),
         "failed": kinds["failed"],
         "informative": kinds["informative"],
-        "small": kinds["small"],
+        "small": kinds["small"] + kinds["unchanged"],
         "inconclusive": undecided,
     }
 
