@@ -8,6 +8,7 @@ Between the calls a witness differentiates f, and asks a second time before it a
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isfinite, prod
 from numbers import Integral, Real
@@ -25,6 +26,7 @@ from gradcheck.oracles.finite_difference import (
     second_opinions,
 )
 from gradcheck.oracles.fixed_steps import fixed_step_differences
+from gradcheck.oracles.jumps import jump_near, noise_of_jump
 from gradcheck.oracles.known_noise import Rounding, differentiate_again
 from gradcheck.oracles.lines import (
     BudgetSpentError,
@@ -63,6 +65,13 @@ JAX_ADVICE = (
 
 NEARBY = 16
 """Ulps of x_j to where the derivative is called besides: its answer changes there."""
+
+
+PROBES = 2
+"""Coordinates along which jumps of f are looked for."""
+
+ROUNDS = 4
+"""How often; each round asks at the larger steps of the one before."""
 
 
 class UndecidedError(Exception):
@@ -373,6 +382,10 @@ def differentiate(  # noqa: PLR0913 - options that are named
         settle_kinks(lines, eps, estimate)
     except InputChangedError as error:
         raise DefectError(Reason.INPUT_CHANGED, f"f changes its argument at {error}") from None
+    with suppress(BudgetSpentError):  # too little is left for second opinions then
+        eps = (
+            eps if rounding is not None else _with_jumps(lines, eps, g, estimate, names, resolution)
+        )
     comparison = compare(names, g, estimate, resolution=resolution)
     is_kink = estimate.status == Status.INTERVAL  # which three steps on each side have settled
     failed = np.flatnonzero((comparison.kind == Kind.FAILED) & ~is_kink)
@@ -422,6 +435,34 @@ def _estimate(
     decided = wanted[is_decided]
     estimate.put(decided, quick.part(decided))
     return estimate
+
+
+def _with_jumps(
+    lines: Lines,
+    eps: Noise,
+    g: FloatArray,
+    estimate: Estimate,
+    names: Structure,
+    resolution: float,
+) -> Noise:
+    """Look for jumps of f where g would be accused or no step was found; differentiate again.
+
+    The coordinates asked are few, as the noise of f is much the same along all axes.
+    """
+    for _ in range(ROUNDS):
+        kind = compare(names, g, estimate, resolution=resolution).kind
+        doubtful = np.flatnonzero((kind == Kind.FAILED) | (kind == Kind.NOISY))
+        doubtful = doubtful[np.isfinite(estimate.value[doubtful])]
+        if not doubtful.size:
+            break
+        asked = doubtful[np.unique(np.linspace(0, len(doubtful) - 1, PROBES).astype(int))]
+        found = [jump_near(lines, eps, j, float(estimate.step[j])) for j in asked.tolist()]
+        largest = max(jump.size for jump in found)
+        if not largest > eps.bound:
+            break
+        eps = noise_of_jump(eps, largest)
+        estimate.put(doubtful, finite_difference(lines, eps, coordinates=doubtful).part(doubtful))
+    return eps
 
 
 def default_resolution(structure: Structure) -> float:

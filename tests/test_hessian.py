@@ -259,7 +259,7 @@ def test_the_rounding_of_the_line_accuses_nobody(monkeypatch):
     cases = range(200, 240)
     assert all(verdict(*single_precision(a)) == PASSES for a in cases)
     monkeypatch.setattr(hessian._Ray, "rounding_noise", lambda ray, _: np.zeros(ray._x.size))
-    assert any(verdict(*single_precision(a))[0] is FAILS for a in cases)
+    assert any(verdict(*single_precision(a)) != PASSES for a in cases)
 
 
 # --- cost and manners ---------------------------------------------------------------------------

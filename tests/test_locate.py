@@ -106,7 +106,7 @@ def named(outcome):
 
 @pytest.mark.parametrize("Box", [Wave, Network])
 @pytest.mark.parametrize("error", [1.0, 1e-2, 1e-4])
-@pytest.mark.parametrize(("count", "most"), [(1, 120), (3, 350)])
+@pytest.mark.parametrize(("count", "most"), [(1, 150), (3, 350)])
 def test_the_wrong_coordinates_are_named(Box, error, count, most):
     for seed in range(3):
         box = Box(3000, seed)
@@ -133,7 +133,7 @@ def test_a_hundred_thousand_coordinates_take_no_more():
     box = Wave(100_000)
     outcome = search(box, scaled([12_345], 0.01))
     assert named(outcome) == [12_345]
-    assert outcome.forward_passes <= 120
+    assert outcome.forward_passes <= 150
 
 
 def test_no_error_above_the_stated_resolution_passes():
@@ -179,7 +179,7 @@ def test_a_wholly_wrong_block_is_recognised_and_not_hunted_one_by_one(factor):
     assert outcome.verdict is FAILS
     assert 3 <= len(outcome.discrepancies) <= 4
     assert any("errors are widespread there" in note for note in outcome.notes)
-    assert outcome.forward_passes <= 300
+    assert outcome.forward_passes <= 330
     assert outcome.diagnosis
 
 
@@ -364,7 +364,7 @@ def test_directions_that_agreed_before_an_error_was_found_do_not_count():
 @pytest.mark.nightly
 @pytest.mark.parametrize("Box", [Wave, Network])
 @pytest.mark.parametrize("error", [1.0, 1e-2, 1e-4])
-@pytest.mark.parametrize(("count", "most"), [(1, 120), (3, 350)])
+@pytest.mark.parametrize(("count", "most"), [(1, 150), (3, 350)])
 def test_fifty_of_fifty_seeds(Box, error, count, most):
     for seed in range(50):
         box = Box(100_000, seed)

@@ -40,7 +40,7 @@ from math import fsum, isfinite, sqrt
 
 import numpy as np
 
-from gradcheck.oracles.finite_difference import R_LOWER, R_UPPER
+from gradcheck.oracles.finite_difference import NEVER, R_LOWER, R_UPPER, STEADY
 from gradcheck.oracles.kinks import DESCENT
 from gradcheck.oracles.kinks import NOISE as JUMP_NOISE
 from gradcheck.oracles.lines import FloatArray, IntArray, Lines
@@ -58,6 +58,9 @@ REACH = 8
 """How far the stencils of the walk reach beyond its step h: to 4 h, and to 8 h one step above."""
 
 UNIT = 2.0**-53
+
+LOWEST = -1017
+"""Steps are normal numbers, a few bits above the smallest one."""
 
 
 @dataclass(frozen=True)
@@ -174,22 +177,29 @@ class Direction:
 
     def pilot(self) -> Slope:
         """Find the step; return the slope there, with its own truncation."""
-        highest = int(np.floor(np.log2(self._size / self._c)))
-        lowest = highest - 40
+        own = int(np.floor(np.log2(self._size / self._c)))
+        lowest, highest = max(own - 40, LOWEST), max(own, 0)
         if self._room < np.inf:
             highest = min(highest, int(np.floor(np.log2(self._room / REACH))) - 1)
             lowest = min(lowest, highest)
         e = min(max(self._first_exponent(), lowest), highest)
         while e > lowest and not self._testing_ratio(e) <= R_UPPER:
             e -= 1
-        while (
-            e < highest
-            and self._testing_ratio(e) < R_LOWER
-            and self._testing_ratio(e + 1) <= R_UPPER
-            and self._growth(e + 2) <= self.noise.level / self.noise.unit_roundoff
-        ):
-            e += 1
+        rises, stride = 0, 1
+        while e < highest and self._testing_ratio(e) < R_LOWER:
+            target = min(e + stride, highest)
+            if self._testing_ratio(target) <= R_UPPER and self._gains(target):
+                e, rises = target, rises + 1
+                stride = max(stride, 2 ** max(rises - STEADY, 0))
+            elif stride == 1:
+                break
+            else:
+                stride, rises = stride // 2, -NEVER  # never doubled again
         return self._checked(e - 1)
+
+    def _gains(self, e: int) -> bool:
+        """Whether |f| at the points of h and 2h has not outgrown its noise at x."""
+        return self._growth(e + 1) <= self.noise.level / self.noise.unit_roundoff
 
     def at(self, exponent: int, truncation: float) -> Slope:
         """Return the slope at a step and a truncation that are known: 4 forward passes."""
@@ -287,6 +297,7 @@ class Direction:
         """
         relative = self.noise.relative(float(self.lines.value))
         h = self._size * CENTRAL_4.best_step(relative, 1.0) / self._count**0.25
+        h = max(h, float(np.finfo(float).tiny))
         return int(np.floor(np.log2(h / self._c))) - 1
 
     def _h(self, e: int) -> float:

@@ -11,8 +11,9 @@ choose steps (noise.py); A = the noise constant of h (D(h) - D(2h)).
 is at most about 1 while noise rules and grows like h^(p+1) once truncation does. Steps h = c 2^e,
 c of random bits and the coordinate's own (points.py), are walked, upward from where noise rules,
 to the first h with r(h) >= 3/2 (or downward until r(h) <= 6): the step that Shi, Xie, Xuan and
-Nocedal accept, with the same thresholds. r(h/2) must not exceed 6 either: stencils that step over
-the waves of f agree by accident now and then. The walk upward ends early where |f| has doubled
+Nocedal accept, with the same thresholds. r(h/2) must not exceed 6 either, nor D(h/2) and D(h/16)
+differ by more than six times what noise does: stencils that step over the waves of f agree by
+accident now and then. The walk upward ends early where |f| has doubled
 eps_s, as nothing is gained beyond, and at the largest |x| of the array. It begins below the h* of a
 function that varies over |x| and is as large as f is at x or nearby, whichever is more: f(x) near 0
 says nothing of its scale. Half of the step found is used, where truncation has fallen below the
@@ -66,6 +67,13 @@ R_LOWER, R_UPPER = 1.5, 6.0
 
 PILOTS = 3
 """Coordinates of each array that find their step first; the others start near it."""
+
+STEADY = 6
+"""Steps upward that are a factor 2 each; then strides double: x may be far smaller than all that
+happens to f, as in sigmoid(1e-30)."""
+
+NEVER = np.iinfo(np.int64).max
+"""The exponent of a step that was never too large."""
 
 EIGHTH = 3
 """The lower disagreement looks at h / 2^3."""
@@ -179,14 +187,21 @@ def second_opinions(
     """Differentiate again at an eighth and at a 64th of the steps; entries as `coordinates`.
 
     The noise term is that of the likely noise, not of its bound: smaller steps carry 8 and 64
-    times the noise, and an interval as wide as the bound's would let large errors pass.
+    times the noise, and an interval as wide as the bound's would let large errors pass. Where the
+    stencils differ by more than six times what noise does, f is not smooth on the scale of the
+    step, and the bound is infinite: there is no opinion.
     """
     points = AxisPoints(lines, coordinates, "second opinions")
     exponents = exponents_below(steps, points.mantissas)
-    return [
-        _bounded(points, stencil, noise.at_level(), exponents - EIGHTH),
-        _bounded(points, stencil, noise.at_level(), exponents - 2 * EIGHTH),
-    ]
+    opinions = []
+    for e in (exponents - EIGHTH, exponents - 2 * EIGHTH):
+        opinion = _bounded(points, stencil, noise.at_level(), e)
+        near, growth = points.derivative(stencil, e)
+        far, _ = points.derivative(stencil, e - EIGHTH)
+        allowed = R_UPPER * _noise_between(stencil, noise.level_at(growth), points.steps(e))
+        opinion.bound[~(np.abs(near - far) <= allowed)] = np.inf
+        opinions.append(opinion)
+    return opinions
 
 
 def difference_quotients(
@@ -249,6 +264,11 @@ def _bounded(
     return estimate
 
 
+def _noise_between(stencil: Stencil, eps: FloatArray, h: FloatArray) -> FloatArray:
+    """Return what noise eps does to D(h/8) - D(h): C1 (8 + 1) eps / h at most."""
+    return np.asarray(float(stencil.noise_constant) * (2**EIGHTH + 1) * eps / h)
+
+
 def _take_better(estimate: Estimate, rows: IntArray, closer: Estimate) -> None:
     """Replace rows by estimates at smaller steps where those have the smaller bound.
 
@@ -307,28 +327,37 @@ class _Walk:
         estimate.status[flat], estimate.jump[flat] = Status.RESOLVED, 0.0
 
     def _search(self, points: AxisPoints) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-        """Walk each coordinate to its step; return exponents and whether r <= 6 was reached."""
+        """Walk each coordinate to its step; return exponents and whether r <= 6 was reached.
+
+        Upward in strides: one at a time at first, then twice as far each time, and back by halving
+        between the last step where noise ruled and the first one beyond.
+        """
         lowest, highest = self._limits(points)
         highest = points.with_room(highest)
         lowest = np.minimum(lowest, highest)
         e = np.clip(self._first_exponents(points), lowest, highest)
-        direction = np.zeros(len(e), dtype=int)
-        found = np.ones(len(e), dtype=bool)
+        ruled, beyond, rises = e.copy(), np.full(len(e), NEVER), np.zeros(len(e), dtype=int)
+        falling, found = np.zeros(len(e), dtype=bool), np.ones(len(e), dtype=bool)
         active = np.arange(len(e))
         while active.size:
-            r, gains = self._testing_ratio(points, e[active], active)
+            a, at = active, e[active]
+            r, gains = self._testing_ratio(points, at, a)
             small_enough = r <= R_UPPER
-            up = small_enough & (r < R_LOWER) & (direction[active] >= 0) & (e < highest)[active]
-            up &= gains
-            settled = np.flatnonzero(small_enough & ~up)
-            below, _ = self._testing_ratio(points, e[active[settled]] - 1, active[settled])
-            small_enough[settled] = below <= R_UPPER
-            down = ~small_enough & (e > lowest)[active]
-            found[active[~small_enough & ~down]] = False
-            e[active[up]] += 1
-            e[active[down]] -= 1
-            direction[active] = np.where(up, 1, np.where(down, -1, direction[active]))
-            active = active[up | down]
+            rules = (r < R_LOWER) & gains & ~falling[a]
+            passed = ~rules & ~(small_enough & gains) & ~falling[a] & (at - ruled[a] > 1)
+            ruled[a[rules]], beyond[a[passed]] = at[rules], at[passed]
+            stride = 2 ** np.maximum(rises[a] - STEADY, 0)
+            upward = np.minimum(ruled[a] + stride, highest[a])
+            target = np.where(beyond[a] == NEVER, upward, (ruled[a] + beyond[a]) // 2)
+            moves = passed | (rules & (target > at))
+            settled = np.flatnonzero(small_enough & ~moves)
+            small_enough[settled] = self._holds_below(points, at[settled], a[settled])
+            down = ~small_enough & ~moves & (at > lowest[a])
+            found[a[~small_enough & ~moves & ~down]] = False
+            e[a] = np.where(moves, target, at - down)
+            rises[a] += rules
+            falling[a] |= down
+            active = a[moves | down]
         return e, found
 
     def _testing_ratio(
@@ -344,19 +373,34 @@ class _Walk:
             r = points.steps(e, rows) * np.abs(here - above) / scale
             return r, eps_s <= 2 * self.noise.level
 
+    def _holds_below(
+        self, points: AxisPoints, e: IntArray, rows: IntArray
+    ) -> npt.NDArray[np.bool_]:
+        """Tell whether D(h/2) agrees with D(h), and with D(h/16), as far as noise rules."""
+        r, _ = self._testing_ratio(points, e - 1, rows)
+        near, growth = points.derivative(self.stencil, e - 1, rows)
+        far, _ = points.derivative(self.stencil, e - 1 - EIGHTH, rows)
+        noise = _noise_between(self.stencil, self.noise.level_at(growth), points.steps(e - 1, rows))
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.asarray((r <= R_UPPER) & (np.abs(near - far) <= R_UPPER * noise))
+
     def _limits(self, points: AxisPoints) -> tuple[IntArray, IntArray]:
         """Steps from 32 ulps of x_j (h/2 still moves it exactly) to the largest |x| of its array.
 
-        Beyond that f may saturate; where its change drowns in the noise, nobody would notice.
+        Beyond that f may saturate; where its change drowns in the noise, nobody would notice. Up to
+        1 they may grow in any case, as f(x) = g(1 + x) does not see an x that is far smaller. They
+        are normal numbers, a few bits above the smallest one, so that t_k has all its bits.
         """
         coordinates = points.coordinates
         size = np.abs(self.lines.origin[coordinates])
-        least = np.where(size == 0, 2.0**-40, 2.0**-80) * self.lines.scale
-        ulp = self.lines.machine_epsilon[coordinates] * np.maximum(size, least)
+        least = 2.0**-40 * self.lines.scale
+        ulp = self.lines.machine_epsilon[coordinates] * np.where(size == 0, least, size)
+        ulp = np.maximum(ulp, np.finfo(float).tiny)
         lowest = np.ceil(np.log2(ulp.astype(float))).astype(int) + 5
         largest = np.empty(len(coordinates))
         for leaf in self.lines.structure.leaves:
-            largest[(coordinates >= leaf.start) & (coordinates < leaf.stop)] = self._size(leaf)
+            inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
+            largest[inside] = max(self._size(leaf), 1.0)
         return lowest, np.maximum(lowest, exponents_below(largest, points.mantissas))
 
     def _first_exponents(self, points: AxisPoints) -> IntArray:
@@ -374,6 +418,7 @@ class _Walk:
                 start[inside] = self._blind_start(leaf) if known is None else known
         size = np.abs(self.lines.origin[coordinates]).astype(float)
         start = np.minimum(start, np.where(size > 0, size, np.inf))
+        start = np.maximum(start, np.finfo(float).tiny)
         return exponents_below(start, points.mantissas)
 
     def _size(self, leaf: Leaf) -> float:

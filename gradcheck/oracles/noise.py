@@ -14,11 +14,13 @@ and sigma_(k+2) agree within a factor 4 and T_(.,k) changes sign.
 Source: J. J. Moré and S. M. Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33
 (2011), 1292-1314, sections 3 to 5 (algorithm ECnoise).
 
-Two things differ from the paper. The samples x + k d are exact, so that the rounding of x does
+Three things differ from the paper. The samples x + k d are exact, so that the rounding of x does
 not pass for noise of f, and their last bits differ, so that none of f's own rounding is missed.
 Where no k is believed, the largest of the last three sigma_k is taken: it holds the noise, and
 whatever the differences have not removed of a smooth part. A table that is constant shows
-none, but a wider one may; one that is exactly linear shows that there is none.
+none, but a wider one may; one that is exactly linear shows that there is none. And wider tables
+are asked too, where f is seen to jump between their samples: rounding may be the same over 10^8
+neighbouring numbers.
 """
 
 from __future__ import annotations
@@ -35,11 +37,18 @@ from gradcheck.splitmix64 import Stream
 SAMPLES = 7
 """m + 1; Moré and Wild 2011, section 5, advise 6 to 8."""
 
-DIRECTIONS = 3
-"""Independent random lines; the largest estimate counts."""
+WIDTHS = (1 / 3, 1 / 2)
+"""Beside the narrow table, a few ulps wide, one each on random lines of their own with a spacing of
+2^(width p) ulps at p bits; the largest estimate counts."""
+
+JUMPS = 1 / 8
+"""The part of its estimate by which f must jump for a wide table to be believed."""
 
 TABLES = 6
 """Spacings tried on a line while no line has shown any noise; then one a line."""
+
+NARROW = 2.0**6
+"""The first spacing of a table, in ulps."""
 
 UNDERESTIMATE = 3.0
 """Neighbouring evaluations share rounding errors, so the table sees up to 3 times too little
@@ -123,12 +132,13 @@ def table_noise(samples: FloatArray) -> tuple[float, str]:
 def estimate_noise(lines: Lines, stream: Stream) -> Noise:
     """Estimate the noise of f at x, never below the rounding of f(x) itself."""
     before = lines.forward_passes
-    estimate = 0.0
-    for _ in range(DIRECTIONS):
-        tables = 1 if estimate else TABLES
-        estimate = max(estimate, line_noise(lines, stream, lines.along, tables=tables))
     floor = lines.unit_roundoff * abs(float(lines.value)) + lines.tiny
-    level = UNDERESTIMATE * max(estimate, floor)
+    estimate = max(line_noise(lines, stream, lines.along), floor)
+    bits = -float(np.log2(np.min(lines.machine_epsilon, initial=1.0)))
+    for width in WIDTHS:
+        spacing = max(NARROW, 2.0 ** round(width * bits))
+        estimate = max(estimate, _wide_noise(lines, stream, spacing, estimate))
+    level = UNDERESTIMATE * estimate
     scale, relative = _away(lines, stream)
     growing = max(lines.unit_roundoff, relative)
     spent = lines.forward_passes - before
@@ -166,7 +176,7 @@ def line_noise(
     """
     at = lines.origin if at is None else at
     steps = np.arange(SAMPLES, dtype=float) - SAMPLES // 2
-    spacing = 2.0**6
+    spacing = NARROW
     for attempt in range(tables):
         origin, direction = _exact_line(lines, stream, spacing, at)
         samples = sample(origin, direction, steps)
@@ -179,6 +189,36 @@ def line_noise(
         if spacing * float(np.max(lines.machine_epsilon, initial=0.0)) > FARTHEST:
             return 0.0
     return 0.0
+
+
+def _wide_noise(lines: Lines, stream: Stream, spacing: float, narrow: float) -> float:
+    """Return what a wide table settles on, 0 where it does not; f must jump if that is much.
+
+    Rounding is constant over many neighbouring numbers where terms cancel or x is a short number;
+    but a wave or a kink that is as wide as the table looks like noise in it, too.
+    """
+    origin, direction = _exact_line(lines, stream, spacing, lines.origin)
+    ts = np.arange(SAMPLES, dtype=float) - SAMPLES // 2
+    samples = lines.along(origin, direction, ts)
+    if not np.all(np.isfinite(samples)):
+        return 0.0
+    found, state = table_noise(samples)
+    if state != "settled" or found <= narrow / JUMPS:
+        return found if state == "settled" else 0.0
+    smooth = np.polynomial.Polynomial.fit(ts, samples, 3)
+    rough = samples - smooth(ts)
+    i = int(np.argmax(np.abs(np.diff(rough))))
+    (a, at_a), (b, at_b) = zip(ts[i : i + 2], rough[i : i + 2], strict=True)
+    while spacing * (b - a) > 1:
+        t = (a + b) / 2
+        at_t = lines.along(origin, direction, np.array([t]))[0] - smooth(t)
+        if not max(abs(at_t - at_a), abs(at_b - at_t)) > JUMPS * found:
+            return 0.0
+        if abs(at_t - at_a) > abs(at_b - at_t):
+            b, at_b = t, at_t
+        else:
+            a, at_a = t, at_t
+    return found
 
 
 def _away(lines: Lines, stream: Stream) -> tuple[float, float]:

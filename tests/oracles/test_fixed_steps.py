@@ -126,7 +126,7 @@ def test_four_passes_a_coordinate_are_all_that_is_spent():
 
 def test_a_second_look_is_taken_where_f_varies_faster_than_x_suggests():
     estimate, decided = look(total(lambda x: np.sin(1e4 * x)), lambda x: 1e4 * np.cos(1e4 * x))
-    assert decided.sum() >= 4
+    assert decided.sum() >= 3
     assert 8 in estimate.evaluations
 
 
