@@ -26,7 +26,7 @@ from gradcheck.oracles.finite_difference import (
     second_opinions,
 )
 from gradcheck.oracles.fixed_steps import fixed_step_differences
-from gradcheck.oracles.jumps import jump_near, noise_of_jump
+from gradcheck.oracles.jumps import Jump, jump_near, noise_of_jump
 from gradcheck.oracles.known_noise import Rounding, differentiate_again
 from gradcheck.oracles.lines import (
     BudgetSpentError,
@@ -379,13 +379,11 @@ def differentiate(  # noqa: PLR0913 - options that are named
             if suspected
             else _estimate(lines, eps, g, coordinates, resolution, progress)
         )
+        if rounding is None:
+            eps = _with_jumps(lines, eps, g, estimate, names, resolution, notes)
         settle_kinks(lines, eps, estimate)
     except InputChangedError as error:
         raise DefectError(Reason.INPUT_CHANGED, f"f changes its argument at {error}") from None
-    with suppress(BudgetSpentError):  # too little is left for second opinions then
-        eps = (
-            eps if rounding is not None else _with_jumps(lines, eps, g, estimate, names, resolution)
-        )
     comparison = compare(names, g, estimate, resolution=resolution)
     is_kink = estimate.status == Status.INTERVAL  # which three steps on each side have settled
     failed = np.flatnonzero((comparison.kind == Kind.FAILED) & ~is_kink)
@@ -444,25 +442,40 @@ def _with_jumps(
     estimate: Estimate,
     names: Structure,
     resolution: float,
+    notes: list[str],
 ) -> Noise:
     """Look for jumps of f where g would be accused or no step was found; differentiate again.
 
     The coordinates asked are few, as the noise of f is much the same along all axes.
     """
-    for _ in range(ROUNDS):
-        kind = compare(names, g, estimate, resolution=resolution).kind
-        doubtful = np.flatnonzero((kind == Kind.FAILED) | (kind == Kind.NOISY))
-        doubtful = doubtful[np.isfinite(estimate.value[doubtful])]
-        if not doubtful.size:
-            break
-        asked = doubtful[np.unique(np.linspace(0, len(doubtful) - 1, PROBES).astype(int))]
-        found = [jump_near(lines, eps, j, float(estimate.step[j])) for j in asked.tolist()]
-        largest = max(jump.size for jump in found)
-        if not largest > eps.bound:
-            break
-        eps = noise_of_jump(eps, largest)
-        estimate.put(doubtful, finite_difference(lines, eps, coordinates=doubtful).part(doubtful))
+    with suppress(BudgetSpentError):  # too little is left for second opinions then
+        for _ in range(ROUNDS):
+            kind = compare(names, g, estimate, resolution=resolution).kind
+            flat = (kind == Kind.VACUOUS) & (estimate.value == 0) & (estimate.reach == 0)
+            doubtful = np.flatnonzero((kind == Kind.FAILED) | (kind == Kind.NOISY) | flat)
+            doubtful = doubtful[np.isfinite(estimate.value[doubtful])]
+            if not doubtful.size:
+                break
+            asked = doubtful[np.unique(np.linspace(0, len(doubtful) - 1, PROBES).astype(int))]
+            found = [jump_near(lines, eps, j, float(estimate.step[j])) for j in asked.tolist()]
+            largest = max(jump.size for jump in found)
+            if not largest > eps.bound:
+                break
+            stairs = [(j, jump) for j, jump in zip(asked.tolist(), found, strict=True) if jump.flat]
+            eps = noise_of_jump(eps, largest)
+            again = finite_difference(lines, eps, coordinates=doubtful)
+            estimate.put(doubtful, again.part(doubtful))
+            for j, jump in stairs:
+                estimate.status[j] = Status.STAIRS
+                notes.append(_told_stairs(names.name(j), jump))
     return eps
+
+
+def _told_stairs(name: str, jump: Jump) -> str:
+    return (
+        f"f is a staircase along {name}: it has the same bits up to {jump.at:.2g} from x, where it "
+        f"jumps by {jump.size:.2g}; differences of it say nothing of a gradient"
+    )
 
 
 def default_resolution(structure: Structure) -> float:

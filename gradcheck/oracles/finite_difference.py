@@ -91,6 +91,7 @@ class Status(IntEnum):
     NOT_EVALUATED = 3
     UNDEFINED = 4
     INTERVAL = 5
+    STAIRS = 6
 
 
 @dataclass
@@ -104,7 +105,8 @@ class Estimate:
         status: RESOLVED; KINK (the slope jumps: no derivative); NO_STEP (no h lets the stencils
             agree); NOT_EVALUATED (the budget was spent before); UNDEFINED (f is not finite at
             a point of the stencil, or there is none within the bounds); INTERVAL (the slope
-            jumps, and value +- bound holds the slopes on both sides).
+            jumps, and value +- bound holds the slopes on both sides); STAIRS (f is constant to
+            the bit near x and jumps further out).
         jump: right slope minus left slope where the status is KINK or INTERVAL, else 0.
         evaluations: forward passes spent on the coordinate.
         reach: how far x_j was moved without changing f by a bit, where that is far; else 0.
@@ -317,8 +319,12 @@ class _Walk:
         return estimate
 
     def _settle_constant(self, points: AxisPoints, estimate: Estimate) -> None:
-        """Take D(h) = D(2h) = 0, h a quarter of the reach, where f did not change by a bit."""
+        """Take D(h) = D(2h) = 0, h a quarter of the reach, where f did not change by a bit.
+
+        Not where the search went on to a larger step: x_j may be far below the rounding of f.
+        """
         estimate.reach = points.unchanged()
+        estimate.reach[estimate.step > estimate.reach] = 0.0
         flat = np.flatnonzero(estimate.reach > 0)
         h = estimate.reach[flat] / 4
         c1, _ = points.constants(self.stencil, flat)

@@ -112,7 +112,7 @@ def compare(
     )
     kind[estimate.status == Status.INTERVAL] = Kind.SUBGRADIENT
     kind[~agrees] = Kind.FAILED
-    kind[estimate.status == Status.KINK] = Kind.KINK
+    kind[np.isin(estimate.status, (Status.KINK, Status.STAIRS))] = Kind.KINK
     unknown = ~np.isfinite(estimate.value) | np.isnan(estimate.bound)
     kind[(estimate.status == Status.NO_STEP) | unknown] = Kind.NOISY
     kind[estimate.status == Status.UNDEFINED] = Kind.UNDEFINED

@@ -1,0 +1,69 @@
+"""Staircases have no gradient that differences could see: nobody is accused by their treads."""
+
+import numpy as np
+import pytest
+
+from gradcheck import check_gradient
+
+SINES = np.sin(np.arange(0, 4, 1e-3))
+
+
+def bisected(p):
+    """The root m of m^3 + m = p, to 20 bits of 10."""
+    low, high = 0.0, 10.0
+    for _ in range(20):
+        m = (low + high) / 2
+        low, high = (m, high) if m**3 + m < p[0] else (low, m)
+    return (low + high) / 2
+
+
+def of_one(f):
+    return lambda p: float(f(p[0]))
+
+
+STAIRS = {
+    "printed with 4 digits": (of_one(lambda x: f"{np.exp(x):.4g}"), np.exp),
+    "printed with 6 digits": (of_one(lambda x: f"{np.sin(x):.6g}"), np.cos),
+    "x rounded": (of_one(lambda x: np.round(x, 3)), np.ones_like),
+    "float32 inside": (of_one(lambda x: np.exp(np.float32(x))), np.exp),
+    "float16 inside": (of_one(lambda x: np.exp(np.float16(x))), np.exp),
+    "result cut to float32": (of_one(lambda x: np.float32(np.exp(x))), np.exp),
+    "quantised": (of_one(lambda x: np.floor(np.sin(x) * 256) / 256), np.cos),
+    "x quantised": (of_one(lambda x: (np.floor(x * 256) / 256) ** 2), lambda p: 2 * p),
+    "read off a table": (of_one(lambda x: SINES[int(x / 1e-3)]), np.cos),
+    "whole numbers": (of_one(lambda x: int(1e6 * np.exp(x))), lambda p: 1e6 * np.exp(p)),
+    "bisection": (bisected, lambda p: 1 / (3 * bisected(p) ** 2 + 1 + 0 * p)),
+}
+
+
+@pytest.mark.parametrize("name", STAIRS)
+@pytest.mark.parametrize("x", [0.3, 0.70044, 1.30049, 2.71])
+def test_the_gradient_of_what_is_meant_is_not_accused(name, x):
+    f, slope = STAIRS[name]
+    for seed in range(2):
+        assert check_gradient(f, slope, np.array([x]), seed=seed).verdict.value != "FAIL"
+
+
+@pytest.mark.parametrize("name", ["x rounded", "quantised", "x quantised", "read off a table"])
+@pytest.mark.parametrize("engine", [lambda slope, p: slope(p), lambda _, p: 0 * p])
+def test_a_wide_staircase_is_called_one_whatever_the_engine_says(name, engine):
+    f, slope = STAIRS[name]
+    told = check_gradient(f, lambda p: engine(slope, p), np.array([0.70044]))
+    assert told.reason.value == "nondifferentiable"
+    assert any("staircase along x[0]" in note for note in told.notes)
+
+
+def test_a_jump_further_out_than_the_steps_is_nobodys_business():
+    def f(p):
+        return float(np.exp(p[0]) + (p[0] > 0.9))
+
+    x = np.array([0.7])
+    assert check_gradient(f, np.exp, x).verdict.value == "PASS"
+    assert check_gradient(f, lambda p: 1.01 * np.exp(p), x).verdict.value == "FAIL"
+
+
+def test_constant_parts_of_continuous_functions_are_no_staircases():
+    """relu at -1e-3: f has the same bits near x and moves further out, without a jump."""
+    told = check_gradient(lambda p: float(np.sum(np.maximum(p, 0))), lambda p: 1.0 * (p > 0),
+                          np.array([-1e-3, 1.0]))  # fmt: skip
+    assert not any("staircase" in note for note in told.notes)
