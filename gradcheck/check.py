@@ -31,7 +31,7 @@ from gradcheck.oracles.known_noise import Rounding
 from gradcheck.oracles.lines import IntArray, Lines
 from gradcheck.oracles.noise import Noise, estimate_noise, given_noise
 from gradcheck.splitmix64 import Stream
-from gradcheck.structure import Structure, structure_of
+from gradcheck.structure import Structure, originals_of, structure_of
 from gradcheck.verdict import Comparison, Outcome, Settled, Verdict, compare, screened
 
 METHODS = ("auto", "every-coordinate", "directional")
@@ -103,7 +103,8 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
         f: takes x's structure, returns one real number; or many points at once, if it is marked
             by `gradcheck.batched`.
         gradient: takes x's structure, returns the same structure of derivatives.
-        x: a floating-point array, or a dict, list or tuple of them (nested).
+        x: a floating-point array of any library, a list of numbers, or a dict, list or tuple of
+            such (nested); f and gradient are given a new one of the same kind at every call.
         method: "every-coordinate", "directional", or "auto": every coordinate, unless the budget
             does not suffice for that, or there are 2^15 of them and neither budget nor
             resolution is given.
@@ -145,7 +146,7 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     may_be_along = chosen != "every-coordinate" or (method == "auto" and budget is not None)
     asked = _asked(structure, may_be_along) if resolution is None else resolution
     stream = Stream(seed, "check")
-    layout = Layout("gradient(x)", "the gradient of", structure)
+    layout = Layout("gradient(x)", "the gradient of", structure, originals=originals_of(x))
     test = UnderTest(lines, gradient, layout, structure, np.array([lines.value]))
     if chosen != "every-coordinate" and method == "auto":
         test.notes.append(

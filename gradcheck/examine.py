@@ -7,7 +7,7 @@ Between the calls a witness differentiates f, and asks a second time before it a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isfinite, prod
@@ -104,12 +104,14 @@ class Layout:
         part: what one of its arrays is, for messages: ``the gradient of``.
         structure: that of x.
         outputs: the shape of f(x): every array of the answer has shape outputs + leaf.shape.
+        originals: the arrays of x as they came, where they may have labels.
     """
 
     called: str
     part: str
     structure: Structure
     outputs: tuple[int, ...] = ()
+    originals: Sequence[Any] = ()
 
     def vector(self, answer: Any) -> FloatArray:
         """Copy an answer into a vector, output by output, each in the order of x.
@@ -130,7 +132,17 @@ class Layout:
             given = arrays_like(self.structure.tree, answer, self.called)
         except UnlikeError as error:
             raise DefectError(Reason.SHAPE, str(error)) from None
-        return [self._array(self.structure.leaves[i], part) for i, part in given]
+        return [self._array(self.structure.leaves[i], self._in_order(i, part)) for i, part in given]
+
+    def _in_order(self, i: int, part: Any) -> Any:
+        """Put labelled numbers (of pandas) in the order that x has them in."""
+        x: Any = self.originals[i] if self.originals else None
+        if not (hasattr(part, "reindex_like") and hasattr(x, "reindex_like")):
+            return part
+        if sorted(map(str, part.index)) != sorted(map(str, x.index)):
+            told = f"has the labels {list(part.index)}, but x has {list(x.index)}"
+            raise DefectError(Reason.SHAPE, f"{self.part} {self.structure.leaves[i].name} {told}")
+        return part.reindex_like(x)
 
     def _array(self, leaf: Leaf, part: Any) -> Array:
         shape = self.outputs + leaf.shape

@@ -171,7 +171,7 @@ def _decide(
     for kind, reason in INCONCLUSIVE_KINDS.items():
         n = counts.get(kind.name.lower(), 0)
         if n:
-            where = comparison.first_of(kind)
+            where = comparison.first_of(kind) + _seen_there(comparison, kind)
             detail = f"{n} of {total} coordinates could not be decided, {where} first; "
             advice = ADVICE[reason]
             if kind == Kind.VACUOUS:
@@ -199,9 +199,16 @@ def _vacuous(comparison: Comparison, *, all_of_them: bool) -> str:
         return VACUOUS_AGREEMENT
     if all_of_them and not np.any(np.abs(c.oracle) > c.bound):
         return FLAT
-    j = int(np.flatnonzero(c.kind == Kind.VACUOUS)[0])
-    known = f" ({c.oracle[j]:.2g} ± {c.bound[j]:.1g})" if np.isfinite(c.oracle[j]) else ""
-    return f"its error bound{known} " + ADVICE[Reason.VACUOUS]
+    return ADVICE[Reason.VACUOUS]
+
+
+def _seen_there(comparison: Comparison, kind: Kind) -> str:
+    """Say what differences are worth at the first vacuous coordinate."""
+    c = comparison
+    if kind != Kind.VACUOUS or c.witness == "exact":
+        return ""
+    j = int(np.flatnonzero(c.kind == kind)[0])
+    return f" ({c.oracle[j]:.2g} ± {c.bound[j]:.1g})" if np.isfinite(c.oracle[j]) else ""
 
 
 def _agree(comparison: Comparison, counts: Mapping[str, int], seen: FloatArray) -> str:

@@ -86,7 +86,7 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         "is larger than was estimated; pass noise=, the absolute error of one evaluation of f (of "
         "a solver or an integral inside f, about its tolerance), and ask for less with resolution=",
         Reason.BUDGET: "the forward passes ran out; raise budget=",
-        Reason.VACUOUS: "is wider than the resolution asked for; move x to where "
+        Reason.VACUOUS: "the error bound is wider than the resolution asked for; move x to where "
         "these gradients are not negligible, evaluate f more accurately, or ask for less "
         "with resolution=",
         Reason.ANOMALOUS: "rounding could do that, but hardly does: either sums of many equal "
