@@ -180,9 +180,17 @@ LABELS: tuple[tuple[str, str, Counts], ...] = (
 )  # fmt: skip
 """Other targets of the same example."""
 
+
+def running(s: Symbols, layer: int) -> Array | None:
+    """delta_L with that of the examples before added, as a buffer that is not set to 0 has it."""
+    return np.cumsum(s.error(layer), axis=0) if s.m > 1 else None
+
+
 FORMULAS = (
+    Formula("examples before added", OUTPUT, "delta_{l} has that of the examples before added",
+            running, of_batch=True),
     *(_counted(*row) for row in COUNTS),
     _counted(*REPEATED, of_batch=False),
     *(_targets(*row, of_batch=True) for row in TARGETS),
     *(_targets(*row) for row in LABELS),
-)
+)  # fmt: skip

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 FORMULA, PATTERN, UNKNOWN = "formula", "pattern", "unknown"
 
 
+SOME = " in some units"
+"""What the key of a formula ends with that some units have; in narrow layers all units may."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One mistake that would give what was seen.
@@ -37,8 +41,10 @@ class Candidate:
 
     def agrees(self, other: Candidate) -> bool:
         """Whether both are the same mistake, seen on two problems."""
-        if self.key != other.key:
+        if self.key.removesuffix(SOME) != other.key.removesuffix(SOME):
             return False
+        if self.key.endswith(SOME) or other.key.endswith(SOME):
+            return True
         one, two = self.formula, other.formula
         if one is not None and two is not None and one.span and two.span:
             overlap = max(one.span[0], two.span[0]) <= min(one.span[1], two.span[1])

@@ -210,7 +210,23 @@ def counted(key: str, says: str, counts: Counts, *, of_batch: bool = True) -> Fo
     return Formula(key, HIDDEN, f"delta_{{l}} {says}", value, of_batch=of_batch)
 
 
-EXAMPLES = (*(counted(*row) for row in COUNTS), counted(*REPEATED, of_batch=False))
+def running(s: Symbols, layer: int) -> Array | None:
+    """delta_{l+1} W_{l+1} with those of the examples before added, times sigmoid'."""
+    return np.cumsum(s.passed_down(layer), axis=0) * s.s(layer) if s.m > 1 else None
+
+
+def running_error(s: Symbols, layer: int) -> Array | None:
+    """The same of delta_l itself."""
+    return np.cumsum(s.error(layer), axis=0) if s.m > 1 else None
+
+
+EXAMPLES = (
+    Formula("products before added", HIDDEN, "delta_{l} has delta_{up} W_{up} of the examples "
+            "before added", running, of_batch=True),
+    Formula("examples before added", HIDDEN, "delta_{l} has that of the examples before added",
+            running_error, of_batch=True),
+    *(counted(*row) for row in COUNTS), counted(*REPEATED, of_batch=False),
+)  # fmt: skip
 
 SMALL = (
     *(with_slope("slope by differences", f"has (sigmoid(z_{{l}} + h) - sigmoid(z_{{l}} - h)) / 2h, "

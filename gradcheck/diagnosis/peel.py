@@ -19,7 +19,7 @@ import numpy as np
 
 from gradcheck import blocks
 from gradcheck.diagnosis.factors import FACTOR, named
-from gradcheck.diagnosis.finding import FORMULA, PATTERN, UNKNOWN, Candidate, Finding
+from gradcheck.diagnosis.finding import FORMULA, PATTERN, SOME, UNKNOWN, Candidate, Finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT, Formula
 from gradcheck.diagnosis.formulas import Library, only
 from gradcheck.diagnosis.scale import Changed, changed
@@ -459,6 +459,10 @@ def _solved(path: Path, right: Way, layer: int, seen: Seen) -> Path:
     """Explain a layer by what its delta_l seems to be: masked, scaled in part, or unknown."""
     s, place = path.symbols, OUTPUT if layer == path.symbols.L else HIDDEN
     dW = seen.g[layer][W]
+    if some := _in_some_units(s, layer, right.delta, seen, path.guide):
+        told = path.with_finding(Finding(place, layer, FORMULA, (some,)))
+        delta = np.asarray(some.value(s, layer)) if some.value else right.delta
+        return told.knowing(layer, delta, dW)
     counted = _examples(s, layer, right.delta, seen, (W, B))
     for found in (_units(s, layer, right.delta, seen), counted):
         if found:
@@ -482,6 +486,48 @@ class Scaled:
     key: str
     says: str
     factor: Array
+
+
+def _in_some_units(
+    s: Symbols, layer: int, right: Array, seen: Seen, guide: Guide
+) -> Candidate | None:
+    """Find a formula that gives the units which the right one does not, where it gives others."""
+    place = OUTPUT if layer == s.L else HIDDEN
+    is_right = _rows_that_fit(s, layer, right[None], seen)[0]
+    if is_right.all() or not is_right.any():
+        return None
+    found = [
+        (f, value)
+        for f in guide.formulas(place, s)
+        if f.family is None and not f.is_term and (value := f.value(s, layer)) is not None
+    ]
+    found = [(f, value) for f, value in found if np.isfinite(value).all()]
+    if not found:
+        return None
+    fits = _rows_that_fit(s, layer, np.stack([value for _, value in found]), seen)
+    for (formula, _), rows in zip(found, fits, strict=True):
+        key = formula.key + SOME
+        if np.all(rows | is_right) and (place, key) not in guide.banned:
+            where = blocks.listed("unit", np.flatnonzero(~is_right))
+            made = partial(_in_units, formula, ~is_right)
+            return Candidate(key, f"{formula.told(layer)} in {where}", value=made)
+    return None
+
+
+def _in_units(formula: Formula, units: Array, s: Symbols, layer: int) -> Array:
+    """delta_l by a wrong formula in some units, by the right one in the others."""
+    value, right = formula.value(s, layer), s.error(layer)
+    return right if value is None else np.where(units, value, right)
+
+
+def _rows_that_fit(s: Symbols, layer: int, deltas: Array, seen: Seen) -> Array:
+    """Which units delta^T [a_{l-1}, 1] fits, for several delta: (many, n_l)."""
+    A = np.hstack([s.a[layer - 1], np.ones((s.m, 1))])
+    turned = np.swapaxes(deltas, 1, 2)
+    value, terms = turned @ A, np.abs(turned) @ np.abs(A)
+    room = seen.room(layer, np.maximum(terms, np.abs(value)))
+    ok = np.isfinite(value) & (np.abs(np.hstack(seen.g[layer]) - value) <= room)
+    return np.asarray(ok.all(axis=2))
 
 
 def _scaled(s: Symbols, layer: int, factor: Array) -> Array:

@@ -69,11 +69,15 @@ def common(sentences: Sequence[str]) -> str:
     'delta_l is 0 where it is below c, c = 1e-08 or 1e-06'
     >>> common(["dC/dW_l is 0 in row 0", "dC/dW_l is 0 in rows 1, 4"])
     'dC/dW_l is 0 in some places'
+    >>> common(["dC/dW_l is 0", "dC/dW_l is 0", "dC/dW_l is 0 in rows 1, 4"])
+    'dC/dW_l is 0 in some places'
     """
     if len(set(sentences)) <= 1:
         return next(iter(sentences), "")
     short = [COUNTED.sub("", PLACE.sub(_somewhere, s)) for s in sentences]
-    [(kind, _)] = Counter(map(skeleton, short)).most_common(1)
+    kinds = Counter(map(skeleton, short))
+    [(kind, _)] = kinds.most_common(1)
+    kind = kind + SOMEWHERE if kind + SOMEWHERE in kinds else kind  # which is true of both
     told = [s for s in short if skeleton(s) == kind]
     columns = list(zip(*(NUMBER.findall(s) for s in told), strict=True))
     letters: dict[tuple[str, ...], str] = {}

@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import inf
 
 from gradcheck.case import Case, parse
+from gradcheck.diagnosis.finding import SOME
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.verify.factors import Sizes, factor_of
 from gradcheck.verify.findings import Witness
@@ -122,7 +123,7 @@ def _named(token: str, place: str, layer: int, key: str, says: str, expected: st
     sentence = INTERVAL.sub(LIMIT, sentence) if interval else sentence
     sizes = sizes_of(token, layer)
     factor = factor_of(says.partition(" ")[2], sizes) if sizes and STEP.match(says) else None
-    key = KEPT if equals_each_time(expected) else key or skeleton(sentence)
+    key = KEPT if equals_each_time(expected) else key.removesuffix(SOME) or skeleton(sentence)
     return Named(place, key, interval, factor, layer, says, expected, sentence)
 
 

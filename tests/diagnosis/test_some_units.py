@@ -1,0 +1,65 @@
+"""A formula that some units have, and all units of narrow layers, is one mistake."""
+
+import numpy as np
+
+from gradcheck.agreement import check_agreement
+from gradcheck.case import Case
+from gradcheck.diagnosis.finding import SOME, Candidate
+from gradcheck.mutants.backprop import Backprop
+from gradcheck.verify.findings import Witness, read_finding
+from gradcheck.verify.mistakes import grouped
+from gradcheck.verify.property import finding_of
+
+TAIL = 4
+
+
+class TailWithoutSlope(Backprop):
+    """The last n_l mod 4 units of a hidden layer lack sigmoid'."""
+
+    def slope(self, layer):
+        slope = super().slope(layer).copy()
+        n = slope.shape[1]
+        slope[:, n - n % TAIL :] = 1
+        return slope
+
+
+def case(width):
+    return Case(sizes=(3, width, 2), batch=3, targets="soft")
+
+
+def outcome(width):
+    return check_agreement(TailWithoutSlope(), case(width).problem())
+
+
+def test_the_units_that_have_another_formula_are_told():
+    assert outcome(6).diagnosis.startswith(
+        "layer 1: delta_1 lacks the factor sigmoid'(z_1) in units 4, 5; expected "
+    )
+    assert outcome(3).diagnosis.startswith(
+        "layer 1: delta_1 lacks the factor sigmoid'(z_1); expected "
+    )
+
+
+def test_both_have_one_heading_that_is_true_of_both():
+    findings = [(case(n).token, finding_of("agreement", outcome(n))) for n in (6, 3, 3, 5)]
+    [group] = grouped(Witness(token, read_finding(found)) for token, found in findings)
+    assert group.what == "delta_l lacks the factor sigmoid'(z_l) in some places"
+
+
+def test_a_formula_of_some_units_agrees_with_that_of_all_and_with_no_other():
+    one, some, other = (Candidate(key, "") for key in ("a", "a" + SOME, "b"))
+    assert one.agrees(some)
+    assert some.agrees(one)
+    assert not some.agrees(other)
+
+
+class BufferKept(Backprop):
+    """The error that is passed down is added to that of the examples before."""
+
+    def passed_down(self, layer):
+        return np.cumsum(super().passed_down(layer), axis=0)
+
+
+def test_a_buffer_that_is_not_set_to_0_between_examples_is_named():
+    said = check_agreement(BufferKept(), case(4).problem()).diagnosis
+    assert said.startswith("layer 1: delta_1 has delta_2 W_2 of the examples before added; ")
