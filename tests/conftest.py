@@ -79,16 +79,18 @@ LOADED = (
 """What a worker has loaded before it has done anything."""
 
 
-@pytest.fixture(autouse=True)
-def warm(monkeypatch):
+@pytest.fixture(scope="session", autouse=True)
+def warm():
     """Fork workers off a server that has everything loaded, in a tenth of the time.
 
     What they print goes where the server was started, and not to the test.
     """
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        multiprocessing.set_forkserver_preload(list(LOADED))
-        for module in (pool, worker):
-            monkeypatch.setattr(module, "START", "forkserver")
+    with pytest.MonkeyPatch.context() as patch:
+        if "forkserver" in multiprocessing.get_all_start_methods():
+            multiprocessing.set_forkserver_preload(list(LOADED))
+            for module in (pool, worker):
+                patch.setattr(module, "START", "forkserver")
+        yield
 
 
 @pytest.fixture

@@ -57,6 +57,12 @@ def draw_fast(patch):
     patch.setattr(figures, "_bytes", as_svg)
 
 
+@pytest.fixture(scope="session")
+def fast():
+    """Returns what has figures drawn fast, for fixtures that other tests share."""
+    return draw_fast
+
+
 @pytest.fixture
 def fast_figures(monkeypatch):
     """Figures are drawn once, without a layout."""

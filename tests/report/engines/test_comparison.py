@@ -20,12 +20,13 @@ ENGINES = ["reference", DOUBLED, OVERFLOWS, "py:comparison_engines:always_dies",
 
 
 @pytest.fixture(scope="module")
-def comparison(tmp_path_factory, request):
+def comparison(tmp_path_factory, request, fast):
     """The folder and the content of a small comparison."""
     out = tmp_path_factory.mktemp("engines")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(request.path.parent)
         patch.setattr(worker, "RESTARTS", 1)
+        fast(patch)
         return out, write_comparison(out, ENGINES, EXTENT, command="python -m gradcheck report")
 
 
