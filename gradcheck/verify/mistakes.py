@@ -68,6 +68,9 @@ STEPS_OF_A_RANK = 1000
 LEAST_PART = 0.1
 """The part of the problems that fail at one step which a mistake at that step must explain."""
 
+LEAST_BELOW = 0.2
+"""At most so many patterns of single products, for each problem of a wrong delta, are its own."""
+
 LEAST_KNOWN = 0.5
 """The part that a mistake must explain of those problems which it could explain: those and the ones
 without a known cause at its step, which were held to every formula, too. In one problem of three
@@ -265,7 +268,8 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
 
     def is_borne(group: Group) -> bool:
         held = small if _is_linear(group) else unknown
-        return _is_borne(group, failing[group.place], held[group.place])
+        products = failing[WEIGHT] + failing[BIAS] if group.place in DELTAS else 0
+        return _is_borne(group, failing[group.place] + products, held[group.place])
 
     groups, open_ones = _parted(_covered(formulas), is_borne)
     groups, units = _joined(groups, units, alone=False)
@@ -277,6 +281,7 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     errors, rest = _parted(rest, lambda one: bool(one.steps & DELTAS))
     alone = not groups and not errors
     seen, rest = _joined(list(_unnamed(patterns)), rest, alone=alone)
+    groups, seen = _of_one_delta(groups, seen)
     groups = _of_one_loss([*groups, *_below([*seen, *_unnamed([*errors, *rest])])])
     groups = _with_its_loss(groups)
     return sorted(groups, key=lambda group: group.every[0].number)
@@ -369,7 +374,8 @@ def _is_borne(group: Group, failing: int, unknown: int) -> bool:
 
     Args:
         group: the problems that it explains.
-        failing: the findings in which its step is wrong, as far as that is known.
+        failing: the findings in which its step is wrong, as far as that is known; of a delta, whose
+            products are both wrong, also those of one product.
         unknown: those of them that no formula explains, and which were held to this one.
     """
     members = len(group.members)
@@ -433,6 +439,16 @@ def _below(groups: list[Group]) -> list[Group]:
         return groups
     joined = [one for group in here if group is not top for one in group.every]
     return [replace(top, joined=(*top.joined, *joined)), *others]
+
+
+def _of_one_delta(groups: list[Group], seen: list[Group]) -> tuple[list[Group], list[Group]]:
+    """Let the few patterns of single products join the only mistake, if that is a wrong delta."""
+    patterns = [one for group in seen for one in group.every]
+    if len(groups) != 1 or groups[0].place not in DELTAS or not patterns:
+        return groups, seen
+    if len(patterns) > LEAST_BELOW * len(groups[0].every):
+        return groups, seen
+    return [replace(groups[0], joined=(*groups[0].joined, *patterns))], []
 
 
 def _of_one_loss(groups: list[Group]) -> list[Group]:

@@ -448,3 +448,25 @@ def test_where_no_cause_is_known_the_step_must_be_the_same():
     assert allows("layer 1: dC/dW_1 is 0; expected x")
     assert not allows("layer 1: dC/db_1 is 0; expected x")
     assert not allows(UNKNOWN_W.replace("dC/dW_1", "delta_1"))
+
+
+# --- a delta and its products ---------------------------------------------------------------------
+
+
+def with_last_only(place, step, seed):
+    return wrong(token(seed=seed), (place, 2, "last example only", f"{step}_2 has the last only"))
+
+
+def test_a_delta_that_few_problems_tell_beside_many_of_one_product_is_not_told():
+    few = [with_last_only(OUTPUT, "delta", n) for n in range(2)]
+    many = [with_last_only(WEIGHT, "dC/dW", n) for n in range(2, 32)]
+    groups = grouped([*few, *many])
+    assert [g.what for g in groups if g.is_named] == ["dC/dW_l has the last only"]
+
+
+def test_patterns_of_few_products_join_the_wrong_delta_that_is_the_only_mistake():
+    deltas = [wrong(token(seed=n), output("is centred", key="centred")) for n in range(20)]
+    entry = (WEIGHT, 1, "entry", "dC/dW_1 has one wrong entry in row 0")
+    products = [wrong(token(seed=n), entry) for n in range(20, 24)]
+    assert told(*deltas, *products) == [("delta_L is centred", 20, 4)]
+    assert len(told(*deltas[:10], *products)) == 2
