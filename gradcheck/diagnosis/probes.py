@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcheck.case import Case
 from gradcheck.diagnosis.seen import Frame, Seen
+from gradcheck.forward.probes import problem_of
 from gradcheck.problem import DTYPES, Problem, dtype_name
 from gradcheck.splitmix64 import Stream
 
@@ -27,7 +26,7 @@ BATCH, OTHER_BATCH = 5, 4
 problem itself has as many as the first."""
 
 MOST = 64
-"""So many problems are remembered."""
+"""So many frames are remembered."""
 
 SEEDS = (20_011, 20_021, 20_023)
 ORDERS = (20_029, 20_047)
@@ -75,7 +74,7 @@ def _rich(
     depth = min(len(RICH) - 1, int(limits.get("max_depth", 8)))
     width, outputs = int(limits.get("max_width", 99)), int(limits.get("max_outputs", 99))
     sizes = (*(min(n, width) for n in RICH[:depth]), min(RICH[-1], width, outputs))
-    return _case(
+    return problem_of(
         sizes,
         network.loss,
         network.reduction,
@@ -134,7 +133,7 @@ def ask(
 def alike(engine: Engine, problem: Problem, targets: str = "") -> Problem | None:
     """Return a random problem of the same sizes and batch, on which nothing is saturated."""
     network, info = problem.architecture, engine.info
-    return _case(
+    return problem_of(
         network.sizes,
         network.loss,
         network.reduction,
@@ -148,7 +147,7 @@ def alike(engine: Engine, problem: Problem, targets: str = "") -> Problem | None
 def steep(engine: Engine, problem: Problem, targets: str = "") -> Problem | None:
     """Return another problem of the same sizes and batch, with larger weights."""
     network, info = problem.architecture, engine.info
-    return _case(
+    return problem_of(
         network.sizes,
         network.loss,
         network.reduction,
@@ -163,7 +162,7 @@ def steep(engine: Engine, problem: Problem, targets: str = "") -> Problem | None
 def drawn(engine: Engine, problem: Problem, number: int) -> Problem | None:
     """Return one of many random problems of the same sizes and batch, mild and steeper in turn."""
     network, info = problem.architecture, engine.info
-    return _case(
+    return problem_of(
         network.sizes,
         network.loss,
         network.reduction,
@@ -216,7 +215,7 @@ def further(engine: Engine, problem: Problem, arithmetic: str) -> Answers:
     network, info = problem.architecture, engine.info
     targets = dict(info.limits).get("targets")
     drawn = [
-        _case(
+        problem_of(
             network.sizes,
             network.loss,
             network.reduction,
@@ -293,11 +292,11 @@ def seen_on(engine: Engine, problem: Problem, arithmetic: str) -> Seen | None:
 
 
 _frames: dict[tuple[int, str], Frame] = {}
-"""Of the problems of `_case`, which live as long as this module remembers them."""
+"""Of the problems of `problem_of`."""
 
 
 def frame_of(problem: Problem, arithmetic: str, *, keep: bool = False) -> Frame:
-    """Return the frame of a problem; keep it for the next time if it is one of `_case`."""
+    """Return the frame of a problem; keep it for the next time if it is one of `problem_of`."""
     key = (id(problem), arithmetic)
     if keep and key in _frames and _frames[key].symbols.problem is problem:
         return _frames[key]
@@ -317,31 +316,3 @@ def _precision(dtypes: tuple[str, ...], problem: Problem) -> str:
 
 def _targets(supported: tuple[str, ...] | None) -> str:
     return "soft" if supported is None or "soft" in supported else supported[0]
-
-
-@lru_cache(maxsize=MOST)
-def _case(
-    sizes: tuple[int, ...],
-    loss: str,
-    reduction: str,
-    batch: int,
-    dtype: str,
-    targets: str,
-    seed: int,
-    scale: float = 1.0,
-    corner: str = "generic",
-) -> Problem | None:
-    try:
-        return Case(
-            sizes=sizes,
-            loss=loss,
-            reduction=reduction,
-            batch=batch,
-            dtype=dtype,
-            targets=targets,
-            weight_scale=scale,
-            corner=corner,
-            seed=seed,
-        ).problem()
-    except ValueError:  # one_hot targets and one output, for instance
-        return None

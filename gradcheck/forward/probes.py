@@ -150,10 +150,25 @@ def allows(engine: Engine, recipe: Recipe) -> bool:
     return within and targets in ((kinds,) if isinstance(kinds, str) else tuple(kinds))
 
 
-@lru_cache(maxsize=256)
 def drawn(recipe: Recipe, loss: str, reduction: str, dtype: str) -> Problem | None:
-    """Draw a problem; None where there is none, such as one-hot targets for one output."""
+    """Draw the problem of a recipe; None where there is none."""
     sizes, batch, scale, targets = recipe
+    return problem_of(sizes, loss, reduction, batch, dtype, targets, SEED, scale)
+
+
+@lru_cache(maxsize=320)
+def problem_of(
+    sizes: tuple[int, ...],
+    loss: str,
+    reduction: str,
+    batch: int,
+    dtype: str,
+    targets: str,
+    seed: int,
+    scale: float = 1.0,
+    corner: str = "generic",
+) -> Problem | None:
+    """Draw a problem; None where there is none, such as one-hot targets for one output."""
     try:
         return Case(
             sizes=sizes,
@@ -161,9 +176,10 @@ def drawn(recipe: Recipe, loss: str, reduction: str, dtype: str) -> Problem | No
             reduction=reduction,
             batch=batch,
             dtype=dtype,
-            weight_scale=scale,
             targets=targets,
-            seed=SEED,
+            weight_scale=scale,
+            corner=corner,
+            seed=seed,
         ).problem()
     except ValueError:
         return None

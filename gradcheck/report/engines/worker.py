@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, TypeAlias
 
 from gradcheck.engines.base import EngineInfo, EngineUnusableError
@@ -118,7 +118,7 @@ class Run:
 
     def _said(self, process: Any, connection: Connection, seconds: float) -> object:
         try:
-            if connection.poll(seconds):
+            if wait([connection], seconds):
                 return connection.recv()
         except (EOFError, OSError):
             process.join(GRACE)
