@@ -150,19 +150,22 @@ def is_asked(n_parameters: int, batch: int) -> bool:
     return n_parameters <= MOST_PARAMETERS and batch <= MOST_EXAMPLES
 
 
-def related(engine: Engine, problem: Problem, layer: int, arithmetic: str) -> Relation | None:
+def related(
+    engine: Engine, problem: Problem, g: Array, layer: int, arithmetic: str
+) -> Relation | None:
     """Find a linear relation that gives a wrong step; None where there is none.
 
     Args:
         engine: is asked about further problems of the same structure.
         problem: where it is wrong.
+        g: its gradient there, which the relation must give, too.
         layer: the highest layer in which it is.
         arithmetic: the class by which numbers are compared.
     """
     if not layer or not is_asked(problem.architecture.n_parameters, problem.batch):
         return None
-    asks = _Asks(engine, problem, layer, arithmetic)
     with np.errstate(all="ignore"):
+        asks = _Asks(engine, problem, layer, arithmetic, g)
         return _mixture(asks) or _other_array(asks)
 
 
@@ -172,9 +175,12 @@ def related(engine: Engine, problem: Problem, layer: int, arithmetic: str) -> Re
 class _Asks:
     """Problems of one structure, asked one by one; some of their arrays may be those of one."""
 
-    def __init__(self, engine: Engine, problem: Problem, layer: int, arithmetic: str) -> None:
+    def __init__(
+        self, engine: Engine, problem: Problem, layer: int, arithmetic: str, g: Array
+    ) -> None:
         self.engine, self.problem, self.layer = engine, problem, layer
         self.arithmetic, self.calls = arithmetic, 0
+        self.own = self._step(problem, g)
         self._steps: dict[tuple[str, int], list[Step | None]] = {}
 
     def holders(self) -> range:
@@ -206,8 +212,16 @@ class _Asks:
         probe = _with_fixed(probe, held, fixed)
         self.calls += 1
         g = answer(self.engine, probe)
-        if g is None:
-            return None
+        return None if g is None else self._step(probe, g)
+
+    def is_own(self, equations: Callable[[Step], Equations], x: Array, like: Step) -> bool:
+        """Whether a solution gives the problem that failed, too."""
+        if self.own is None:
+            return False
+        return holds(equations(Step(self.own.seen, self.layer, like.which)), x)
+
+    def _step(self, probe: Problem, g: Array) -> Step | None:
+        """Return the step on one problem; None where another one is the first that is wrong."""
         seen = Seen.of(frame_of(probe, self.arithmetic), g)
         wrong = {k: tuple(bool(block.any()) for block in pair) for k, pair in seen.wrong.items()}
         if max((k for k in wrong if any(wrong[k])), default=0) != self.layer:
@@ -249,10 +263,15 @@ def solved(each: Iterable[Equations]) -> Array | None:
     if rank < unknowns or not singular[-1] >= TOLD_APART:
         return None
     for solution in (np.asarray(np.round(x, DIGITS)) + 0.0, np.asarray(x)):
-        allowed = rooms + sizes @ np.abs(solution)
-        if np.all(np.abs(C @ solution - y) <= allowed):
+        if holds(Equations(C, y, sizes, rooms), solution):
             return solution
     return None
+
+
+def holds(equations: Equations, x: Array) -> bool:
+    """Whether equations hold, within the room."""
+    C, y, sizes, rooms = equations
+    return bool(np.all(np.abs(C @ x - y) <= rooms + sizes @ np.abs(x)))
 
 
 def _equations(step: Step, C: Array, sizes: Array, y: Array) -> Equations:
@@ -345,13 +364,17 @@ def _mixture(asks: _Asks) -> Relation | None:
         return None
     place = _place(asks, first[0])
     several = first[0].delta.size > 1  # one number always has some factor
-    if several and (told := _told_of_factors([solved([_one_factor(step)]) for step in first])):
+    own = [] if asks.own is None else [asks.own]
+    factors = [solved([_one_factor(step)]) for step in (*first, *own)]
+    if several and (told := _told_of_factors(factors)):
         return asks.relation(place, told, first)
     for one in _mixtures(first[0]):
         many = _how_many(one.unknowns, first[0])
         steps = asks.steps(many) if many else []
         x = solved([one.equations(step) for step in steps]) if steps else None
-        if x is not None and (told := one.told(x)):
+        if x is None or not asks.is_own(one.equations, x, first[0]):
+            continue
+        if told := one.told(x):
             found = asks.relation(place, told, steps)
             is_residual = place == OUTPUT and not first[0].seen.symbols.is_quadratic
             return found._replace(also=_of_residual(told, asks.layer) if is_residual else None)
@@ -520,5 +543,7 @@ def _solved_for(
     steps = asks.steps(many, fixed, holder) if many else []
     x = solved([each(one) for one in steps]) if steps else None
     if x is None or np.allclose(x, old.ravel(), rtol=NEAR, atol=NEAR):
+        return None
+    if not holder and not asks.is_own(each, x, first[0]):
         return None
     return x.reshape(old.shape), old

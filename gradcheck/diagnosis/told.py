@@ -125,7 +125,7 @@ def _newly_named(
 def _measured(engine: Engine, problem: Problem, g: Array, failed: Array, layer: int) -> Told | None:
     """Tell what is solved for on problems that are drawn, or what single units give; else None."""
     arithmetic = arithmetic_of(engine.info.arithmetic, problem)
-    if relation := related(engine, problem, layer, arithmetic):
+    if relation := related(engine, problem, g, layer, arithmetic):
         return Told(relation.text, relation.calls, relation.suspects)
     if unit := told_of_units(engine, problem, g, failed):
         return Told(unit.text, unit.calls, (unit.suspect,))

@@ -142,7 +142,16 @@ class SomeCalls(Backprop):
         return delta @ (np.eye(delta.shape[1]) + self.X[0, 0])
 
 
-@pytest.mark.parametrize("wrong", [Squared, SomeCalls])
+class OnlyElsewhere(Running):
+    """Here the errors are squared, elsewhere those of the units before are added."""
+
+    def output_error(self):
+        is_here = np.array_equal(self.X, NARROW.problem().inputs)
+        right = Backprop.output_error(self)
+        return right**2 if is_here else np.cumsum(right, axis=1)
+
+
+@pytest.mark.parametrize("wrong", [Squared, SomeCalls, OnlyElsewhere])
 def test_nothing_linear_is_told_of_what_is_not_or_is_another_one_each_time(wrong):
     outcome = check_agreement(wrong(), NARROW.problem())
     assert not any(suspect.key.startswith(LINEAR) for suspect in outcome.suspects)
