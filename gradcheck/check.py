@@ -22,6 +22,7 @@ from gradcheck.examine import (
     default_resolution,
     differentiate,
     examine,
+    format_of,
     repeat_line,
 )
 from gradcheck.locate import locate
@@ -144,7 +145,7 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     lines.reserve = REPEATS
     chosen = _chosen(structure, budget, resolution) if method == "auto" else method
     may_be_along = chosen != "every-coordinate" or (method == "auto" and budget is not None)
-    asked = _asked(structure, may_be_along) if resolution is None else resolution
+    wanted = _asked(structure, may_be_along) if resolution is None else resolution
     stream = Stream(seed, "check")
     layout = Layout("gradient(x)", "the gradient of", structure, originals=originals_of(x))
     test = UnderTest(lines, gradient, layout, structure, np.array([lines.value]))
@@ -157,6 +158,11 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     def witness(g: FloatArray) -> Comparison:
         eps = estimate_noise(lines, stream) if noise is None else given_noise(noise, lines)
         test.noise = eps.bound
+        asked = (
+            _asked(structure, may_be_along, format_of(lines, eps))
+            if resolution is None
+            else resolution
+        )
         differences = partial(
             differentiate,
             lines,
@@ -174,7 +180,7 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
         return compare(structure, g, estimate, resolution=asked)
 
     cause = partial(likely_cause, x=lines.origin)
-    outcome = examine(test, witness, resolution=asked, budget=budget, diagnosis=cause)
+    outcome = examine(test, witness, resolution=wanted, budget=budget, diagnosis=cause)
     if outcome.verdict is not Verdict.PASS:
         outcome = replace(
             outcome, notes=(*outcome.notes, *_about_noise(lines, outcome, float(test.noise)))
@@ -214,14 +220,14 @@ def _chosen(structure: Structure, budget: int | None, resolution: float | None) 
     return "directional" if n >= LARGE and resolution is None else "every-coordinate"
 
 
-def _asked(structure: Structure, may_be_along: bool) -> float:
+def _asked(structure: Structure, may_be_along: bool, shortest: int = 8) -> float:
     """Return what differences reach: along n signs, sqrt(n) times what they do along one axis.
 
     Where all n coordinates meet in one number, n signs move it sqrt(n) times as far as one does:
     the step is shorter by that factor, and the noise beside one derivative larger. Where the budget
     chooses the method, more of it must not ask for more.
     """
-    reached = default_resolution(structure)
+    reached = default_resolution(structure, shortest)
     if not may_be_along:
         return reached
     n = max((leaf.size for leaf in structure.leaves), default=1)

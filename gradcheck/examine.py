@@ -461,6 +461,7 @@ def _with_jumps(
     The coordinates asked are few, as the noise of f is much the same along all axes.
     """
     with suppress(BudgetSpentError):  # too little is left for second opinions then
+        stairs: list[tuple[int, Jump]] = []
         for _ in range(ROUNDS):
             kind = compare(names, g, estimate, resolution=resolution).kind
             flat = (kind == Kind.VACUOUS) & (estimate.value == 0) & (estimate.reach == 0)
@@ -473,11 +474,14 @@ def _with_jumps(
             largest = max(jump.size for jump in found)
             if not largest > eps.bound:
                 break
-            stairs = [(j, jump) for j, jump in zip(asked.tolist(), found, strict=True) if jump.flat]
+            pairs = zip(asked.tolist(), found, strict=True)
+            stairs += [(j, jump) for j, jump in pairs if jump.flat]
             eps = noise_of_jump(eps, largest)
             again = finite_difference(lines, eps, coordinates=doubtful)
             estimate.put(doubtful, again.part(doubtful))
-            for j, jump in stairs:
+        kind = compare(names, g, estimate, resolution=resolution).kind
+        for j, jump in stairs:
+            if kind[j] in (Kind.FAILED, Kind.NOISY, Kind.VACUOUS):
                 estimate.status[j] = Status.STAIRS
                 notes.append(_told_stairs(names.name(j), jump))
     return eps
@@ -490,10 +494,30 @@ def _told_stairs(name: str, jump: Jump) -> str:
     )
 
 
-def default_resolution(structure: Structure) -> float:
-    """Return what finite differences reach in the precision of the least precise array."""
+def default_resolution(structure: Structure, shortest: int = 8) -> float:
+    """Return what finite differences reach in the precision of the least precise array.
+
+    Args:
+        structure: that of x.
+        shortest: the item size of the format that f is computed in, if that is shorter.
+    """
     smallest = min((leaf.dtype.itemsize for leaf in structure.leaves), default=8)
-    return DEFAULT_RESOLUTION[min(smallest, 8)]
+    return DEFAULT_RESOLUTION[min(smallest, shortest, 8)]
+
+
+def format_of(lines: Lines, eps: Noise) -> int:
+    """Return the item size of the format that f is computed in, as its values and noise show.
+
+    Short values alone do not show it: they may be whole numbers. Their noise must be that of the
+    format, too: a quarter of its unit roundoff u to 2^6 of it.
+    """
+    for dtype in (np.float16, np.float32):
+        u = float(np.finfo(dtype).eps) / 2
+        size = max(abs(float(lines.value)), eps.scale)
+        is_short = lines.value_bytes <= np.dtype(dtype).itemsize
+        if is_short and u * size / 4 <= eps.level <= 2**6 * u * size:
+            return np.dtype(dtype).itemsize
+    return 8
 
 
 def check_options(

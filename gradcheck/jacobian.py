@@ -83,7 +83,9 @@ def check_jacobian(
     outputs = Outputs("F", F, budget)
     lines = Lines(outputs.count, x, bounds=fence)
     shape, outputs.reserve = outputs.shape, REPEATS
-    asked = resolution if resolution is not None else default_resolution(structure)
+    shortest = outputs.first.dtype.itemsize if outputs.first.dtype.kind == "f" else 8
+    reached = default_resolution(structure, shortest)
+    asked = resolution if resolution is not None else reached
     rows = [_renamed(structure, f"{_indexed('F', shape, k)} by ") for k in range(prod(shape))]
     names = _stacked(rows)
     layout = Layout("jacobian(x)", "the Jacobian by", structure, shape)

@@ -75,6 +75,9 @@ happens to f, as in sigmoid(1e-30)."""
 NEVER = np.iinfo(np.int64).max
 """The exponent of a step that was never too large."""
 
+LARGE = 2.0**10
+"""Beside numbers larger than this, one that is 0 may be of another unit."""
+
 EIGHTH = 3
 """The lower disagreement looks at h / 2^3."""
 
@@ -110,6 +113,8 @@ class Estimate:
         jump: right slope minus left slope where the status is KINK or INTERVAL, else 0.
         evaluations: forward passes spent on the coordinate.
         reach: how far x_j was moved without changing f by a bit, where that is far; else 0.
+        secant: the larger one of |f(x + t) - f(x)| / |t| for t = h and -h: where the derivative is
+            0, the size that derivatives have nearby.
     """
 
     value: FloatArray
@@ -119,6 +124,7 @@ class Estimate:
     jump: FloatArray
     evaluations: IntArray
     reach: FloatArray
+    secant: FloatArray
 
     @classmethod
     def empty(cls, size: int) -> Estimate:
@@ -131,6 +137,7 @@ class Estimate:
             jump=np.zeros(size),
             evaluations=np.zeros(size, dtype=np.intp),
             reach=np.zeros(size),
+            secant=np.zeros(size),
         )
 
     def part(self, coordinates: IntArray) -> Estimate:
@@ -258,6 +265,7 @@ def _bounded(
         jump=jumps.established,
         evaluations=points.evaluations[rows],
         reach=np.zeros(len(rows)),
+        secant=points.secant(exponents, rows),
     )
     lost = np.flatnonzero(jumps.lost_at < exponents)
     if lost.size:
@@ -280,7 +288,7 @@ def _take_better(estimate: Estimate, rows: IntArray, closer: Estimate) -> None:
     closer.bound += np.abs(closer.jump) / 2
     for i, row in enumerate(rows.tolist()):
         if closer.bound[i] < estimate.bound[row]:
-            for name in ("value", "bound", "step"):
+            for name in ("value", "bound", "step", "secant"):
                 getattr(estimate, name)[row] = getattr(closer, name)[i]
             estimate.status[row] = Status.RESOLVED
 
@@ -399,7 +407,8 @@ class _Walk:
         """
         coordinates = points.coordinates
         size = np.abs(self.lines.origin[coordinates])
-        least = 2.0**-40 * self.lines.scale
+        others = np.abs(self.lines.origin)
+        least = 2.0**-40 * float(np.min(others[others > 0], initial=self.lines.scale))
         ulp = self.lines.machine_epsilon[coordinates] * np.where(size == 0, least, size)
         ulp = np.maximum(ulp, np.finfo(float).tiny)
         lowest = np.ceil(np.log2(ulp.astype(float))).astype(int) + 5
@@ -413,7 +422,8 @@ class _Walk:
         """Start where the array's pilots ended, or well below h* of a function of scale |x|.
 
         Never above |x_j|: where the scales of an array differ, the steps of its large numbers
-        would step over all that f does on the scale of its small ones.
+        would step over all that f does on the scale of its small ones. An x_j that is 0 has no
+        scale of its own; beside large numbers it starts from the smallest step.
         """
         coordinates = points.coordinates
         start = np.empty(len(coordinates))
@@ -424,8 +434,12 @@ class _Walk:
                 start[inside] = self._blind_start(leaf) if known is None else known
         size = np.abs(self.lines.origin[coordinates]).astype(float)
         start = np.minimum(start, np.where(size > 0, size, np.inf))
+        start[self._has_no_scale(coordinates)] = 0.0
         start = np.maximum(start, np.finfo(float).tiny)
         return exponents_below(start, points.mantissas)
+
+    def _has_no_scale(self, coordinates: IntArray) -> npt.NDArray[np.bool_]:
+        return np.asarray((self.lines.origin[coordinates] == 0) & (self.lines.scale > LARGE))
 
     def _size(self, leaf: Leaf) -> float:
         """Return the largest |x| of an array, or of x where the array is 0."""
@@ -446,5 +460,6 @@ class _Walk:
         """
         for leaf in self.lines.structure.leaves:
             inside = (coordinates >= leaf.start) & (coordinates < leaf.stop) & found
+            inside &= ~self._has_no_scale(coordinates)
             if inside.any():
                 self._start[leaf.name] = float(steps[inside].min()) / sqrt(2)

@@ -96,6 +96,8 @@ class Lines:
         machine_epsilon: 2u of the array that holds each coordinate.
         dtype: the precision values and offsets are held in (float64, or longdouble where x is).
         is_short_of_jax: whether f(x) is an array of jax, shorter than those of x.
+        value_bytes: the item size of the shortest format that holds f(x) and every value of f
+            along a line, exactly.
         unit_roundoff: u of the least precise arithmetic seen: x's own or that of f's result.
     """
 
@@ -151,6 +153,7 @@ class Lines:
         if result_dtype.kind == "f":
             dtypes.add(result_dtype)
         self.unit_roundoff = max((float(np.finfo(d).eps) / 2 for d in dtypes), default=2.0**-53)
+        self.value_bytes = bytes_of(np.array([self.value], dtype=self.dtype))
         self.tiny = max((float(np.finfo(d).tiny) for d in dtypes), default=0.0)
 
     @property
@@ -340,6 +343,7 @@ class Lines:
                     self.move_to(points[0])
                     values[asked] = self._value()
                 self._note(values[asked], lambda _: "")
+                self.value_bytes = max(self.value_bytes, bytes_of(values[asked]))
                 for k, point in zip(asked.tolist(), points, strict=True):
                     seen(k, point)
         finally:
@@ -472,6 +476,20 @@ class Lines:
 
     def _widen(self, number: Any) -> Any:
         return np.longdouble(number) if self.dtype is np.longdouble else float(number)
+
+
+def bytes_of(values: FloatArray) -> int:
+    """Return the item size of the shortest format that holds all finite values exactly.
+
+    >>> bytes_of(np.array([0.5, np.inf])), bytes_of(np.array([float(np.float32(0.1))]))
+    (2, 4)
+    """
+    finite = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        for short in (np.float16, np.float32):
+            if np.array_equal(finite.astype(short), finite):
+                return int(np.dtype(short).itemsize)
+    return values.dtype.itemsize
 
 
 def _is_same(flat: FloatArray, saved: FloatArray) -> bool:

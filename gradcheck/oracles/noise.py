@@ -60,6 +60,9 @@ FARTHEST = 2.0**-8
 AWAY = 2.0**-10
 """Relative to x: how far away it is asked whether f is small at x alone."""
 
+UNMOVED = 2.0**-60
+"""Of the smallest other number, where x_j is 0: the noise of f shows along the others."""
+
 STANDARD_DEVIATIONS = 8.4
 """z of |noise| <= z eps: 2 exp(-z^2/2) = 1e-15 an evaluation, 1e-6 over 1e9 of them."""
 
@@ -256,10 +259,11 @@ def _exact_line(
 
 
 def _scales(lines: Lines) -> FloatArray:
-    """Return |x_j|; where that is 0, the smallest other one of its array, or 2^-10 of x's scale."""
+    """Return |x_j|; where that is 0, what hardly moves it, as its own scale is not known.
+
+    Where all of x is 0, it is 2^-10.
+    """
     scales = np.abs(lines.origin)
-    for leaf in lines.structure.leaves:
-        own = scales[leaf.start : leaf.stop]
-        own[own == 0] = np.min(own[own > 0], initial=np.inf)
-    scales[~np.isfinite(scales)] = 2.0**-10 * lines.scale
+    least = float(np.min(scales[scales > 0], initial=np.inf))
+    scales[scales == 0] = UNMOVED * least if least < np.inf else 2.0**-10
     return np.asarray(np.maximum(scales, lines.tiny / lines.machine_epsilon))

@@ -127,6 +127,16 @@ class AxisPoints:
             found[here], growth[here] = self._derivative(formula, exponents[here], rows[here])
         return found, growth
 
+    def secant(self, exponents: IntArray, rows: IntArray) -> FloatArray:
+        """Return the larger |f(x + t) - f(x)| / |t| of t = h and -h; 0 where x has one side."""
+        found = np.zeros(len(rows))
+        two_sided = np.flatnonzero(self.sides[rows] == 0)
+        with np.errstate(all="ignore"):
+            for k in (1, -1):
+                rise, t = self.rise(k, exponents[two_sided], rows[two_sided])
+                found[two_sided] = np.fmax(found[two_sided], np.abs(rise / t).astype(float))
+        return found
+
     def unchanged(self) -> FloatArray:
         """Return how far each x_j was moved without changing f by a bit, if that is far, else 0.
 

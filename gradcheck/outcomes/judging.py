@@ -110,6 +110,7 @@ def compare(
     kind = judge_zeros(
         structure, kind, size, allowance, gradient, u, unchanged, resolution, outputs
     )
+    kind[(kind == Kind.VACUOUS) & _is_flat(estimate, gradient, allowance, resolution)] = Kind.SMALL
     kind[estimate.status == Status.INTERVAL] = Kind.SUBGRADIENT
     kind[~agrees] = Kind.FAILED
     kind[np.isin(estimate.status, (Status.KINK, Status.STAIRS))] = Kind.KINK
@@ -177,6 +178,18 @@ def beyond(gradient: FloatArray, value: FloatArray, allowance: FloatArray) -> Fl
     with np.errstate(invalid="ignore", over="ignore"):
         off = np.abs(gradient - value)
     return np.where(off <= allowance * (1 + 4 * UNIT), np.nan, off)
+
+
+def _is_flat(
+    estimate: Estimate, gradient: FloatArray, allowance: FloatArray, resolution: float
+) -> npt.NDArray[np.bool_]:
+    """Tell where x is a stationary point as far as can be seen, and that is far.
+
+    D and g are 0 within the allowance, and what could hide in it is within the resolution of what
+    derivatives are at a step's distance.
+    """
+    zero = (np.abs(estimate.value) <= allowance) & (np.abs(gradient) <= allowance)
+    return np.asarray(zero & (allowance <= resolution * estimate.secant))
 
 
 def _power(

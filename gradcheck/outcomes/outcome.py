@@ -220,7 +220,10 @@ def _agree(comparison: Comparison, counts: Mapping[str, int], seen: FloatArray) 
     if counts.get("exact", 0) == total:
         return f"{total} coordinates are the exact derivatives, bit for bit"
     if not seen.size:
-        return f"{total} coordinates agree, none of them with a slope to be compared with"
+        within = float(comparison.allowance.max(initial=0.0))
+        return (
+            f"{total} coordinates agree: the derivatives are 0 as far as {within:.1g} allows to see"
+        )
     detail = (
         f"{total} coordinates agree; an error above {seen.max():.1g} of an informative "
         f"coordinate (median {np.median(seen):.1g}) would not have passed"
