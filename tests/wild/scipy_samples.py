@@ -32,7 +32,7 @@ REAL: dict[str, tuple[Any, Any]] = {
     "log_ndtr": (sp.log_ndtr, lambda x: np.exp(-x * x / 2 - sp.log_ndtr(x)) / ROOT_2PI),
     "expit": (sp.expit, lambda x: sp.expit(x) * sp.expit(-x)),
     "log_expit": (sp.log_expit, lambda x: sp.expit(-x)),
-    "exprel": (sp.exprel, lambda x: (np.exp(x) * x - np.expm1(x)) / (x * x)),
+    "exprel": (sp.exprel, lambda x: sp.hyp1f1(2, 3, x) / 2),  # 13.3
     "expm1": (sp.expm1, np.exp),
     "cosm1": (sp.cosm1, lambda x: -np.sin(x)),
     "j0": (sp.j0, lambda x: -sp.j1(x)),  # 10.6
@@ -69,8 +69,8 @@ UNIT: dict[str, tuple[Any, Any]] = {
     "logit": (sp.logit, lambda x: 1 / (x * (1 - x))),
     "erfinv": (sp.erfinv, lambda x: ROOT_PI / 2 * np.exp(sp.erfinv(x) ** 2)),  # 7.17
     "ndtri": (sp.ndtri, lambda x: ROOT_2PI * np.exp(sp.ndtri(x) ** 2 / 2)),
-    "ellipk": (sp.ellipk, lambda m: (sp.ellipe(m) - (1 - m) * sp.ellipk(m)) / (2 * m * (1 - m))),
-    "ellipe": (sp.ellipe, lambda m: (sp.ellipe(m) - sp.ellipk(m)) / (2 * m)),  # 19.4
+    "ellipk": (sp.ellipk, lambda m: np.pi / 8 * sp.hyp2f1(1.5, 1.5, 2, m)),  # 19.5
+    "ellipe": (sp.ellipe, lambda m: -np.pi / 8 * sp.hyp2f1(0.5, 1.5, 2, m)),
     "betainc": (lambda x: sp.betainc(2, 3, x), lambda x: 12 * x * (1 - x) ** 2),  # 8.17
 }
 DRAWN: tuple[tuple[dict[str, tuple[Any, Any]], Callable[..., Any]], ...] = (
