@@ -25,8 +25,10 @@ def why_wrong(source: str, name: str) -> str:
 
     >>> why_wrong("torch op_db", "nn.functional.hardsigmoid #1")[:12]
     'the slope is'
+    >>> bool(why_wrong("torch op_db", "nn.functional.max_unpool2d #4"))
+    True
     >>> why_wrong("torch op_db", "nn.functional.hardswish #1")
     ''
     """
-    function = name.split(" #", maxsplit=1)[0].split(" at ", maxsplit=1)[0]
-    return KNOWN.get(source, {}).get(function, "")
+    reasons = KNOWN.get(source, {}).items()
+    return next((why for function, why in reasons if name.startswith(function)), "")
