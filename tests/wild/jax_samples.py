@@ -7,7 +7,7 @@ What is left out, and why:
   need special formats (scaled_matmul): there is nothing to differentiate;
 - eig and eigvals: JAX does not differentiate eigenvectors of matrices without symmetry, and
   eigenvalues are complex;
-- exp1 in float32: near 0 one call of it takes half a minute;
+- exp1: its loop does not end at some points, as at (3.3, 1.3, 1.2, 5e-5, 0.03, 0.06);
 - points at which the value or the gradient is not finite: outside the domain.
 """
 
@@ -67,7 +67,7 @@ SPECIAL = {
     for draw, names in {
         _normal(V): "dawsn erf erfc erfcx expit fresnel i0 i0e i1 i1e log_ndtr log_softmax "
         "logsumexp ndtr sici softmax",
-        _positive(V): "digamma entr exp1 expi gamma gammaln spence",
+        _positive(V): "digamma entr expi gamma gammaln spence",
         _unit(V): "erfinv logit ndtri",
         _positive(V, V): "beta betaln boxcox boxcox1p gammainc gammaincc kl_div poch rel_entr "
         "xlog1py xlogy",
@@ -126,10 +126,7 @@ def samples(
         seed: which functions, and their points.
     """
     rows = [(part, name) for part, table in TABLES.items() for name in table]
-    slow = {"exp1"} if dtype == "float32" else set()
     for part, name in some(functions, rows, "jax", seed):
-        if name in slow:
-            continue
         function, draw = TABLES[part][name]
         compiled = _Compiled(function, generator("jax", name))
         for scale in some(each, list(SCALES), part, name, seed):
