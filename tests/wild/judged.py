@@ -20,6 +20,7 @@ from known_defects import why_wrong
 from samples import Sample, generator
 
 from gradcheck import check_gradient, check_hessian_vector_product, check_jacobian
+from gradcheck.oracles.noise import STANDARD_DEVIATIONS, UNDERESTIMATE
 from gradcheck.structure import leaves_of, with_leaves
 from gradcheck.verdict import Outcome, Verdict
 
@@ -67,15 +68,17 @@ class Finding:
 def is_flat(sample: Sample, resolution: float) -> bool:
     """Say whether rounding hides all that is asked of the derivative, whatever the step.
 
-    Differences at a step t know the derivative to u |f| / t at best. With t up to |x| or 1 they
-    cannot tell resolution max |g| where resolution max |g| max(|x|, 1) <= u |f(x)|.
+    Differences at a step t know the derivative to C1 eps_f / t at best, C1 = 3/2, where the bound
+    of the noise is eps_f >= 8.4 UNDERESTIMATE u |f|. With t up to |x| or 1 they cannot tell
+    resolution max |g| where resolution max |g| max(|x|, 1) <= C1 eps_f.
     """
     if sample.kind != "gradient":
         return False
     size = max(*(float(np.abs(leaf).max(initial=0.0)) for leaf in leaves_of(sample.x)), 1.0)
     g = max(float(np.abs(leaf).max(initial=0.0)) for leaf in leaves_of(sample.derivative(sample.x)))
     u = float(np.finfo(sample.dtype).eps) / 2
-    return 0 < resolution * g * size <= u * abs(sample.f(sample.x))
+    eps = STANDARD_DEVIATIONS * UNDERESTIMATE * u * abs(sample.f(sample.x))
+    return 0 < resolution * g * size <= 1.5 * eps
 
 
 def share(findings: list[Finding]) -> float:
