@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ def _of(problem: Problem, function: Callable[..., Any], **options: Any) -> Any:
     )
 
 
+@cache
 def _info(name: str) -> EngineInfo:
     try:
         installed = version("gradcheck")

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.metadata
 import inspect
 from contextlib import closing
-from importlib.metadata import entry_points
+from functools import cache
 from typing import Any
 
 from gradcheck.engines.base import Engine, EngineInfo, engine_from_callable
@@ -127,6 +128,12 @@ def _registered() -> dict[str, set[str]]:
     for entry in entry_points(group=GROUP):
         registered.setdefault(entry.name, set()).add(entry.value)
     return registered
+
+
+@cache
+def entry_points(*, group: str) -> importlib.metadata.EntryPoints:
+    """Return the entry points of a group, read once a process: reading takes a millisecond."""
+    return importlib.metadata.entry_points(group=group)
 
 
 def _unknown(spec: str) -> str:

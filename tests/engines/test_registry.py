@@ -95,6 +95,20 @@ def test_built_in_engines_are_found_without_any_installed_distribution(name, reg
     assert find(name).info.name == name
 
 
+def test_what_is_installed_is_read_once(monkeypatch):
+    read = []
+
+    def entry_points(*, group):
+        read.append(group)
+        return importlib.metadata.EntryPoints()
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    registry.entry_points.cache_clear()
+    assert find("reference").info == find("reference").info
+    registry.entry_points.cache_clear()
+    assert read == ["gradcheck.engines"]
+
+
 def test_an_installed_engine_is_found_by_its_name(register):
     register(("someones", "someones:Full"), ("reference", registry.BUILT_IN["reference"]))
     assert names() == sorted([*registry.BUILT_IN, "someones"])
