@@ -33,7 +33,7 @@ from gradcheck.oracles.lines import IntArray, Lines
 from gradcheck.oracles.noise import Noise, estimate_noise, given_noise
 from gradcheck.splitmix64 import Stream
 from gradcheck.structure import Structure, originals_of, structure_of
-from gradcheck.verdict import Comparison, Outcome, Settled, Verdict, compare, screened
+from gradcheck.verdict import Comparison, Outcome, Reason, Settled, Verdict, compare, screened
 
 METHODS = ("auto", "every-coordinate", "directional")
 
@@ -182,16 +182,22 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     cause = partial(likely_cause, x=lines.origin)
     outcome = examine(test, witness, resolution=wanted, budget=budget, diagnosis=cause)
     if outcome.verdict is not Verdict.PASS:
-        outcome = replace(
-            outcome, notes=(*outcome.notes, *_about_noise(lines, outcome, float(test.noise)))
-        )
+        advice = _advice(lines, outcome, float(test.noise))
+        outcome = replace(outcome, notes=(*outcome.notes, *advice))
     options = {"method": method, "noise": noise, "budget": budget, "resolution": resolution}
-    repeat = repeat_line("check_gradient(f, gradient, x", **options, seed=seed)
+    call = "check_gradient(f, gradient, x" + ("" if bounds is None else ", bounds=bounds")
+    repeat = repeat_line(call, **options, seed=seed)
     return replace(outcome, forward_passes=lines.forward_passes, repeat=repeat, method=chosen)
 
 
-def _about_noise(lines: Lines, outcome: Outcome, noise: float) -> list[str]:
-    """Say what differences make of an f that is short, noisy, or solves something inside."""
+def _advice(lines: Lines, outcome: Outcome, noise: float) -> list[str]:
+    """Say what would decide more, and what differences make of an f that is short or noisy."""
+    if outcome.reason is Reason.BUDGET:
+        n = lines.size
+        return [
+            f"about {DECIDED * n} forward passes decide {n} coordinates of most functions, "
+            f"{SEARCHED * n} those of any; with noise= none is spent on estimating it"
+        ]
     if lines.is_short_of_jax:
         return [f"f(x) is float32 and x is not{JAX_ADVICE}"]
     size = abs(float(lines.value))

@@ -74,7 +74,7 @@ SIZES: Mapping[str, Callable[[Case], float]] = {
 
 FAILING = (Reason.MISMATCH, Reason.LOSS, Reason.NONFINITE, Reason.SHAPE, Reason.DTYPE,
            Reason.NONDETERMINISTIC, Reason.INPUT_CHANGED, Reason.ALIASED,
-           Reason.RAISED)  # fmt: skip
+           Reason.RAISED, Reason.SUBGRADIENT)  # fmt: skip
 OUTCOMES = tuple(f"FAIL {reason.value}" for reason in FAILING)
 PROPERTIES = ("agreement", "consistency", *(f"exact {name}" for name in TESTS))
 

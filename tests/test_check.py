@@ -174,7 +174,7 @@ class Layer:
         self.slope = slope
 
     def forward(self, x):
-        self.x = x
+        self.x = x.copy()
         return f(x)
 
     def backward(self, _x):
@@ -473,6 +473,17 @@ def test_a_slight_deviation_may_be_that_of_a_solver_and_a_large_one_is_not():
     assert told in str(check_gradient(newton, implicit, np.array([3.0])))
     assert told not in str(check_gradient(newton, lambda x: 2 * implicit(x), np.array([3.0])))
     assert verdict(newton, implicit, np.array([3.0]), noise=1e-4, resolution=0.5) == PASSES
+
+
+def test_where_the_budget_ends_it_is_said_how_much_would_do():
+    x = np.linspace(0.1, 1.0, 400)
+    told = str(check_gradient(f, gradient, x, method="every-coordinate", budget=100))
+    assert "about 2000 forward passes decide 400 coordinates of most functions, 12000" in told
+
+
+def test_the_line_that_repeats_a_check_names_its_bounds():
+    told = str(check_gradient(f, gradient, X, bounds=(-9, 9), seed=3))
+    assert "check_gradient(f, gradient, x, bounds=bounds, method='auto', seed=3)" in told
 
 
 # --- the edge of the domain ---------------------------------------------------------------------
