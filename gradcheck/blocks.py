@@ -8,6 +8,7 @@ A pattern is seen on one problem. `Pattern.holds` says whether it is so on anoth
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -35,6 +36,15 @@ LARGE = 1e3
 MOST_ROWS = 64
 """Permutations of more rows are not looked for."""
 
+GRIDS = (100, 127, 128, 255, 256, 1000, 1024, 4096, 10**4, 2**15, 2**16, 10**5, 10**6, 2**20)
+"""How many steps of a grid there are to 1, as programs have them."""
+
+FEWEST = 6
+"""So many different multiples of a step are not there by chance."""
+
+LAST_BITS = 2.0**-20
+"""How near to a whole number a multiple is, in float32 too."""
+
 NAMED = 6
 """Longer lists of rows or columns are shortened."""
 
@@ -59,6 +69,7 @@ def pattern(
         or _permuted(g, D, room, names[0])
         or _transposed_pattern(g, D, room, names[1])
         or _ratio(g, D, room, wrong, names)
+        or _on_a_grid(g, D)
         or _confined(wrong, names)
     )
 
@@ -188,6 +199,26 @@ def _ratio(g: Array, D: Array, room: Array, wrong: Array, names: tuple[str, str]
     if not holds(g, D, room):
         return None
     return Pattern("ratio of some", f"has an extra factor {told_factor(r)} in {where}", holds)
+
+
+def _on_a_grid(g: Array, D: Array) -> Pattern | None:
+    """Recognise numbers that are all rounded to multiples of one step."""
+    for steps in GRIDS:
+        if _is_rounded(g, D, steps) and len(np.unique(np.abs(g))) >= FEWEST:
+            holds = partial(_is_of_grid, steps)
+            return Pattern("on a grid", f"is rounded to multiples of 1/{steps}", holds)
+    return None
+
+
+def _is_rounded(g: Array, D: Array, steps: int) -> bool:
+    """Whether all numbers are multiples of 1 / steps, and none is a whole step off."""
+    k = g * steps
+    is_multiple = np.abs(k - np.round(k)) <= LAST_BITS * np.maximum(1.0, np.abs(k))
+    return bool(np.all(is_multiple & (np.abs(k - D * steps) <= 1)))
+
+
+def _is_of_grid(steps: int, g: Array, D: Array, _room: Array) -> bool:
+    return _is_rounded(g, D, steps)
 
 
 def _confined(wrong: Array, names: tuple[str, str]) -> Pattern | None:

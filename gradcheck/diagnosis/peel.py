@@ -509,15 +509,17 @@ def _in_some_units(
         key = formula.key + SOME
         if np.all(rows | is_right) and (place, key) not in guide.banned:
             where = blocks.listed("unit", np.flatnonzero(~is_right))
-            made = partial(_in_units, formula, ~is_right)
+            made = partial(in_units, formula, ~is_right)
             return Candidate(key, f"{formula.told(layer)} in {where}", value=made)
     return None
 
 
-def _in_units(formula: Formula, units: Array, s: Symbols, layer: int) -> Array:
-    """delta_l by a wrong formula in some units, by the right one in the others."""
+def in_units(formula: Formula, units: Array, s: Symbols, layer: int) -> Array:
+    """delta_l by a wrong formula in some units, by the right one in others, and in other widths."""
     value, right = formula.value(s, layer), s.error(layer)
-    return right if value is None else np.where(units, value, right)
+    if value is None or right.shape[1] != len(units):
+        return right
+    return np.where(units, value, right)
 
 
 def _rows_that_fit(s: Symbols, layer: int, deltas: Array, seen: Seen) -> Array:

@@ -138,9 +138,10 @@ NAMES = {
     "last_feature_zeroed": ZERO_W,
     "two_biases_swapped": "dC/db_l has entries swapped in units 0, 1",
     "two_columns_swapped": "dC/dW_l has entries swapped in columns 0, 1",
-    "rows_shifted": "dC/dW_l is shifted in its rows, by 1|dC/dW_l has entries swapped in rows 0, 1",
+    "rows_shifted": "dC/dW_l (is shifted in its rows, by 1|has entries swapped in (row|unit)s 0, 1|"
+    "has in each unit that of the one before, cyclically)",
     "biases_of_layers_swapped": "dC/db_l is the sum of delta_l",
-    "neighbour_leaks": "dC/dW_l .* in row 1",
+    "neighbour_leaks": "dC/dW_l (.* in row 1|has units that are mixed with each other)",
     "first_column_only": ZERO_W,
     # numerics
     "float32_errors": "delta_l is rounded to float32",
@@ -169,8 +170,8 @@ NAMES = {
     "depth_over3": r"delta_l lacks the factor sigmoid'\(z_l\)",
     "depth_one": "dC/dW_l has an extra factor 1/2",
     "batch_of_one": "dC/db_l is summed over units",
-    "batch_over8": "dC/dW_l lacks the examples from 8 on",
-    "batch_remainder": "dC/dW_l lacks (the examples from 8 on|the last m mod 8)",
+    "batch_over8": "dC/dW_l lacks the (examples from 8 on|last example)",
+    "batch_remainder": "dC/dW_l lacks the (examples from 8 on|last m mod 8|last example)",
     "square_layer": "dC/dW_l is the mean of itself and its transpose",
     "odd_sizes": ZERO_W,
     "width_remainder": "dC/db_l is 0 in units",

@@ -172,6 +172,9 @@ OTHERS |= {
         {"bias_gradient": lambda b, k: b.m * np.median(b.delta[k], axis=0)},
     "dC/db_3 is the last column of dC/dW_3":
         {"bias_gradient": lambda b, k: b.dW[k][:, -1].copy()},
+    "dC/dW_3 is rounded to multiples of 1/65536":
+        {"weight_gradient": lambda b, k:
+            np.round(b.delta[k].T @ b.a[k - 1] * 65536) / 65536},
     "dC/dW_3 has the last example only":
         {"weight_gradient": lambda b, k: np.outer(b.delta[k][-1], b.a[k - 1][-1])},
     "delta_2 has the slope of z_2 sigmoid(z_2) for sigmoid'(z_2)":

@@ -1,10 +1,15 @@
 """A formula that some units have, and all units of narrow layers, is one mistake."""
 
+from functools import partial
+
 import numpy as np
 
 from gradcheck.agreement import check_agreement
 from gradcheck.case import Case
 from gradcheck.diagnosis.finding import SOME, Candidate
+from gradcheck.diagnosis.formula import HIDDEN, Formula
+from gradcheck.diagnosis.peel import in_units
+from gradcheck.diagnosis.symbols import Symbols
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.verify.findings import Witness, read_finding
 from gradcheck.verify.mistakes import grouped
@@ -63,3 +68,12 @@ class BufferKept(Backprop):
 def test_a_buffer_that_is_not_set_to_0_between_examples_is_named():
     said = check_agreement(BufferKept(), case(4).problem()).diagnosis
     assert said.startswith("layer 1: delta_1 has delta_2 W_2 of the examples before added; ")
+
+
+def test_units_of_one_width_say_nothing_of_another():
+    narrow, wide = (Symbols.of(case(n).problem()).right() for n in (4, 6))
+    made = partial(in_units, Formula("", HIDDEN, "", lambda s, k: 0 * s.error(k)))
+    units = np.array([True, False, False, False])
+    assert np.array_equal(made(units, wide, 1), wide.error(1))
+    assert not made(units, narrow, 1)[:, 0].any()
+    assert np.array_equal(made(units, narrow, 1)[:, 1:], narrow.error(1)[:, 1:])
