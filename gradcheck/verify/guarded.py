@@ -34,6 +34,9 @@ T = TypeVar("T")
 LONGEST = 2000
 """Characters of an exception's text that are kept."""
 
+LEAST = 1e-9
+"""Seconds that a call takes, at least."""
+
 DEEPEST = 40
 """Calls of a traceback that are kept, the innermost ones."""
 
@@ -79,7 +82,7 @@ class Guarded:
         self.require = require
         self._info = info
         self._theirs = Surroundings.now()
-        self._left = self._seconds = math.inf
+        self._left = self._seconds = self._fastest = math.inf
         self._lost: UnansweredError | None = None
         self.deaths: list[tuple[str, bool]] = []
 
@@ -136,6 +139,10 @@ class Guarded:
         """
         self._left, self._seconds, self._lost = seconds, seconds, None
 
+    def calls_within(self, share: float) -> float:
+        """Return how many calls a share of the time allows, at the fastest pace so far."""
+        return share * self._seconds / self._fastest if self._fastest < math.inf else math.inf
+
     def close(self) -> None:
         """Close the engine."""
         self.engine.close()
@@ -147,7 +154,10 @@ class Guarded:
             kill()
 
     def _call(self, method: str, problem: Problem, read: Callable[[Any], T]) -> T:
-        return self._timed(method, getattr(self.engine, method), problem, read)
+        start = time.monotonic()
+        answer = self._timed(method, getattr(self.engine, method), problem, read)
+        self._fastest = min(self._fastest, max(time.monotonic() - start, LEAST))
+        return answer
 
     def _require_answers(self) -> None:
         if self._left <= 0:

@@ -28,6 +28,13 @@ from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, told_of
 Finding: TypeAlias = dict[str, Any]
 
 EXACT = "exact "
+
+PASSES = 20
+"""Forward passes that differences take for a parameter, at most."""
+
+SHARE = 1 / 10
+"""Of the time for the calls of a task, that consistency plans for: the pace may be a slower one."""
+
 COMPARED = (
     Kind.FAILED,
     Kind.INFORMATIVE,
@@ -107,12 +114,22 @@ def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> 
 def _other_outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
     likely = partial(also_diagnosed, engine, problem)
     if name == "consistency":
-        found = check_engine(engine, problem)
+        found = check_engine(engine, problem, **_budget(engine, problem))
         return answered_or(found, lambda: right_gradient_first(engine, problem, found, likely))
     if case is None:
         raise ValueError(f"{name!r} needs a case token, not a case file")
     found = TESTS[name.removeprefix(EXACT)].check(engine, case, engine.require)
     return answered_or(found, lambda: loss_first(engine, problem, found, likely))
+
+
+def _budget(engine: Guarded, problem: Problem) -> dict[str, int]:
+    """Bound the forward passes of an engine so slow that all of them would take its time."""
+    passes = engine.calls_within(SHARE)
+    return (
+        {}
+        if passes >= PASSES * problem.architecture.n_parameters
+        else {"budget": max(1, int(passes))}
+    )
 
 
 def applicable(problem: Problem, case: Case | None, arithmetic: str) -> list[str]:

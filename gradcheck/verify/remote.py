@@ -68,7 +68,7 @@ FLUSHED = (
     "allows and no narrower one does"
 )
 
-GRACE = 1.0
+GRACE = 0.5
 """Seconds that the process has for ending by itself."""
 
 

@@ -150,10 +150,19 @@ def _serve(connection: Connection, hired: Hired) -> None:
         if engine is not None:
             engine.kill()
         raise
-    finally:
-        if engine is not None:
-            with contextlib.suppress(Exception):  # nobody is left to hear of it
-                engine.close()
+    if engine is not None:
+        _close(engine)
+
+
+def _close(engine: Guarded) -> None:
+    """Let the engine end by itself, unless this process is told to end."""
+    try:
+        engine.close()
+    except StoppedError:
+        engine.kill()
+        raise
+    except Exception:  # noqa: BLE001, S110 - nobody is left to hear of it
+        pass
 
 
 def work(engine: Guarded, task: Task, timeout: float = math.inf) -> Reply:
