@@ -219,16 +219,19 @@ def _agree(comparison: Comparison, counts: Mapping[str, int], seen: FloatArray) 
         return f"the derivatives by all {total} coordinates are exactly 0, and {reach}"
     if counts.get("exact", 0) == total:
         return f"{total} coordinates are the exact derivatives, bit for bit"
+    kinks = counts.get("subgradient", 0)
+    more = f"; along {still} of them {reach}" if still else ""
+    if kinks:
+        more += f"; at {kinks} of them, at kinks, any slope between those on both sides is allowed"
     if not seen.size:
-        within = float(comparison.allowance.max(initial=0.0))
-        return (
-            f"{total} coordinates agree: the derivatives are 0 as far as {within:.1g} allows to see"
-        )
-    detail = (
+        others = comparison.kind != Kind.SUBGRADIENT
+        within = float(comparison.allowance[others].max(initial=0.0))
+        zero = f": the derivatives{' elsewhere' * bool(more)} are 0 as far as {within:.1g} allows to see"
+        return f"{total} coordinates agree" + (zero if kinks + still < total else "") + more
+    return (
         f"{total} coordinates agree; an error above {seen.max():.1g} of an informative "
-        f"coordinate (median {np.median(seen):.1g}) would not have passed"
+        f"coordinate (median {np.median(seen):.1g}) would not have passed{more}"
     )
-    return detail + (f"; along {still} of them {reach}" if still else "")
 
 
 def _agree_along_directions(comparison: Comparison, seen: FloatArray) -> str:
