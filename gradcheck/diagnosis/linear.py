@@ -164,9 +164,12 @@ def related(
     """
     if not layer or not is_asked(problem.architecture.n_parameters, problem.batch):
         return None
-    with np.errstate(all="ignore"):
-        asks = _Asks(engine, problem, layer, arithmetic, g)
-        return _mixture(asks) or _other_array(asks)
+    try:
+        with np.errstate(all="ignore"):
+            asks = _Asks(engine, problem, layer, arithmetic, g)
+            return _mixture(asks) or _other_array(asks)
+    except np.linalg.LinAlgError:  # least squares that do not converge
+        return None
 
 
 # --- problems -------------------------------------------------------------------------------------

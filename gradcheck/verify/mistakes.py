@@ -215,6 +215,12 @@ class Group:
         """Whether a cause is known."""
         return self.mistake is not None and self.mistake[1] != PATTERN
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the mistake is a relation that is solved for: small problems are held to it."""
+        key = self.mistake[1] if self.mistake else ""
+        return isinstance(key, str) and key.startswith(LINEAR)
+
     def told(self, one: Failing) -> Named | None:
         """Tell the mistake of one problem, as its layers have it; None where it has another."""
         found = one.told(self.mistake) if self.mistake else None
@@ -267,7 +273,7 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     small = Counter(step for one in (*units, *rest) if _is_small(one) for step in one.steps)
 
     def is_borne(group: Group) -> bool:
-        held = small if _is_linear(group) else unknown
+        held = small if group.is_linear else unknown
         products = failing[WEIGHT] + failing[BIAS] if group.place in DELTAS else 0
         return _is_borne(group, failing[group.place] + products, held[group.place])
 
@@ -379,19 +385,13 @@ def _is_borne(group: Group, failing: int, unknown: int) -> bool:
         unknown: those of them that no formula explains, and which were held to this one.
     """
     members = len(group.members)
-    part = 0 if _is_linear(group) else LEAST_PART * failing
+    part = 0 if group.is_linear else LEAST_PART * failing
     if members < max(part, LEAST_KNOWN * (members + unknown)):
         return False
     alone = any(not m.witness.finding.diagnosis.startswith(UNKNOWN) for m in group.members)
     tokens = {one.witness.token for one in group.members}
     structures = {tuple(token.split(":")[1:5]) for token in tokens}
     return alone or (len(tokens) >= FEWEST and len(structures) > 1)
-
-
-def _is_linear(group: Group) -> bool:
-    """Whether a mistake is a relation that is solved for, which small problems are held to only."""
-    key = group.mistake[1] if group.mistake else ""
-    return isinstance(key, str) and key.startswith(LINEAR)
 
 
 def _is_small(one: Failing) -> bool:

@@ -255,6 +255,9 @@ def _search(
     case: Case, finding: Finding, group: Group, info: EngineInfo, declared: Declared
 ) -> Work[tuple[Case, Finding, int]]:
     search = _Search(case, finding, group, declared)
+    if group.is_linear:  # units and examples that are mixed are several
+        yield from search.to_the_end(info)
+        return search.case, search.finding, search.checks
     yield from search.first_of(tiny(case, info), TINY_CHECKS)
     yield from search.to_the_end(info)
     many = tiny(search.case, info, often=True)

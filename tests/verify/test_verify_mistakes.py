@@ -5,6 +5,7 @@ import synthetic_log
 from synthetic_log import finding
 
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
+from gradcheck.diagnosis.linear import LINEAR
 from gradcheck.diagnosis.one_unit import KEY as UNITS
 from gradcheck.verify.findings import Witness, read_finding
 from gradcheck.verify.mistakes import PATTERN, grouped
@@ -470,3 +471,18 @@ def test_patterns_of_few_products_join_the_wrong_delta_that_is_the_only_mistake(
     products = [wrong(token(seed=n), entry) for n in range(20, 24)]
     assert told(*deltas, *products) == [("delta_L is centred", 20, 4)]
     assert len(told(*deltas[:10], *products)) == 2
+
+
+def test_a_relation_is_borne_by_the_small_problems_that_were_held_to_it():
+    mixed = (HIDDEN, 1, f"{LINEAR}units zero", "delta_1 is 0 in its last unit")
+    small = [wrong(token(seed=n), mixed) for n in range(3)]
+    lost = "unknown; layer 1: delta_1 is wrong in a way that nothing explains"
+    large = [wrong(token("30-20-1", seed=n), says=lost) for n in range(9)]
+    [group] = grouped([*small, *large])
+    assert (group.what, group.is_linear, len(group.joined)) == (
+        "delta_l is 0 in its last unit",
+        True,
+        9,
+    )
+    open_ones = [wrong(token(seed=n), says=lost) for n in range(10, 19)]
+    assert not any(group.is_named for group in grouped([*small, *open_ones]))
