@@ -113,7 +113,7 @@ def check_engine(engine: Engine, problem: Problem, **options: Any) -> Outcome:
     if (options.get("budget") or 0) > compared:
         options["budget"] -= compared
     outcome = check_gradient(f, gradient, problem.parameters, **options)
-    if outcome.reason is Reason.NONFINITE and outcome.forward_passes:
+    if outcome.reason in (Reason.NONFINITE, Reason.DOMAIN) and outcome.forward_passes:
         here = {name: array.copy() for name, array in problem.parameters.items()}
         value = loss(here)
         compared += 1
@@ -130,7 +130,7 @@ def _not_finite(value: float, problem: Problem, outcome: Outcome) -> Outcome:
         return replace(outcome, verdict=Verdict.INCONCLUSIVE, detail=told)
     exact = certified_gradient(problem).loss
     told = f"the loss is {value}, the one that is meant {exact:.6g}; no output rounds to 0 or 1"
-    return replace(outcome, reason=Reason.LOSS, detail=told)
+    return replace(outcome, verdict=Verdict.FAIL, reason=Reason.LOSS, detail=told)
 
 
 def _many_losses(engine: Any, problem: Problem, arithmetic: str) -> tuple[Any, int, str]:

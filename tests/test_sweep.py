@@ -13,7 +13,7 @@ from gradcheck.engines.base import Unsupported
 from gradcheck.engines.registry import find
 from gradcheck.strategies import problems
 from gradcheck.sweep import check_case, check_engine, sweep
-from gradcheck.verdict import Verdict
+from gradcheck.verdict import Reason, Verdict
 
 TOKEN = "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3"
 TOKENS = [case.token for case in sample_cases(12, 1, max_parameters=40)]
@@ -226,3 +226,13 @@ def test_a_large_engine_is_screened_along_directions():
     outcome = check_engine(find("reference"), problem, method="directional")
     assert (outcome.verdict, outcome.method) == (Verdict.PASS, "directional")
     assert outcome.forward_passes < 600
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_loss_that_is_not_finite_where_the_one_that_is_meant_is_small_is_wrong(value):
+    reference, problem = find("reference"), parse(TOKEN).problem()
+    engine = Offering(reference, lambda p, stacked: np.full(len(stacked["W1"]), value))
+    engine.loss = lambda problem: value
+    outcome = check_engine(engine, problem)
+    assert (outcome.verdict, outcome.reason) == (Verdict.FAIL, Reason.LOSS)
+    assert f"the loss is {value}, the one that is meant" in outcome.detail

@@ -136,6 +136,7 @@ class Log:
         self._path = path
         self._check = ""
         self._file: IO[bytes] | None = None
+        self._is_new = path is not None and not path.exists()
         if path is not None:
             self._file = _locked(path)
 
@@ -175,13 +176,14 @@ class Log:
             self._give_up(error)
 
     def close(self) -> None:
-        """Bring the file to the disk, and release it; one that was left empty goes."""
+        """Bring the file to the disk, and release it; one that was made and left empty goes."""
         if self._file is None:
             return
         try:
             if _is_regular(self._file):
                 os.fsync(self._file.fileno())
-                if not self._file.seek(0, os.SEEK_END) and self._path is not None:
+                is_empty = self._is_new and not self._file.seek(0, os.SEEK_END)
+                if is_empty and self._path is not None:
                     self._path.unlink(missing_ok=True)
             self._file.close()
         except OSError as error:

@@ -137,6 +137,9 @@ def test_two_runs_cannot_write_one_log(path):
 def test_a_log_that_nothing_was_written_to_is_not_left_behind(path):
     Log(path).close()
     assert not path.exists()
+    path.touch()
+    Log(path).close()
+    assert path.exists()  # it was there before
 
 
 def test_a_log_that_cannot_be_written_any_more_goes_on_in_memory(path):
