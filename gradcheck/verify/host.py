@@ -163,7 +163,8 @@ class Host:
         except EngineUnusableError as error:
             told, kind = text_of(error), "unusable"
         except BaseException as error:  # noqa: BLE001 - the engine has broken its own process
-            told, kind = f"{message['call']} left its process unfit: {told_of(error)}", "raised"
+            call = "loss" if message["call"] == "losses" else message["call"]
+            told, kind = text_of(RaisedError.of(call, error)), "raised"
         return {"kind": kind, "told": told, "arithmetic": astuple(Arithmetic.now())}, []
 
     def _obey(

@@ -30,7 +30,7 @@ from gradcheck.verdict import Reason
 from gradcheck.verify.factors import Product, giving
 from gradcheck.verify.findings import Finding, Witness, is_named_loss, loss_of
 from gradcheck.verify.phrases import at_layer, common, of_any_layer, skeleton
-from gradcheck.verify.signature import kind, label
+from gradcheck.verify.signature import DIED, kind, label
 from gradcheck.verify.suspects import (
     KEPT,
     LIMIT,
@@ -92,7 +92,7 @@ LABELS = {
     "clipped loss": "the gradient is that of a clipped loss",
     "floored slope": "delta_L is divided by a floored slope",
 }
-RAISED = {"died": "the engine dies", "no answer": "the engine does not answer"}
+RAISED = {DIED: "the engine dies"}
 
 NOT_OF_THIS = "the gradient is not that of this loss either"
 NO_MORE = "the gradient is wrong"

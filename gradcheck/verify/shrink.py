@@ -44,7 +44,7 @@ from gradcheck.verify.mistakes import Failing, Group, grouped
 from gradcheck.verify.plan import DTYPES, EXACT
 from gradcheck.verify.pool import Work
 from gradcheck.verify.property import Finding
-from gradcheck.verify.signature import DIED, NO_ANSWER, kind
+from gradcheck.verify.signature import DIED, kind
 from gradcheck.verify.size import rank_of, size_of, worst_of
 from gradcheck.verify.slot import Record
 from gradcheck.verify.worker import Task
@@ -394,4 +394,4 @@ def _place(value: T, table: Sequence[T]) -> int:
 
 def _is_lost(finding: Found) -> bool:
     is_raised = finding.reason == Reason.RAISED.value
-    return is_raised and kind(finding) in (DIED, NO_ANSWER, "EngineDiedError")
+    return is_raised and kind(finding) == DIED

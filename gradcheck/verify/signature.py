@@ -10,11 +10,11 @@ from gradcheck.verdict import Reason
 from gradcheck.verify.findings import Finding
 
 EXCEPTION = re.compile(r"(?:loss|value_and_grad) raised (\w+)")
-DIED, NO_ANSWER = "died", "no answer"
+DIED = "died"
 
 
 def kind(finding: Finding) -> str:
-    """Name what an engine raised, or that it died or did not answer; "" for other reasons."""
+    """Name what an engine raised, or that it died; "" for other reasons."""
     return raised(finding.detail) if finding.reason == Reason.RAISED.value else ""
 
 
@@ -30,12 +30,10 @@ def label(finding: Finding | Mapping[str, Any]) -> str:
 
 
 def raised(detail: str) -> str:
-    """Return the exception, or that the engine died or did not answer.
+    """Return the exception, or that the engine died.
 
     >>> raised("value_and_grad raised OSError: no disk (e.py:3)")
     'OSError'
     """
     found = EXCEPTION.match(detail)
-    if found:
-        return found[1]
-    return NO_ANSWER if detail.startswith(NO_ANSWER) else DIED
+    return found[1] if found else DIED

@@ -287,6 +287,15 @@ class Given:
         pass
 
 
+def test_a_process_that_an_engine_has_broken_is_the_engines_failure(here, monkeypatch):
+    monkeypatch.setattr(host, "_views", lambda *_: 1 / 0)
+    engine = Guarded(Remote("reference"))
+    found = examine(engine, "agreement", PROBLEM, CASE)
+    engine.close()
+    assert (found["verdict"], found["reason"]) == ("FAIL", "raised")
+    assert found["detail"].startswith("value_and_grad raised ZeroDivisionError: division by zero")
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_an_engine_gets_the_problem_bit_for_bit(dtype, here, monkeypatch):
     given = Given()
