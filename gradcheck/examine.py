@@ -67,6 +67,9 @@ NEARBY = 16
 """Ulps of x_j to where the derivative is called besides: its answer changes there."""
 
 
+SHOWN = 2**10
+"""By so many roundings f must have changed where it is said to have a slope."""
+
 PROBES = 2
 """Coordinates along which jumps of f are looked for."""
 
@@ -418,6 +421,15 @@ def differentiate(  # noqa: PLR0913 - options that are named
             "differences at one step and not at a smaller one: neither wrong nor right"
         )
     accused = np.setdiff1d(failed, undecided)
+    with suppress(BudgetSpentError):
+        stairs = _constant_near(lines, estimate, accused[g[accused] == 0])
+        estimate.status[stairs] = Status.STAIRS
+        accused = np.setdiff1d(accused, stairs)
+        if stairs.size:
+            notes.append(
+                f"f is a staircase along {stairs.size} coordinates, {names.name(int(stairs[0]))} "
+                "first: it has the same bits nearer to x than its differences would have it"
+            )
     if rounding is not None and accused.size:
         estimate.put(accused, differentiate_again(lines, eps, rounding, accused))
     return estimate
@@ -485,6 +497,28 @@ def _with_jumps(
                 estimate.status[j] = Status.STAIRS
                 notes.append(_told_stairs(names.name(j), jump))
     return eps
+
+
+def _constant_near(lines: Lines, estimate: Estimate, zero: IntArray) -> IntArray:
+    """Return where f has the bits of f(x) at a t at which D t is SHOWN roundings of f(x).
+
+    Differences D of an f that is rounded, or read off a table, agree with each other over many of
+    its stairs; a gradient that is 0 is right on each of them.
+
+    Args:
+        lines: the black box at x.
+        estimate: its differences.
+        zero: the coordinates at which the derivative under test is 0, and D is not.
+    """
+    ulps = 32 * lines.machine_epsilon[zero] * np.abs(lines.origin[zero])
+    rise = SHOWN * lines.unit_roundoff * abs(float(lines.value))
+    t = np.maximum(rise / np.abs(estimate.value[zero]), ulps)
+    has_room = t <= lines.room(zero)
+    zero, t = zero[has_room], t[has_room]
+    for side in (1, -1):
+        same = lines.along_axes(zero, side * t)[0] == 0
+        zero, t = zero[same], t[same]
+    return zero
 
 
 def _told_stairs(name: str, jump: Jump) -> str:

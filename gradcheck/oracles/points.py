@@ -152,8 +152,20 @@ class AxisPoints:
             t = np.where(column.known, np.abs(column.offset), 0.0)
             reach = np.maximum(reach, np.where(t < changed, t, 0.0))
         size = np.abs(self.lines.origin[self.coordinates])
-        far = reach >= FAR * np.where(size > 0, size, self.lines.scale)
+        enough = FAR * np.where(size > 0, size, self.lines.scale)
+        is_near = (reach > 0) & (reach < enough) & (enough < changed) & (changed < np.inf)
+        has_room = (self.sides == 0) & (enough <= self.lines.room(self.coordinates))
+        near = np.flatnonzero(is_near & has_room)
+        reach[near] = np.where(self._is_constant(near, enough[near]), enough[near], reach[near])
+        far = reach >= enough
         return np.where(far | np.isinf(changed), reach, 0.0).astype(float)
+
+    def _is_constant(self, rows: IntArray, t: FloatArray) -> npt.NDArray[np.bool_]:
+        """Tell whether f has the same bits at x_j, x_j - t and x_j + t."""
+        j = self.coordinates[rows]
+        self.evaluations[rows] += 2
+        right, left = (self.lines.along_axes(j, side * t)[0] for side in (1, -1))
+        return np.asarray((right == 0) & (left == 0))
 
     def with_room(self, exponents: IntArray) -> IntArray:
         """Lower exponents until the stencils at h and 2 h stay within the bounds of x."""

@@ -67,3 +67,38 @@ def test_constant_parts_of_continuous_functions_are_no_staircases():
     told = check_gradient(lambda p: float(np.sum(np.maximum(p, 0))), lambda p: 1.0 * (p > 0),
                           np.array([-1e-3, 1.0]))  # fmt: skip
     assert not any("staircase" in note for note in told.notes)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 3])
+@pytest.mark.parametrize("n", [5, 20])
+def test_a_zero_is_right_on_the_treads_of_many_stairs(digits, n):
+    random = np.random.default_rng(n)
+    w, x = random.normal(size=n), random.uniform(-8, 8, size=n)
+
+    def f(x):
+        return float(w @ np.round(x, digits))
+
+    assert check_gradient(f, lambda x: 0 * x, x).verdict.value == "INCONCLUSIVE"
+    smooth = check_gradient(lambda x: float(w @ np.sin(x)), lambda x: 0 * x, x)
+    assert smooth.verdict.value == "FAIL"  # a zero where there is a slope
+
+
+@pytest.mark.parametrize("x", [-4.8269849, -4.3, -30.0, -5e3])
+def test_a_zero_is_decided_however_the_steps_fall_beside_a_kink(x):
+    outcome = check_gradient(
+        lambda x: float(np.clip(x[0] + 3, 0, 6)), lambda x: 0 * x, np.array([x])
+    )
+    assert outcome.verdict.value == "PASS", str(outcome)
+
+
+def test_no_tread_is_sought_beyond_the_bounds():
+    low, high = -6.0, -4.25
+
+    def f(x):
+        assert np.all((low <= x) & (x <= high))
+        return float(np.round(x, 2).sum() + np.maximum(x + 3, 0).sum())
+
+    x = np.array([-4.3, -5.1, -5.9])
+    outcome = check_gradient(f, lambda x: 0 * x, x, bounds=(low, high))
+    assert outcome.verdict.value == "INCONCLUSIVE"
+    assert not any("raised" in note for note in outcome.notes)
