@@ -226,7 +226,8 @@ def _agree(comparison: Comparison, counts: Mapping[str, int], seen: FloatArray) 
     if not seen.size:
         others = comparison.kind != Kind.SUBGRADIENT
         within = float(comparison.allowance[others].max(initial=0.0))
-        zero = f": the derivatives{' elsewhere' * bool(more)} are 0 as far as {within:.1g} allows to see"
+        which = "derivatives elsewhere" if more else "derivatives"
+        zero = f": the {which} are 0 as far as {within:.1g} allows to see"
         return f"{total} coordinates agree" + (zero if kinks + still < total else "") + more
     return (
         f"{total} coordinates agree; an error above {seen.max():.1g} of an informative "
