@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from math import sqrt
 from typing import Any
@@ -146,7 +146,6 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     chosen = _chosen(structure, budget, resolution) if method == "auto" else method
     may_be_along = chosen != "every-coordinate" or (method == "auto" and budget is not None)
     wanted = _asked(structure, may_be_along) if resolution is None else resolution
-    stream = Stream(seed, "check")
     layout = Layout("gradient(x)", "the gradient of", structure, originals=originals_of(x))
     test = UnderTest(lines, gradient, layout, structure, np.array([lines.value]))
     if chosen != "every-coordinate" and method == "auto":
@@ -155,30 +154,15 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
             f"{DECIDED * structure.size} to {SEARCHED * structure.size} forward passes"
         )
 
-    def witness(g: FloatArray) -> Comparison:
-        eps = estimate_noise(lines, stream) if noise is None else given_noise(noise, lines)
-        test.noise = eps.bound
-        asked = (
-            _asked(structure, may_be_along, format_of(lines, eps))
-            if resolution is None
-            else resolution
-        )
-        differences = partial(
-            differentiate,
-            lines,
-            eps,
-            g,
-            names=structure,
-            resolution=asked,
-            notes=test.notes,
-            rounding=rounding,
-        )
-        if chosen == "directional":
-            return _screen(lines, eps, g, asked, differences, stream, test.notes, progress)
-        order = None if budget is None else stream.permutation(lines.size)
-        estimate = differences(coordinates=order, progress=progress)
-        return compare(structure, g, estimate, resolution=asked)
-
+    witness = _Witness(
+        test,
+        directional=chosen == "directional",
+        resolution=wanted if resolution is not None else partial(_asked, structure, may_be_along),
+        noise=noise,
+        stream=Stream(seed, "check"),
+        rounding=rounding,
+        progress=progress,
+    )
     cause = partial(likely_cause, x=lines.origin)
     outcome = examine(test, witness, resolution=wanted, budget=budget, diagnosis=cause)
     if outcome.verdict is not Verdict.PASS:
@@ -240,32 +224,70 @@ def _asked(structure: Structure, may_be_along: bool, shortest: int = 8) -> float
     return float(min(0.5, reached * sqrt(n)))
 
 
-def _screen(
-    lines: Lines,
-    eps: Noise,
-    g: FloatArray,
-    resolution: float,
-    differences: Callable[..., Estimate],
-    stream: Stream,
-    notes: list[str],
-    progress: Callable[[int], None] | None,
-) -> Comparison:
-    """Screen a gradient along random signs; compare what was differentiated on the way."""
-    structure = lines.structure
-    known = Estimate.empty(structure.size)
+@dataclass(frozen=True)
+class _Witness:
+    """Compares a gradient with differences of f, along every axis or along random signs.
 
-    def confirm(coordinates: IntArray) -> npt.NDArray[np.uint8]:
-        estimate = differences(coordinates=coordinates, suspected=True)
-        for name in vars(known):
-            getattr(known, name)[coordinates] = getattr(estimate, name)[coordinates]
-        return compare(structure, g, known, resolution=resolution).kind[coordinates]
+    Attributes:
+        test: the gradient, and the f that it is of.
+        directional: along random signs.
+        resolution: the power requirement, or what gives it for the format that f computes in.
+        noise, rounding, progress: as in `check_gradient`.
+        stream: draws.
+    """
 
-    blocks = locate(lines, eps, g, confirm, stream, progress=progress)
-    for block in blocks:
-        notes.extend(block.story)
-        if block.state in (Settled.SCREENED, Settled.OPEN):
-            notes.append(block.told())
-    return screened(compare(structure, g, known, resolution=resolution), blocks)
+    test: UnderTest
+    directional: bool
+    resolution: float | Callable[[int], float]
+    noise: float | None
+    stream: Stream
+    rounding: Rounding | None
+    progress: Callable[[int], None] | None
+
+    def __call__(self, g: FloatArray) -> Comparison:
+        lines, structure = self.test.lines, self.test.names
+        eps = (
+            estimate_noise(lines, self.stream)
+            if self.noise is None
+            else given_noise(self.noise, lines)
+        )
+        self.test.noise = eps.bound
+        asked = self.resolution
+        asked = asked(format_of(lines, eps)) if callable(asked) else asked
+        differences = partial(
+            differentiate,
+            lines,
+            eps,
+            g,
+            names=structure,
+            resolution=asked,
+            notes=self.test.notes,
+            rounding=self.rounding,
+        )
+        if self.directional:
+            return self._screen(eps, g, asked, differences)
+        order = None if lines.budget is None else self.stream.permutation(lines.size)
+        estimate = differences(coordinates=order, progress=self.progress)
+        return compare(structure, g, estimate, resolution=asked)
+
+    def _screen(
+        self, eps: Noise, g: FloatArray, resolution: float, differences: Callable[..., Estimate]
+    ) -> Comparison:
+        """Screen a gradient along random signs; compare what was differentiated on the way."""
+        lines, structure = self.test.lines, self.test.names
+        known = Estimate.empty(structure.size)
+
+        def confirm(coordinates: IntArray) -> npt.NDArray[np.uint8]:
+            estimate = differences(coordinates=coordinates, suspected=True)
+            known.put(coordinates, estimate.part(coordinates))
+            return compare(structure, g, known, resolution=resolution).kind[coordinates]
+
+        blocks = locate(lines, eps, g, confirm, self.stream, progress=self.progress)
+        for block in blocks:
+            self.test.notes.extend(block.story)
+            if block.state in (Settled.SCREENED, Settled.OPEN):
+                self.test.notes.append(block.told())
+        return screened(compare(structure, g, known, resolution=resolution), blocks)
 
 
 def assert_gradient(

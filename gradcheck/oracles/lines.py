@@ -117,6 +117,13 @@ class Lines:
         self.bounds = bounds
         self.undefined, self._error = Undefined(), ""
         self.forward_passes = 0
+        self._read_point(x)
+        self._sides = self._all_sides()
+        self.stack = Stack(x, self.structure) if is_batched(f) else None
+        self._read_value(self._first())
+
+    def _read_point(self, x: Any) -> None:
+        """Copy x, and say what its numbers are."""
         self.structure: Structure = structure_of(x)
         self.point, leaves = copy_of(x)
         self._originals = originals_of(x)
@@ -125,35 +132,30 @@ class Lines:
         self.given: list[Any] = leaves
         self._flat = [leaf.reshape(-1) for leaf in leaves]
         self._saved = [leaf.copy() for leaf in self._flat]
-        dtypes = {leaf.dtype for leaf in self.structure.leaves}
-        self.dtype: npt.DTypeLike = np.longdouble if np.dtype(np.longdouble) in dtypes else float
-        self.origin: FloatArray = (
-            np.concatenate([leaf.astype(self.dtype) for leaf in self._flat])
-            if self._flat
-            else np.empty(0)
-        )
-        self.machine_epsilon: FloatArray = np.concatenate(
-            [np.full(leaf.size, float(np.finfo(leaf.dtype).eps)) for leaf in self._flat]
-            or [np.empty(0)]
-        )
+        long = any(leaf.dtype == np.longdouble for leaf in self.structure.leaves)
+        self.dtype: npt.DTypeLike = np.longdouble if long else float
+        parts = [leaf.astype(self.dtype) for leaf in self._flat]
+        self.origin: FloatArray = np.concatenate(parts or [np.empty(0)])
+        eps = [np.full(leaf.size, float(np.finfo(leaf.dtype).eps)) for leaf in self._flat]
+        self.machine_epsilon: FloatArray = np.concatenate(eps or [np.empty(0)])
         bad = np.flatnonzero(~np.isfinite(self.origin))
         if bad.size:
             name = self.structure.name(int(bad[0]))
             raise ValueError(f"x must be finite, but {name} is {self.origin[bad[0]]}")
-        self._sides = self._all_sides()
-        self.stack = Stack(x, self.structure) if is_batched(f) else None
-        first = self._first()
+
+    def _read_value(self, first: Any) -> None:
+        """Hold f(x) to its form, and say in what arithmetic f computes."""
         if first is None:
             raise TypeError("f(x) is None; it must return one real number: is a return missing?")
         self.value = self._number(first)
-        result_dtype = as_array(first, "f(x)").dtype
-        self.is_short_of_jax = is_of_jax(first) and result_dtype.itemsize < min(
-            (leaf.dtype.itemsize for leaf in self.structure.leaves), default=0
-        )
-        if result_dtype.kind == "f":
-            dtypes.add(result_dtype)
-        self.unit_roundoff = max((float(np.finfo(d).eps) / 2 for d in dtypes), default=2.0**-53)
         self.value_bytes = bytes_of(np.array([self.value], dtype=self.dtype))
+        result = as_array(first, "f(x)").dtype
+        dtypes = {leaf.dtype for leaf in self.structure.leaves}
+        shortest = min((dtype.itemsize for dtype in dtypes), default=0)
+        self.is_short_of_jax = is_of_jax(first) and result.itemsize < shortest
+        if result.kind == "f":
+            dtypes.add(result)
+        self.unit_roundoff = max((float(np.finfo(d).eps) / 2 for d in dtypes), default=2.0**-53)
         self.tiny = max((float(np.finfo(d).tiny) for d in dtypes), default=0.0)
 
     @property
