@@ -8,8 +8,8 @@ one forward pass.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -79,8 +79,15 @@ ALONE = references([np.empty(0)], 0)
 """References to an array that only its list knows."""
 
 
+Entries: TypeAlias = tuple[int, IntArray, IntArray]
+"""An array k, rows i and columns, such that x_(j_i) stands at [i, columns] of its memory."""
+
+
 class Stack:
     """Copies of a point, each of which may be moved: what a batched f is given.
+
+    f may keep what it is given. Memory that somebody else holds is not written to again: there is
+    new memory then.
 
     Args:
         x: the point, which says what the structure is.
@@ -96,83 +103,94 @@ class Stack:
         size = max(1, sum(leaf.nbytes for leaf in self._saved))
         self.rows = min(max(1, BLOCK_BYTES // size), ROWS)
         self._written = 0
-        self._copies = [np.tile(leaf, (self.rows, 1)) for leaf in self._saved]
-        self._given, self._rows = self._copies, slice(None)
-        self._memory = [np.empty((0, leaf.size), leaf.dtype) for leaf in self._saved]
+        self._changed: int | None = None
+        self._memory = [self._copies(k) for k in range(len(self._saved))]
         self._starts = np.array([leaf.start for leaf in structure.leaves])
 
     def points(self, count: int, first: int = 0) -> Any:
-        """Return fresh copies in x's structure, with one more leading axis."""
-        self.take_back()
+        """Return copies in x's structure, with one more leading axis."""
         rows = slice(first, first + count)
-        self._given = [self._fresh(k, count) for k in range(len(self._copies))]
-        for given, copies in zip(self._given, self._copies, strict=True):
-            given[...] = copies[rows]
-        self._rows = rows
-        parts = zip(self._given, self._structure.leaves, originals_of(self._x), strict=True)
-        stacked = [
-            given.reshape(count, *leaf.shape)
-            if isinstance(original, list | tuple | float)
-            else like(original, given.reshape(count, *leaf.shape))
-            for given, leaf, original in parts
-        ]
+        originals = originals_of(self._x)
+        stacked = []
+        for memory, leaf, original in zip(
+            self._memory, self._structure.leaves, originals, strict=True
+        ):
+            given = memory[rows].reshape(count, *leaf.shape)
+            is_plain = isinstance(original, list | tuple | float)
+            stacked.append(given if is_plain else like(original, given))
         return with_leaves(self._x, stacked)
 
-    def _fresh(self, position: int, count: int) -> Array:
-        """Return memory that nobody holds: what was handed out last, unless f has kept any of it.
-
-        Who keeps an array, or a view of it, adds to the references of the array that owns it.
-        """
-        if references(self._memory, position) > ALONE or len(self._memory[position]) < count:
-            size = max(count, len(self._memory[position]))
-            self._memory[position] = np.empty_like(
-                self._copies[position], shape=(size, self._saved[position].size)
-            )
-        return self._memory[position][:count]
-
-    def entries(self, coordinates: IntArray) -> Iterator[tuple[IntArray, Array, Any]]:
-        """Yield, array by array, rows i, copies and index, such that copies[index] are x_(j_i)."""
+    def entries(self, coordinates: IntArray) -> list[Entries]:
+        """Find coordinates j_i in the arrays of x; row i is to hold the point moved along j_i."""
+        self._own_memory()
         leaf_of = np.searchsorted(self._starts, coordinates, side="right") - 1
-        for position in np.unique(leaf_of).tolist():
-            i = np.flatnonzero(leaf_of == position)
-            start = self._starts[position]
-            yield i, self._copies[position], (i, coordinates[i] - start)
+        found = []
+        for k in np.unique(leaf_of).tolist():
+            i = np.flatnonzero(leaf_of == k)
+            found.append((k, i, coordinates[i] - self._starts[k]))
+        return found
 
-    def changed_row(self) -> int | None:
-        """Return the first row that f changed in what it was handed, if any."""
-        for copies, given in zip(self._copies, self._given, strict=True):
-            same = copies[self._rows] == given
-            if not same.all():
-                same |= np.isnan(given)
-                if not same.all():
-                    return int(np.argmin(same.all(axis=1)))
-        return None
+    def put(self, entries: Entries, numbers: FloatArray) -> FloatArray:
+        """Write numbers to the entries; return them as the format of the array holds them."""
+        k, i, columns = entries
+        self._memory[k][i, columns] = numbers
+        return self.numbers(entries)
+
+    def numbers(self, entries: Entries) -> FloatArray:
+        """Return what stands at the entries."""
+        k, i, columns = entries
+        return self._memory[k][i, columns]
+
+    def take_back(self, entries: list[Entries]) -> None:
+        """Put x back into the entries that were written to, if f has let go of them."""
+        for k, i, columns in entries:
+            if references(self._memory, k) > ALONE:
+                besides = self._memory[k] != self._saved[k]
+                besides[i, columns] = False
+                self._note_changes(k, besides)
+        self._own_memory()
+        for k, i, columns in entries:
+            self._memory[k][i, columns] = self._saved[k][columns]
 
     def write(self, points: FloatArray) -> None:
         """Write points, one a row, to the first copies."""
+        self._own_memory()
         self._written = max(self._written, len(points))
-        for leaf, copy in zip(self._structure.leaves, self._copies, strict=True):
-            copy[: len(points)] = points[:, leaf.start : leaf.stop]
+        for leaf, memory in zip(self._structure.leaves, self._memory, strict=True):
+            memory[: len(points)] = points[:, leaf.start : leaf.stop]
 
     def restore(self) -> None:
         """Put x back into the copies that were written to."""
-        for saved, copy in zip(self._saved, self._copies, strict=True):
-            copy[: self._written] = saved
+        self._own_memory()
+        for saved, memory in zip(self._saved, self._memory, strict=True):
+            memory[: self._written] = saved
         self._written = 0
-        self.take_back()
 
-    def take_back(self) -> None:
-        """Forget what was handed out: it is no copy of x."""
-        self._given, self._rows = self._copies, slice(None)
+    def changed(self) -> int | None:
+        """Return the first coordinate that f was seen to change in some copy, if any."""
+        for k, (saved, memory) in enumerate(zip(self._saved, self._memory, strict=True)):
+            self._note_changes(k, memory != saved)
+        return self._changed
 
-    def changed_leaf(self) -> str | None:
-        """Name the first array that was changed in what was handed out last, if any."""
-        for leaf, copies, given in zip(
-            self._structure.leaves, self._copies, self._given, strict=True
-        ):
-            if not np.array_equal(copies[self._rows], given, equal_nan=True):
-                return leaf.name
-        return None
+    def _note_changes(self, k: int, different: npt.NDArray[np.bool_]) -> None:
+        if not different.any():
+            return
+        columns = different.any(axis=0) & ~np.isnan(self._saved[k])
+        if columns.any() and self._changed is None:
+            self._changed = self._structure.leaves[k].start + int(np.argmax(columns))
+
+    def _own_memory(self) -> None:
+        """Leave memory to whoever holds it besides; take copies of x instead.
+
+        Who keeps an array, or a view of it, adds to the references of the array that owns it.
+        """
+        for k in range(len(self._saved)):
+            if references(self._memory, k) > ALONE:
+                self._memory[k] = self._copies(k)
+
+    def _copies(self, k: int) -> Array:
+        """Return copies of an array of x, in memory of their own: a view would not be counted."""
+        return np.repeat(self._saved[k][None], self.rows, axis=0)
 
 
 def numbers(result: Any, count: int, dtype: npt.DTypeLike) -> FloatArray:

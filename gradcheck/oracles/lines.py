@@ -390,7 +390,8 @@ class Lines:
         for leaf, flat, given in zip(self.structure.leaves, self._flat, given_arrays, strict=True):
             if not _is_same(given.reshape(-1), flat):
                 return leaf.name
-        return None if self.stack is None else self.stack.changed_leaf()
+        coordinate = None if self.stack is None else self.stack.changed()
+        return None if coordinate is None else self.structure.leaf_of(coordinate).name
 
     def _along_axes_at_once(
         self, stack: Stack, coordinates: IntArray, offsets: FloatArray
@@ -400,20 +401,20 @@ class Lines:
         for start in range(0, len(coordinates), stack.rows):
             part = slice(start, start + stack.rows)
             js, to, at = coordinates[part], offsets[part], moved[part]
-            entries = list(stack.entries(js))
-            saved = [copies[index] for _, copies, index in entries]
+            entries = stack.entries(js)
             try:
-                for i, copies, index in entries:
-                    copies[index] = self.origin[js[i]] + to[i]
-                    at[i] = copies[index]
+                for one in entries:
+                    i = one[1]
+                    at[i] = stack.put(one, self.origin[js[i]] + to[i])
                 values[part] = self._at_once(stack, len(js))
-                changed = stack.changed_row()
-                if changed is not None:
-                    raise InputChangedError(self.structure.name(int(js[changed])))
+                for one in entries:
+                    changed = one[1][stack.numbers(one) != at[one[1]]]
+                    if changed.size:
+                        raise InputChangedError(self.structure.name(int(js[changed[0]])))
             finally:
-                for (_, copies, index), before in zip(entries, saved, strict=True):
-                    copies[index] = before
-                stack.take_back()
+                stack.take_back(entries)
+        if (coordinate := stack.changed()) is not None:
+            raise InputChangedError(self.structure.name(coordinate))
         return values - self.value, moved - self.origin[coordinates]
 
     def _at_once(self, stack: Stack, count: int, first: int = 0) -> FloatArray:

@@ -4,8 +4,8 @@ The exact tests come first, numbered from -E to -1; then N examples, from 0 to N
 takes the numbers n with n mod S = I - 1. Everything follows from the settings and from what the
 engine says of itself, so that shards, resumed runs and any number of jobs see the same cases.
 
-Finite differences cost 4 to 30 forward passes a coordinate, so consistency is examined on a share of
-the examples, whose networks are small: those n with frac(n phi) < 1/4, phi the golden ratio.
+Finite differences cost 4 to 30 forward passes a coordinate, so consistency is examined on a share
+of the examples, whose networks are small: those n with frac(n phi) < 1/4, phi the golden ratio.
 That is every fourth one, in every shard alike (the multiples of phi are equidistributed along every
 arithmetic progression). Agreement is examined on all of them.
 """

@@ -175,14 +175,30 @@ def test_what_f_keeps_of_a_stack_is_not_written_to_again(keep):
 
 def test_memory_of_a_stack_that_f_has_let_go_is_handed_out_again(monkeypatch):
     made = []
-    empty_like = np.empty_like
+    repeat = np.repeat
 
     def counted(*args, **kwargs):
         made.append(args)
-        return empty_like(*args, **kwargs)
+        return repeat(*args, **kwargs)
 
-    monkeypatch.setattr(np, "empty_like", counted)
+    monkeypatch.setattr(np, "repeat", counted)
     lines = Lines(gradcheck.batched(lambda stacked: np.sum(stacked, axis=1)), np.ones(3))
     for offset in (0.25, 0.5, 0.75):
         lines.along_axes(np.arange(3), np.full(3, offset))
-    assert len(made) == 2  # for one point, then for three
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_batch_that_is_changed_elsewhere_than_where_it_was_moved_is_noticed(keeps):
+    kept = []
+
+    def rude(stacked):
+        if keeps:
+            kept.append(stacked)
+        if len(stacked) > 1:
+            stacked[0, 2] = 7.0
+        return np.sum(stacked, axis=1)
+
+    lines = Lines(gradcheck.batched(rude), np.array([0.5, -1.0, 2.0]))
+    with pytest.raises(InputChangedError, match=r"x\[2\]"):
+        lines.along_axes(np.arange(2), np.ones(2))
