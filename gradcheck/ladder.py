@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,22 +130,24 @@ def explain(
         refused: classes that were looked at already, and do not explain the engine.
     """
     every = (rung for rung in rungs(problem) if rung.label not in refused)
-    climb = [rung for rung in every if rung.explains(problem, gradient)]
     answers = list(answered(engine, companions(problem)))
-    held = [rung for rung in climb if all(rung.explains(*answer[1:]) for answer in answers)]
-    if held:
-        return Explanation(held[0].label, told_of(held), len(answers))
-    told = NO_CLASS if not climb else EXCUSE.format(climb[0].label)
+    excused = ""
+    for _, level in groupby(every, key=lambda rung: rung.level):
+        climb = [rung for rung in level if rung.explains(problem, gradient)]
+        held = [rung for rung in climb if all(rung.explains(*answer[1:]) for answer in answers)]
+        if held:
+            return Explanation(held[0].label, told_of(held), len(answers))
+        excused = excused or (climb[0].label if climb else "")
+    told = EXCUSE.format(excused) if excused else NO_CLASS
     sign = precision_sign([("here", problem, gradient), *answers])
     return Explanation("", "; ".join(filter(None, (told, sign))), len(answers))
 
 
 def told_of(held: list[Rung]) -> str:
-    """Tell the rungs that stand as low as the first one that holds, one phrase a label."""
-    lowest = [rung for rung in held if rung.level == held[0].level]
+    """Tell the rungs of one level that hold, one phrase a label."""
     phrases = []
-    for label in dict.fromkeys(rung.label for rung in lowest):
-        same = [rung for rung in lowest if rung.label == label]
+    for label in dict.fromkeys(rung.label for rung in held):
+        same = [rung for rung in held if rung.label == label]
         usual = [rung.epsilon for rung in same if " " not in rung.epsilon]
         epsilons = " or ".join(usual or [rung.epsilon for rung in same])
         phrases.append(f"{label}: {same[0].meaning.format(epsilons)}")
