@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.contract import Layout, UnderTest
 from gradcheck.diagnosis.precision import precision_first
 from gradcheck.diagnosis.told import diagnosed, diagnosed_by_units
 from gradcheck.engines.base import NO_LOSS, UnansweredError
-from gradcheck.examine import Layout, UnderTest, default_resolution, examine
+from gradcheck.examine import default_resolution, examine
 from gradcheck.forward.told import loss_first, note_on_the_loss
 from gradcheck.ladder import Explanation, explain, explain_overflow
 from gradcheck.measured import Model, allowed_models, model_bound, narrowest_model
@@ -32,8 +33,8 @@ from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict, agree
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gradcheck.contract import FloatArray
     from gradcheck.engines.base import Engine
-    from gradcheck.examine import FloatArray
     from gradcheck.oracles.certified import Certified
     from gradcheck.oracles.finite_difference import Estimate
     from gradcheck.problem import Problem

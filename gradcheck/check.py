@@ -12,12 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.causes import likely_cause
+from gradcheck.contract import JAX_ADVICE, REPEATS, FloatArray, Layout, UnderTest
 from gradcheck.examine import (
-    JAX_ADVICE,
-    REPEATS,
-    FloatArray,
-    Layout,
-    UnderTest,
     check_options,
     default_resolution,
     differentiate,

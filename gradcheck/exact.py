@@ -56,11 +56,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.case import Case, has_preactivations_within, sample_cases
+from gradcheck.contract import DefectError, Layout
 from gradcheck.corners import TARGETS
 from gradcheck.diagnose import likely_mistake
 from gradcheck.dyadic import Format, lattice_gradient
 from gradcheck.engines.base import Engine, EngineInfo, Unsupported
-from gradcheck.examine import DefectError, Layout, default_resolution
+from gradcheck.examine import default_resolution
 from gradcheck.ladder import is_of_class
 from gradcheck.measured import allowed_models, model_where_half_saturated, narrowest_model
 from gradcheck.oracles.certified import certified_gradient

@@ -19,17 +19,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck.arrays import Array, as_array, like
-from gradcheck.examine import (
-    REPEATS,
-    DefectError,
-    FloatArray,
-    Layout,
-    UnderTest,
-    check_options,
-    default_resolution,
-    examine,
-    repeat_line,
-)
+from gradcheck.contract import REPEATS, DefectError, FloatArray, Layout, UnderTest
+from gradcheck.examine import check_options, default_resolution, examine, repeat_line
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import UNDERESTIMATE
 from gradcheck.outputs import Columns, Outputs

@@ -10,17 +10,9 @@ from typing import Any
 import numpy as np
 
 from gradcheck.causes import likely_cause
+from gradcheck.contract import REPEATS, FloatArray, Layout, UnderTest
 from gradcheck.diagnose import UNKNOWN
-from gradcheck.examine import (
-    REPEATS,
-    FloatArray,
-    Layout,
-    UnderTest,
-    check_options,
-    default_resolution,
-    examine,
-    repeat_line,
-)
+from gradcheck.examine import check_options, default_resolution, examine, repeat_line
 from gradcheck.oracles.bounds import read_bounds
 from gradcheck.oracles.lines import Lines
 from gradcheck.outputs import Columns, Outputs

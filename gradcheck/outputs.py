@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck.arrays import as_array
-from gradcheck.examine import DefectError, FloatArray, differentiate
+from gradcheck.contract import DefectError, FloatArray
+from gradcheck.examine import differentiate
 from gradcheck.oracles.bounds import Bounds
 from gradcheck.oracles.finite_difference import Estimate
 from gradcheck.oracles.lines import BudgetSpentError, IntArray, Lines, Undefined, ends_check

@@ -30,6 +30,7 @@ ORDER = [
     ["gradcheck.blocks"],
     ["gradcheck.diagnose"],
     ["gradcheck.causes"],
+    ["gradcheck.contract"],
     ["gradcheck.examine"],
     ["gradcheck.outputs"],
     ["gradcheck.check", "gradcheck.jacobian", "gradcheck.hessian"],
