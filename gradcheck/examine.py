@@ -32,7 +32,7 @@ from gradcheck.oracles.lines import (
     IntArray,
     Lines,
 )
-from gradcheck.oracles.noise import Noise
+from gradcheck.oracles.noise import UNDERESTIMATE, Noise
 from gradcheck.oracles.one_sided import settle_kinks
 from gradcheck.outcomes.conventions import conventions
 from gradcheck.structure import Structure
@@ -56,6 +56,9 @@ SHOWN = 2**10
 
 PROBES = 2
 """Coordinates along which jumps of f are looked for."""
+
+DOUBTFUL = (Kind.FAILED, Kind.NOISY, Kind.KINK)
+"""What jumps of f may have made of a coordinate."""
 
 ROUNDS = 4
 """How often; each round asks at the larger steps of the one before."""
@@ -137,6 +140,7 @@ def differentiate(  # noqa: PLR0913 - options that are named
         )
         if rounding is None:
             eps = _with_jumps(lines, eps, g, estimate, names, resolution, notes)
+        _give_up_on_noise(lines, eps, estimate)
         settle_kinks(lines, eps, estimate)
     except InputChangedError as error:
         raise DefectError(Reason.INPUT_CHANGED, f"f changes its argument at {error}") from None
@@ -209,34 +213,33 @@ def _with_jumps(
     resolution: float,
     notes: list[str],
 ) -> Noise:
-    """Look for jumps of f where g would be accused or no step was found; differentiate again.
+    """Look for jumps of f where g would be accused, no step or a kink was found; try again.
 
     The coordinates asked are few, as the noise of f is much the same along all axes.
     """
+    stairs: dict[int, Jump] = {}
     with suppress(BudgetSpentError):  # too little is left for second opinions then
-        stairs: list[tuple[int, Jump]] = []
         for _ in range(ROUNDS):
             kind = compare(names, g, estimate, resolution=resolution).kind
-            flat = (kind == Kind.VACUOUS) & (estimate.value == 0) & (estimate.reach == 0)
-            doubtful = np.flatnonzero((kind == Kind.FAILED) | (kind == Kind.NOISY) | flat)
-            doubtful = doubtful[np.isfinite(estimate.value[doubtful])]
-            if not doubtful.size:
-                break
-            asked = doubtful[np.unique(np.linspace(0, len(doubtful) - 1, PROBES).astype(int))]
-            found = [jump_near(lines, eps, j, float(estimate.step[j])) for j in asked.tolist()]
-            largest = max(jump.size for jump in found)
+            doubtful = np.flatnonzero(np.isin(kind, DOUBTFUL) & np.isfinite(estimate.value))
+            found = _jumps(lines, eps, estimate, doubtful)
+            largest = max((jump.size for jump in found.values()), default=0.0)
             if not largest > eps.bound:
                 break
-            pairs = zip(asked.tolist(), found, strict=True)
-            stairs += [(j, jump) for j, jump in pairs if jump.flat]
+            stairs |= {j: jump for j, jump in found.items() if jump.flat}
             eps = noise_of_jump(eps, largest)
             again = finite_difference(lines, eps, coordinates=doubtful)
             estimate.put(doubtful, again.part(doubtful))
         kind = compare(names, g, estimate, resolution=resolution).kind
-        for j, jump in stairs:
-            if kind[j] in (Kind.FAILED, Kind.NOISY, Kind.VACUOUS):
-                estimate.status[j] = Status.STAIRS
-                notes.append(_told_stairs(names.name(j), jump))
+        still = (kind == Kind.VACUOUS) & (estimate.value == 0) & (estimate.reach == 0)
+        flat = _jumps(lines, eps, estimate, np.flatnonzero(still))
+        if flat and all(jump.flat and jump.size > eps.bound for jump in flat.values()):
+            estimate.status[still] = Status.STAIRS
+            stairs |= flat
+    for j, jump in stairs.items():
+        if kind[j] in (Kind.FAILED, Kind.NOISY, Kind.VACUOUS):
+            estimate.status[j] = Status.STAIRS
+            notes.append(_told_stairs(names.name(j), jump))
     return eps
 
 
@@ -260,6 +263,27 @@ def _constant_near(lines: Lines, estimate: Estimate, zero: IntArray) -> IntArray
         same = lines.along_axes(zero, side * t)[0] == 0
         zero, t = zero[same], t[same]
     return zero
+
+
+def _give_up_on_noise(lines: Lines, eps: Noise, estimate: Estimate) -> None:
+    """Take away the step where the noise that is seen is as large as f, at x and a step away.
+
+    An ulp of x may span waves of f: differences say how f changes on average, not at x.
+    """
+    silent = 4 * UNDERESTIMATE * (lines.unit_roundoff * abs(float(lines.value)) + lines.tiny)
+    with np.errstate(invalid="ignore", over="ignore"):
+        size = np.maximum(estimate.secant * estimate.step, max(abs(float(lines.value)), eps.scale))
+    drowned = (estimate.status == Status.RESOLVED) & (eps.level >= size) & (eps.level > silent)
+    estimate.status[drowned] = Status.NO_STEP
+
+
+def _jumps(lines: Lines, eps: Noise, estimate: Estimate, coordinates: IntArray) -> dict[int, Jump]:
+    """Look for jumps along the first and the last of some coordinates."""
+    if not coordinates.size:
+        return {}
+    some = np.linspace(0, len(coordinates) - 1, PROBES).astype(int)
+    asked = np.unique(coordinates[some]).tolist()
+    return {j: jump_near(lines, eps, j, float(estimate.step[j])) for j in asked}
 
 
 def _told_stairs(name: str, jump: Jump) -> str:

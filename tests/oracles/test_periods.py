@@ -106,3 +106,20 @@ def test_decimal_frequencies(per_unit, x):
 
     assert "FAIL" not in verdicts(f, lambda p: w * np.cos(w * p) + 1, at)
     assert "PASS" not in verdicts(f, np.ones_like, at)
+
+
+@pytest.mark.parametrize("x", [0.37, 0.5, 1.0])
+def test_the_noise_of_a_fast_wave_is_that_of_its_argument(x):
+    """sin(w x) with w = 2 pi 166788: w x is rounded by 1e-10, which a narrow table may not see."""
+    w = 2 * np.pi * 166788
+    at = np.array([x])
+    assert verdicts(lambda p: float(np.sin(w * p[0])), lambda p: w * np.cos(w * p), at) == {"PASS"}
+    assert verdicts(lambda p: float(np.sin(w * p[0])), np.zeros_like, at) == {"FAIL"}
+
+
+@pytest.mark.parametrize("x", [1e17, 1e30, 1e100])
+def test_where_an_ulp_spans_waves_nothing_is_decided(x):
+    at = np.array([x])
+    for engine in (np.zeros_like, lambda p: np.cos(p) / p, lambda p: -1 / p):
+        assert verdicts(lambda p: float(np.sinc(p[0])), engine, at) == {"INCONCLUSIVE"}
+        assert verdicts(lambda p: float(np.sin(p[0])), engine, at) == {"INCONCLUSIVE"}
