@@ -273,7 +273,8 @@ def _give_up_on_noise(lines: Lines, eps: Noise, estimate: Estimate) -> None:
     silent = 4 * UNDERESTIMATE * (lines.unit_roundoff * abs(float(lines.value)) + lines.tiny)
     with np.errstate(invalid="ignore", over="ignore"):
         size = np.maximum(estimate.secant * estimate.step, max(abs(float(lines.value)), eps.scale))
-    drowned = (estimate.status == Status.RESOLVED) & (eps.level >= size) & (eps.level > silent)
+    searched = (estimate.status == Status.RESOLVED) & (estimate.secant > 0)  # by no fixed steps
+    drowned = searched & (eps.level >= size) & (eps.level > silent)
     estimate.status[drowned] = Status.NO_STEP
 
 
