@@ -228,6 +228,7 @@ def _moved(pairs: Sequence[Pair], name: str) -> Told | None:
         ("transposed", f"{name}^T for {name}", lambda x: x.T),
         ("reshaped", f"{name} read in the wrong order", lambda x: x.T.reshape(x.shape)),
         ("negative", f"-{name} for {name}", lambda x: -x),
+        ("complement", f"1 - {name} for {name}", lambda x: 1 - x),
         ("sizes", f"|{name}| for {name}", np.abs),
         ("signs", f"sign({name}) for {name}", np.sign),
     ):

@@ -459,12 +459,13 @@ def _solved(path: Path, right: Way, layer: int, seen: Seen) -> Path:
     """Explain a layer by what its delta_l seems to be: masked, scaled in part, or unknown."""
     s, place = path.symbols, OUTPUT if layer == path.symbols.L else HIDDEN
     dW = seen.g[layer][W]
-    if some := _in_some_units(s, layer, right.delta, seen, path.guide):
+    units = _units(s, layer, right.delta, seen)
+    if not units and (some := _in_some_units(s, layer, right.delta, seen, path.guide)):
         told = path.with_finding(Finding(place, layer, FORMULA, (some,)))
         delta = np.asarray(some.value(s, layer)) if some.value else right.delta
         return told.knowing(layer, delta, dW)
     counted = _examples(s, layer, right.delta, seen, (W, B))
-    for found in (_units(s, layer, right.delta, seen), counted):
+    for found in (units, counted):
         if found:
             value = partial(_scaled, factor=found.factor)
             candidate = Candidate(found.key, f"delta_{layer} {found.says}", value=value)
@@ -499,7 +500,9 @@ def _in_some_units(
     found = [
         (f, value)
         for f in guide.formulas(place, s)
-        if f.family is None and not f.is_term and (value := f.value(s, layer)) is not None
+        if f.family is None
+        and not (f.is_term or f.of_batch)
+        and (value := f.value(s, layer)) is not None
     ]
     found = [(f, value) for f, value in found if np.isfinite(value).all()]
     if not found:

@@ -198,6 +198,7 @@ X = np.random.default_rng(3).standard_normal((5, 6))
         (np.where(X > 0.5, 0, X), "has 0 for X where X > t"),
         (np.round(X * 127) / 127, "has X rounded to multiples of 1/127"),
         (np.sign(X), "has sign(X) for X"),
+        (1 - X, "has 1 - X for X"),
         (X[::-1], "has rows of X in the place of others"),
         (X * 1.5, "has other numbers for X"),
     ],

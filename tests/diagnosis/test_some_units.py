@@ -77,3 +77,17 @@ def test_units_of_one_width_say_nothing_of_another():
     assert np.array_equal(made(units, wide, 1), wide.error(1))
     assert not made(units, narrow, 1)[:, 0].any()
     assert np.array_equal(made(units, narrow, 1)[:, 1:], narrow.error(1)[:, 1:])
+
+
+class ThreeUnitsDead(Backprop):
+    """The errors of three hidden units are 0."""
+
+    def hidden_error(self, layer):
+        delta = super().hidden_error(layer).copy()
+        delta[:, [0, 3, 5]] = 0
+        return delta
+
+
+def test_units_that_are_0_are_told_as_that_and_by_no_part_of_the_batch():
+    said = check_agreement(ThreeUnitsDead(), case(6).problem()).diagnosis
+    assert said.startswith("layer 1: delta_1 is 0 in units 0, 3, 5; expected ")
