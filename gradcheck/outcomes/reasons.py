@@ -107,7 +107,7 @@ FLAT = (
 
 GLOSSES: Mapping[str, str] = MappingProxyType(
     {
-        "small": "small (an error in them is negligible beside the largest entries)",
+        "small": "small (an error in them would be negligible)",
         "vacuous": "vacuous (the error bound is wider than what was asked for)",
         "kink": "at a kink",
         "noisy": "noisy (no step settles)",
