@@ -80,14 +80,14 @@ def test_a_gradient_of_another_loss_is_no_wrong_gradient(name):
 @pytest.mark.by_day(2)
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_right_gradient_with_another_loss_is_called_right(name):
-    found = outcome(Changed(name, right), "consistency", problem(), None)
+    found = outcome(Guarded(Changed(name, right)), "consistency", problem(), None)
     assert kind(found) == LOSS
     assert found.detail.startswith("the gradient is right; the returned loss ")
     assert check_agreement(Changed(name, right), problem()).verdict is Verdict.PASS
 
 
 def test_a_factor_of_the_returned_loss_is_told():
-    found = outcome(Changed("doubled", right), "consistency", problem(), None)
+    found = outcome(Guarded(Changed("doubled", right)), "consistency", problem(), None)
     assert found.detail == "the gradient is right; the returned loss is 2 times the claimed one"
 
 
@@ -115,7 +115,7 @@ def test_beside_another_function_of_the_same_outputs_the_exact_gradient_tells_mo
 
 
 def test_of_consistency_the_loss_is_told_first_too():
-    found = outcome(Changed("relu", first_doubled), "consistency", problem(), None)
+    found = outcome(Guarded(Changed("relu", first_doubled)), "consistency", problem(), None)
     assert kind(found) == MISMATCH
     assert found.detail.startswith(
         "the loss is not the one that is meant: hidden layers look like relu; the gradient is not "
@@ -129,7 +129,7 @@ def test_a_constant_is_a_note(name):
     found = check_agreement(planted(name), problem())
     assert found.verdict is Verdict.PASS
     assert [note.endswith("(the gradient is the same)") for note in found.notes] == [True]
-    assert outcome(planted(name), "consistency", problem(), None).verdict is Verdict.PASS
+    assert outcome(Guarded(planted(name)), "consistency", problem(), None).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("name", ["a constant", "entropy subtracted"])
