@@ -14,6 +14,9 @@ from judged import checked, judge, share
 SEED = int(os.environ.get("GRADCHECK_WILD_SEED", "0"))
 SOURCES = ("torch", "torch32", "jax", "jax32", "scipy", "cancelling")
 
+DECIDED = ("torch", "jax", "scipy")
+"""Where nearly all can be decided: float64, and terms that do not cancel to the last digits."""
+
 
 @pytest.fixture(scope="module")
 def drawn():
@@ -42,9 +45,10 @@ def test_a_sample_of_right_gradients_passes_and_of_wrong_ones_does_not(source, d
 @pytest.mark.nightly
 @pytest.mark.parametrize("source", SOURCES)
 def test_right_gradients_pass_and_wrong_ones_do_not(source, drawn):
-    findings = [judge(sample, seed=SEED) for sample in drawn([source], seed=SEED)]
+    each = 1 if source.startswith("torch") else 2
+    findings = [judge(sample, seed=SEED) for sample in drawn([source], each=each, seed=SEED)]
     hold(findings)
-    if not source.endswith("32"):
+    if source in DECIDED:
         assert share(findings) >= 0.96, Counter((f.verdict, f.reason) for f in findings)
 
 
