@@ -2,7 +2,8 @@
 
     python tests/wild/table.py --operators 100 --functions 30 --each 2 --seed 0
 
-`--only` names one sample by a part of its name and prints the whole outcome.
+`--only` names one sample by a part of its name and prints the whole outcome; `--seconds` ends the
+run early.
 """
 
 from __future__ import annotations
@@ -100,14 +101,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-plants", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    begun = time.process_time()
+    begun, started = time.process_time(), time.perf_counter()
     findings = []
     for sample in drawn(
         asked.sources, operators=asked.operators, functions=asked.functions,
         each=asked.each, seed=asked.seed,
     ):  # fmt: skip
+        if time.perf_counter() - started > asked.seconds:
+            break
         if asked.only not in sample.name:
             continue
         finding = judge(sample, seed=asked.seed, plants=not asked.no_plants)
