@@ -121,15 +121,15 @@ def _ordered(M: Array, one: str) -> Told | None:
     if not np.array_equal(M, M.astype(bool)) or not np.array_equal(M.sum(axis=0), np.ones(n)):
         return None
     source, own = M.argmax(axis=0), np.arange(n)
+    moved = np.flatnonzero(source != own)
+    if len(moved) == 2 and len(set(source.tolist())) == n:
+        says = f"has entries swapped in {blocks.listed(one, moved)}"
+        return Told(f"{one}s in another order", says)
     for shift, told in ((1, "before"), (-1, "after")):
         if np.array_equal(source, (own - shift) % n):
             return Told(f"{one}s shifted", f"has in each {one} that of the one {told}, cyclically")
     if np.array_equal(source, own[::-1]):
         return Told(f"{one}s reversed", f"has its {one}s in the reverse order")
-    moved = np.flatnonzero(source != own)
-    if len(moved) == 2 and len(set(source.tolist())) == n:
-        says = f"has entries swapped in {blocks.listed(one, moved)}"
-        return Told(f"{one}s in another order", says)
     here = f"here {one} {int(moved[0])} has that of {one} {int(source[moved[0]])}"
     if len(set(source.tolist())) < n:
         return Told(f"{one}s repeated", f"has in some {one}s that of another {one}", here)

@@ -151,7 +151,13 @@ def is_asked(n_parameters: int, batch: int) -> bool:
 
 
 def related(
-    engine: Engine, problem: Problem, g: Array, layer: int, arithmetic: str
+    engine: Engine,
+    problem: Problem,
+    g: Array,
+    layer: int,
+    arithmetic: str,
+    *,
+    is_open: bool = True,
 ) -> Relation | None:
     """Find a linear relation that gives a wrong step; None where there is none.
 
@@ -161,13 +167,14 @@ def related(
         g: its gradient there, which the relation must give, too.
         layer: the highest layer in which it is.
         arithmetic: the class by which numbers are compared.
+        is_open: whether no pattern is known that says more than other numbers of an array do.
     """
     if not layer or not is_asked(problem.architecture.n_parameters, problem.batch):
         return None
     try:
         with np.errstate(all="ignore"):
             asks = _Asks(engine, problem, layer, arithmetic, g)
-            return _mixture(asks) or _other_array(asks)
+            return _mixture(asks) or (_other_array(asks) if is_open else None)
     except np.linalg.LinAlgError:  # least squares that do not converge
         return None
 
@@ -504,7 +511,7 @@ def _other_array(asks: _Asks) -> Relation | None:
                 found.append(pair)
             elif not found:
                 break
-            if sum(old.size for _, old in found) >= ENTRIES:
+            if len(found) > 1 and sum(old.size for _, old in found) >= ENTRIES:
                 break
         if found:
             place = WEIGHT if which == (W,) else _error(asks)

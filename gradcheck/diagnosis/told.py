@@ -16,7 +16,7 @@ from gradcheck.diagnosis.calls import (
     told_of_calls,
     told_of_memory,
 )
-from gradcheck.diagnosis.explain import diagnose
+from gradcheck.diagnosis.explain import Diagnosis, diagnose
 from gradcheck.diagnosis.finding import FORMULA
 from gradcheck.diagnosis.finding import UNKNOWN as NO_NAME
 from gradcheck.diagnosis.linear import related
@@ -117,15 +117,18 @@ def _newly_named(
         calls += MEMORY_CALLS
         if memory := told_of_memory(engine, problem):
             return Told(memory, calls)
-    told = None if found.kind == FORMULA else _measured(engine, problem, g, failed, found.layer)
+    told = None if found.kind == FORMULA else _measured(engine, problem, g, failed, found)
     told = told or Told(found.text, 0, found.suspects)
     return told._replace(calls=told.calls + calls)
 
 
-def _measured(engine: Engine, problem: Problem, g: Array, failed: Array, layer: int) -> Told | None:
+def _measured(
+    engine: Engine, problem: Problem, g: Array, failed: Array, found: Diagnosis
+) -> Told | None:
     """Tell what is solved for on problems that are drawn, or what single units give; else None."""
     arithmetic = arithmetic_of(engine.info.arithmetic, problem)
-    if relation := related(engine, problem, g, layer, arithmetic):
+    is_open = found.kind == NO_NAME or found.key == "confined"
+    if relation := related(engine, problem, g, found.layer, arithmetic, is_open=is_open):
         return Told(relation.text, relation.calls, relation.suspects)
     if unit := told_of_units(engine, problem, g, failed):
         return Told(unit.text, unit.calls, (unit.suspect,))

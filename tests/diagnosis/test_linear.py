@@ -172,7 +172,7 @@ ONES, ONE = np.ones((3, 3)), np.eye(3)
         (ONES / 3, "is its mean over its units everywhere"),
         (np.triu(ONES), "has those of the units before added in each unit"),
         (np.roll(ONE, 1, axis=1), "has in each unit that of the one before, cyclically"),
-        (ONE[:, ::-1], "has its units in the reverse order"),
+        (ONE[:, ::-1], "has entries swapped in units 0, 2"),
         (ONE[:, [0, 1, 1]], "has in some units that of another unit"),
         (ONE + np.diag([1.0], 2), "has units that are mixed with each other"),
     ],
