@@ -44,8 +44,9 @@ At first L is the largest |x| of the array. A few coordinates of each array, the
 better, by their q. Steps follow |g|, which only the cost depends on.
 
 **What is decided.** A coordinate is decided if g agrees with D within the bound, the bound is
-within the resolution of |D|, and nothing stands out that a smooth f would not show at such steps:
-no jump J beyond its noise, no q beyond `BALANCE` times the noise of D. Everything else is left to
+within the resolution of |D| and `COARSEST`, and nothing stands out that a smooth f would not show
+at such steps: no jump J beyond its noise, no q beyond `BALANCE` times the noise of D. The bound
+presumes the latter: far from it f is not yet its Taylor polynomial. Everything else is left to
 `finite_difference`, which searches for a step; nothing is ever called wrong here. A feature of f
 that is narrower than h and lower than the noise is invisible, as it is to the search: its steps
 grow as eps_f^(1/5), those of two points here as eps_f^(1/3), and its shortest points are at an
@@ -81,6 +82,10 @@ C1 = (RHO**2 + 1 / RHO) / (RHO**2 - 1)
 BALANCE = 4
 """At the best step q is a quarter of the noise of D or less. It grows as L^p, so a q of 4 times
 that noise is seen where L is taken 2 to 4 times too large."""
+
+COARSEST = 2.0**-15
+"""Relative bound beyond which nothing is decided, whatever is asked for: where f is so noisy, as in
+float32, the search sees errors that are a hundred times smaller than what is asked for."""
 
 LONGEST = 16
 """L is not believed to exceed the size of x by more: where f is linear, q tells nothing of it."""
@@ -134,7 +139,7 @@ def fixed_step_differences(
         An estimate with one entry for every coordinate of x: RESOLVED where g is decided to agree,
         else NOT_EVALUATED, whatever was seen.
     """
-    screen = _Screen(lines, noise, g, resolution)
+    screen = _Screen(lines, noise, g, min(resolution, COARSEST))
     try:
         for leaf in lines.structure.leaves:
             inside = coordinates[(coordinates >= leaf.start) & (coordinates < leaf.stop)]

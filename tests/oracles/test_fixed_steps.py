@@ -98,11 +98,13 @@ def test_a_right_gradient_is_decided_at_any_seed_within_its_bound(name, seed):
     assert np.all((estimate.bound <= 1e-6 * np.abs(exact))[decided])
 
 
-def test_float32_points_are_decided_at_their_own_resolution():
+@pytest.mark.parametrize("error", [0.0, 1e-4, 1e-2])
+def test_float32_points_are_left_to_the_search_which_sees_more(error):
     x = X.astype(np.float32)
-    estimate, decided = look(lambda x: np.sum(np.sin(x)), np.cos, x, resolution=0.1)
-    assert decided.all()
-    assert np.all(np.abs(estimate.value - np.cos(x.astype(float))) <= estimate.bound)
+    f, g = (lambda x: np.sum(np.sin(x))), (lambda x: (1 + error) * np.cos(x))
+    estimate, decided = look(f, g, x, resolution=0.1)
+    assert not decided.any()
+    assert not estimate.evaluations.any()
 
 
 def test_scales_may_differ_between_the_coordinates_of_an_array():
@@ -137,14 +139,13 @@ def decided_errors(count, seed):
     """Errors over bounds of what fixed steps decide on random networks, and the share of it."""
     ratios, decided = [], []
     options = {"max_parameters": 40, "max_width": 10, "max_batch": 6}
-    for case in sample_cases(count, seed, dtypes=("float64", "float32"), **options):
+    for case in sample_cases(count, seed, dtypes=("float64",), **options):
         problem = case.problem()
         exact = complex_derivatives(problem)
-        resolution = 1e-6 if case.dtype == "float64" else 0.1
         lines = Lines(lambda p, problem=problem: loss(p, problem), problem.parameters)
         eps = estimate_noise(lines, Stream(case.seed, "test"))
         wanted = np.arange(lines.size)
-        estimate = fixed_step_differences(lines, eps, exact, wanted, resolution=resolution)
+        estimate = fixed_step_differences(lines, eps, exact, wanted, resolution=1e-6)
         known = estimate.status == Status.RESOLVED
         decided.append(known)
         ratios.append((np.abs(estimate.value - exact) / estimate.bound)[known])
@@ -182,11 +183,11 @@ def test_the_bound_holds_for_whatever_number_is_under_test(name, rule, monkeypat
 
 
 def test_the_bound_never_falls_below_its_noise_term():
-    noise = Noise(1e-4, 1e-3, 2.0**-53, 0)
+    noise = Noise(1e-10, 1e-9, 2.0**-53, 0)
     estimate, decided = look(total(lambda x: 3 * x), lambda x: 3 + 0 * x, noise=noise,
                              resolution=0.5)  # fmt: skip
     assert decided.any()
-    assert np.all((estimate.bound >= C1 * 1e-3 / estimate.step)[decided])
+    assert np.all((estimate.bound >= C1 * 1e-9 / estimate.step)[decided])
 
 
 # --- wrong numbers and hidden features ----------------------------------------------------------
