@@ -215,7 +215,7 @@ class Guarded:
             raise _refusal(method, refusal) from None
         except (MalformedAnswerError, EngineUnusableError) as error:
             kind = MalformedAnswerError if isinstance(error, TypeError) else EngineUnusableError
-            raise kind(text_of(error)) from None
+            raise kind(text_of(error)[:LONGEST]) from None
         except EngineDiedError as error:
             self._lost = self._lose(error)
             raise self._lost from None
@@ -254,7 +254,7 @@ def plain_info(info: Any) -> EngineInfo:
 def _refusal(call: str, refusal: Unsupported) -> Exception:
     """Return a refusal with plain text; one that cannot be read is a failure like any other."""
     try:
-        return Unsupported(text_of(refusal.why))
+        return Unsupported(text_of(refusal.why)[:LONGEST])
     except Exception as error:  # noqa: BLE001 - an attribute may be code of the engine's
         return RaisedError.of(call, error)
 
@@ -314,7 +314,7 @@ def _pair(answer: Any, problem: Problem) -> tuple[float | None, Gradient]:
     try:
         gradient_as_dict(gradient, problem.architecture)
     except (TypeError, ValueError) as error:
-        raise MalformedAnswerError(text_of(error)) from error
+        raise MalformedAnswerError(text_of(error)[:LONGEST]) from error
     pairs = [(np.asarray(dW), np.asarray(db)) for dW, db in gradient]
     return None if value is None else _real(value), pairs
 

@@ -1,10 +1,14 @@
 """A stand-in for the worker processes of `verify`, for tests that are about what is said."""
 
+import math
+from contextlib import closing
+
 from gradcheck.engines.base import limited
 from gradcheck.engines.registry import find
 from gradcheck.verify import run
 from gradcheck.verify.guarded import Guarded, plain_info
-from gradcheck.verify.worker import work
+from gradcheck.verify.pool import EngineGoneError
+from gradcheck.verify.worker import Hired, _load, work
 
 
 class InProcess:
@@ -31,13 +35,36 @@ class InProcess:
         self.engine.close()
 
 
-def driven(piece, engine):
+class NextDoor:
+    """The pool of workers, but the checks are in this process, and the engine in its own."""
+
+    def __init__(self, spec, *, jobs=1, timeout=60.0, require=None, limits=(), memory=None):
+        self.hired = Hired(spec, timeout, require, limits)
+        ready, self.engine = _load(self.hired)
+        if self.engine is None:
+            raise EngineGoneError(ready.trouble)
+        self.info = ready.info
+
+    def drive(self, pieces):
+        for piece in pieces:
+            yield driven(piece, self.engine, self.hired.timeout)
+
+    def fresh(self, task):
+        _, engine = _load(self.hired)
+        with closing(engine):
+            return work(engine, task, self.hired.timeout)
+
+    def close(self):
+        self.engine.close()
+
+
+def driven(piece, engine, timeout=math.inf):
     """Run a piece of work to its end."""
     reply = None
     try:
         while True:
             task = next(piece) if reply is None else piece.send(reply)
-            reply = work(engine, task)
+            reply = work(engine, task, timeout)
     except StopIteration as finished:
         return finished.value
 

@@ -9,6 +9,7 @@ import pytest
 from gradcheck.case import parse
 from gradcheck.engines.base import (
     EngineUnusableError,
+    MalformedAnswerError,
     Unsupported,
     engine_from_callable,
 )
@@ -128,6 +129,16 @@ class Whole:
 
     def close(self):
         pass
+
+
+@pytest.mark.parametrize(
+    "kind", [Unsupported, EngineUnusableError, MalformedAnswerError, ValueError]
+)
+def test_a_text_without_end_is_cut(kind):
+    """It would not fit into a message, and a right engine that refuses be taken for a lost one."""
+    with pytest.raises((kind, RaisedError)) as raised:
+        raising(kind("x" * 10**6)).value_and_grad(PROBLEM)
+    assert 1000 < len(str(raised.value)) < 3000
 
 
 def test_any_text_is_plain_text():
