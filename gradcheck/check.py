@@ -136,8 +136,8 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
         raise ValueError(f"method={method!r} is not one of {', '.join(METHODS)}")
     check_options(noise, budget, resolution, seed)
     structure = structure_of(x)
-    fence = read_bounds(bounds, x, structure)
-    lines = Lines(f, x, budget=budget, seed=seed, bounds=fence)
+    limits = read_bounds(bounds, x, structure)
+    lines = Lines(f, x, budget=budget, seed=seed, bounds=limits)
     lines.reserve = REPEATS
     chosen = _chosen(structure, budget, resolution) if method == "auto" else method
     may_be_along = chosen != "every-coordinate" or (method == "auto" and budget is not None)

@@ -166,15 +166,7 @@ def differentiate(  # noqa: PLR0913 - options that are named
             "differences at one step and not at a smaller one: neither wrong nor right"
         )
     accused = np.setdiff1d(failed, undecided)
-    with suppress(BudgetSpentError):
-        stairs = _constant_near(lines, estimate, accused[g[accused] == 0])
-        estimate.status[stairs] = Status.STAIRS
-        accused = np.setdiff1d(accused, stairs)
-        if stairs.size:
-            notes.append(
-                f"f is a staircase along {stairs.size} coordinates, {names.name(int(stairs[0]))} "
-                "first: it has the same bits nearer to x than its differences would have it"
-            )
+    accused = _spare_treads(lines, estimate, accused, g, names, notes)
     if rounding is not None and accused.size:
         estimate.put(accused, differentiate_again(lines, eps, rounding, accused))
     return estimate
@@ -241,6 +233,34 @@ def _with_jumps(
             estimate.status[j] = Status.STAIRS
             notes.append(_told_stairs(names.name(j), jump))
     return eps
+
+
+def _spare_treads(
+    lines: Lines,
+    estimate: Estimate,
+    accused: IntArray,
+    g: FloatArray,
+    names: Structure,
+    notes: list[str],
+) -> IntArray:
+    """Accuse no 0 on the tread of a staircase; return which coordinates are accused still."""
+    zero = accused[g[accused] == 0]
+    try:
+        stairs = _constant_near(lines, estimate, zero)
+    except BudgetSpentError:
+        estimate.status[zero] = Status.NOT_EVALUATED
+        notes.append(
+            f"{names.name(int(zero[0]))} looks wrong, but the budget is spent before it was asked "
+            "whether f is a staircase there"
+        )
+        return np.setdiff1d(accused, zero)
+    estimate.status[stairs] = Status.STAIRS
+    if stairs.size:
+        notes.append(
+            f"f is a staircase along {stairs.size} coordinates, {names.name(int(stairs[0]))} "
+            "first: it has the same bits nearer to x than its differences would have it"
+        )
+    return np.setdiff1d(accused, stairs)
 
 
 def _constant_near(lines: Lines, estimate: Estimate, zero: IntArray) -> IntArray:

@@ -22,8 +22,10 @@ class that R was computed for returns g. One that does not fail is
     small         also where no D of its array stands out of its allowance, g is no more than
                   rounding, and allowance <= resolution S (zeros.py)
     exact         neither, but g = D and B = 0: nothing hides in it, whatever was allowed
-    subgradient   f has a kink at x, and D +- B holds the slopes on both sides (one_sided.py): g is
-                  between them, which is a convention; outside it FAILs
+    subgradient   f has a kink at x, and D +- B holds the slopes D -+ J/2 on both sides
+                  (one_sided.py): g is between them, which is a convention; outside it FAILs. Their
+                  error is held to the resolution, too: allowance - |J|/2 <= resolution
+                  (|D| + |J|/2); else the slopes do not settle
     vacuous       otherwise: the comparison could not have failed by enough to matter
 
 and, in agreement, before all of these,
@@ -111,7 +113,8 @@ def compare(
         structure, kind, size, allowance, gradient, u, unchanged, resolution, outputs
     )
     kind[(kind == Kind.VACUOUS) & _is_flat(estimate, gradient, allowance, resolution)] = Kind.SMALL
-    kind[estimate.status == Status.INTERVAL] = Kind.SUBGRADIENT
+    interval = estimate.status == Status.INTERVAL
+    kind[interval] = _between_slopes(estimate, allowance, resolution)[interval]
     kind[~agrees] = Kind.FAILED
     kind[np.isin(estimate.status, (Status.KINK, Status.STAIRS))] = Kind.KINK
     unknown = ~np.isfinite(estimate.value) | np.isnan(estimate.bound)
@@ -119,7 +122,7 @@ def compare(
     kind[estimate.status == Status.UNDEFINED] = Kind.UNDEFINED
     kind[estimate.status == Status.NOT_EVALUATED] = Kind.NOT_EVALUATED
     reach = float(estimate.reach[kind == Kind.UNCHANGED].min(initial=np.inf))
-    jump = np.where(estimate.status == Status.INTERVAL, estimate.jump, 0.0)
+    jump = np.where(interval, estimate.jump, 0.0)
     D, B = estimate.value, estimate.bound
     seen = (structure, gradient, D, B, allowance, kind, resolution)
     return Comparison(*seen, reach=reach, jump=jump if jump.any() else None)
@@ -178,6 +181,15 @@ def beyond(gradient: FloatArray, value: FloatArray, allowance: FloatArray) -> Fl
     with np.errstate(invalid="ignore", over="ignore"):
         off = np.abs(gradient - value)
     return np.where(off <= allowance * (1 + 4 * UNIT), np.nan, off)
+
+
+def _between_slopes(
+    estimate: Estimate, allowance: FloatArray, resolution: float
+) -> npt.NDArray[np.uint8]:
+    """Tell slopes that settle on both sides of x from ones with too large an error."""
+    half = np.abs(estimate.jump) / 2
+    settles = allowance - half <= resolution * (np.abs(estimate.value) + half)
+    return np.where(settles, Kind.SUBGRADIENT, Kind.KINK).astype(np.uint8)
 
 
 def _is_flat(

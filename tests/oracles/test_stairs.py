@@ -102,3 +102,12 @@ def test_no_tread_is_sought_beyond_the_bounds():
     outcome = check_gradient(f, lambda x: 0 * x, x, bounds=(low, high))
     assert outcome.verdict.value == "INCONCLUSIVE"
     assert not any("raised" in note for note in outcome.notes)
+
+
+def test_no_budget_ends_between_an_accusation_and_the_search_for_treads():
+    def f(x):
+        return float(np.round(np.exp(x[0]), 3))
+
+    for budget in range(90, 130):
+        told = check_gradient(f, lambda x: 0 * x, np.array([1.0]), budget=budget)
+        assert told.verdict.value == "INCONCLUSIVE", f"budget={budget}: {told}"
