@@ -198,12 +198,13 @@ def how_it_ended(code: int | None) -> str:
     if code is None:
         return "closed its output and lived on"
     if code < 0:
-        return f"died of {_signal(-code)}"
-    of_a_shell = f", a shell's word for {_signal(code - 128)}" if 128 < code < 160 else ""
+        return f"died of {signal_name(-code)}"
+    of_a_shell = f", a shell's word for {signal_name(code - 128)}" if 128 < code < 160 else ""
     return f"exited with code {code}{of_a_shell}"
 
 
-def _signal(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Name a signal; those without a name have a number."""
     try:
         return signal.Signals(number).name
     except ValueError:

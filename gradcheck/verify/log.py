@@ -184,7 +184,7 @@ class Log:
                 os.fsync(self._file.fileno())
                 is_empty = self._is_new and not self._file.seek(0, os.SEEK_END)
                 if is_empty and self._path is not None:
-                    self._path.unlink(missing_ok=True)
+                    self._path.resolve().unlink(missing_ok=True)  # a link stays
             self._file.close()
         except OSError as error:
             self._give_up(error)

@@ -27,6 +27,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from gradcheck import terminal
 from gradcheck.engines.base import EngineInfo
+from gradcheck.engines.child import signal_name
 from gradcheck.verdict import Outcome, Reason, Verdict
 from gradcheck.verify.descendants import MARK, Process, adopt_orphans, descendants, end
 from gradcheck.verify.memory import usual_memory
@@ -142,7 +143,7 @@ class Worker:
         self.kill()
         if code is None:
             return "closed its connection"
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        return f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"
 
     def kill(self) -> None:
         """End the process, its group and its descendants."""
@@ -223,7 +224,8 @@ class Pool(Generic[T]):
         self._workers: list[Worker] = []
         adopt_orphans()
         try:
-            self._workers += [Worker(self._hired) for _ in range(jobs)]
+            for _ in range(jobs):  # one by one: those that were started are ended
+                self._workers.append(Worker(self._hired))
             said = [worker.ready() for worker in self._workers]
         except BaseException:
             self.close()
@@ -243,10 +245,14 @@ class Pool(Generic[T]):
             EngineGoneError: the engine cannot be loaded again.
         """
         worker = Worker(self._hired)
-        worker.ready()
-        worker.give(task)
-        while (reply := worker.answer()) is None:
-            wait([worker.connection], max(0.0, worker.deadline - time.monotonic()))
+        try:
+            worker.ready()
+            worker.give(task)
+            while (reply := worker.answer()) is None:
+                wait([worker.connection], max(0.0, worker.deadline - time.monotonic()))
+        except BaseException:
+            worker.kill()
+            raise
         if not worker.connection.closed:
             worker.stop()
         return reply
@@ -291,12 +297,13 @@ class _Drive(Generic[T]):
     def results(self) -> Iterator[T]:
         while True:
             self._fill()
+            if not self._begun():
+                return
             while self.next in self.done:
                 yield self.done.pop(self.next)
                 self.next += 1
-            if not self.at:
-                return
-            self._listen()
+            if self.at:
+                self._listen()
 
     def _fill(self) -> None:
         """Give every idle worker the next piece that has a task."""

@@ -36,6 +36,7 @@ from gradcheck.engines.base import (
     MalformedAnswerError,
     Unsupported,
 )
+from gradcheck.engines.child import signal_name
 from gradcheck.problem import Array, Gradient, Problem
 from gradcheck.verify.arithmetic import Arithmetic
 from gradcheck.verify.channel import (
@@ -290,7 +291,7 @@ class Remote:
         self.kill()
         if code is None:
             return "closed its channel"
-        return f"was killed by {_signal(-code)}" if code < 0 else f"exited with {code}"
+        return f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"
 
 
 def _parameters(problem: Problem) -> list[Array]:
@@ -339,9 +340,3 @@ def _are_warnings_ignored() -> bool:
 def _flags() -> list[str]:
     """Return the options that this interpreter was started with, -W and -X among them."""
     return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]
-
-
-def _signal(number: int) -> str:
-    with contextlib.suppress(ValueError):
-        return signal.Signals(number).name
-    return f"signal {number}"

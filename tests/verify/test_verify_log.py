@@ -202,3 +202,11 @@ def test_a_file_that_is_no_log_is_refused(content, path):
     path.write_text(content, "utf-8")
     with pytest.raises(LogError):
         Earlier(path)
+
+
+def test_a_link_to_a_log_that_was_not_begun_stays_a_link_to_nothing(path):
+    link = path.with_name("link")
+    link.symlink_to(path)
+    Log(link).close()
+    assert link.is_symlink()
+    assert not path.exists()
