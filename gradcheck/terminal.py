@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import sys
-from typing import IO
+from typing import IO, TextIO
 
 # Control characters except tab and newline, marks that turn the direction of writing, line
 # separators, lone surrogates, and the two code points that XML 1.0 forbids besides.
@@ -54,11 +54,17 @@ def prepare() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            lowest = os.open(os.devnull, os.O_RDWR)  # of those that are free
+            os.set_inheritable(lowest, True)
+    sys.stdout, sys.stderr = sys.stdout or _stream(1), sys.stderr or _stream(2)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def _stream(descriptor: int) -> TextIO:
+    return open(descriptor, "w", encoding="utf-8", closefd=False)
 
 
 def say(text: str) -> None:

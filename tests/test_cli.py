@@ -20,7 +20,7 @@ from gradcheck.terminal import UnwritableError
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0"
-STATIONARY = "gc1:2-1:cross_entropy:mean:m2:float64:w1:stationary:half:s0"
+STATIONARY = "gc1:2-1:cross_entropy:mean:m2:float16:w1:stationary:half:s0"
 
 ENGINES = """
 import os

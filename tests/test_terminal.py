@@ -1,12 +1,14 @@
 """The way out to a terminal: nothing that others wrote is obeyed there."""
 
 import io
+import subprocess
 import sys
 
 import pytest
 
 from gradcheck import cli, terminal
 from gradcheck.terminal import UnwritableError, printable
+from gradcheck.verify.run import progress
 
 
 class Full(io.StringIO):
@@ -60,6 +62,24 @@ def test_without_standard_error_nothing_is_raised(monkeypatch, muted):
         monkeypatch.setattr(sys, "stderr", stream)
         terminal.complain("of something")
     assert muted == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_stream_that_was_closed_is_one_that_leads_nowhere(name, monkeypatch):
+    monkeypatch.setattr(sys, name, None)
+    terminal.prepare()
+    assert not getattr(sys, name).isatty()
+    with progress("problems", 1) as advance:
+        advance()
+
+
+def test_what_a_process_starts_has_the_streams_that_were_closed_for_it():
+    program = (
+        "import subprocess, sys; from gradcheck import terminal; terminal.prepare(); "
+        "print(subprocess.run([sys.executable, '-c', 'import os; os.fstat(2)']).returncode)"
+    )
+    closed = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, program]
+    assert subprocess.run(closed, capture_output=True, text=True, check=True).stdout == "0\n"
 
 
 def test_messages_about_arguments_go_the_same_way(capsys):

@@ -38,7 +38,8 @@ def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
     An engine that cannot be used any more outweighs what it did wrong before, and so does one that
     raises on every problem; what is INCONCLUSIVE alone condemns nobody, and acquits nobody either.
     A failure that was declared does not condemn; a declaration that does not hold does. Where
-    gradcheck itself failed on any problem, nothing is verified.
+    gradcheck itself failed on any problem, nothing is verified. What was not answered in time is
+    told of every run that ended: nothing is known of it.
 
     Args:
         records: header, cases, what happened to the engine, and what became of known failures.
@@ -59,14 +60,14 @@ def judge(records: Sequence[Record], failures: Sequence[Record]) -> Judgement:
     if counted["known"]:
         told += f", but for {counted['known']} that fail as declared"
     entries = [f"known failure {entry['name']}: {entry['told']}" for entry in unexpected(records)]
-    own = _own_failures(records)
+    own, late = _own_failures(records), _late(records, examined)
     if failures or entries:
-        return Judgement(WRONG, "; ".join([told, *entries, *[own] * bool(own)]))
+        return Judgement(WRONG, "; ".join([told, *entries, *[own] * bool(own)]) + late)
     if own:
-        return Judgement(NOTHING, f"nothing is verified, because {own}; {told}")
+        return Judgement(NOTHING, f"nothing is verified, because {own}; {told}{late}")
     if undecided := _undecided(counted):
-        return Judgement(NOTHING, f"nothing was verified on {examined} problems: {undecided}")
-    return Judgement(VERIFIED, f"{told}; {_shares(counted)}")
+        return Judgement(NOTHING, f"nothing was verified on {examined} problems: {undecided}{late}")
+    return Judgement(VERIFIED, f"{told}; {_shares(counted)}{late}")
 
 
 def _undecided(counted: Record) -> str:
@@ -91,6 +92,18 @@ def _shares(counted: Record) -> str:
         if (n := _asked(counted[name]))
     ]
     return ", ".join(told) or "neither agreement nor consistency was examined"
+
+
+def _late(records: Sequence[Record], examined: int) -> str:
+    """Say on how many problems a call, or all of them together, took too long, or ""."""
+    cases = [record for record in records if record["kind"] == "case"]
+    late = sum(any(_is_late(finding) for finding in case["findings"]) for case in cases)
+    return f"; {late} of {examined} were not answered in time, raise --timeout" if late else ""
+
+
+def _is_late(finding: Record) -> bool:
+    is_open = finding["verdict"] == "INCONCLUSIVE"
+    return bool(is_open and finding["reason"] == Reason.BUDGET.value)
 
 
 def _asked(counts: Record) -> int:

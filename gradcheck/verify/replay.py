@@ -9,7 +9,7 @@ from gradcheck.case import Case, is_token, load, parse
 from gradcheck.problem import Problem
 from gradcheck.sweep import replay_line
 from gradcheck.verdict import Reason
-from gradcheck.verify.judge import NOTHING, VERIFIED, WRONG
+from gradcheck.verify.judge import NOTHING, REQUIRED, VERIFIED, WRONG
 from gradcheck.verify.pool import EngineGoneError, Pool, Work
 from gradcheck.verify.property import Finding, applicable
 from gradcheck.verify.run import RESTARTS
@@ -21,7 +21,8 @@ class Replayed:
     """What came of a case.
 
     Attributes:
-        exit_code: 1 if any property fails, 0 if any passes and gradcheck did not fail, else 4.
+        exit_code: 1 if any property fails; 0 if agreement passes, or what else passes of an engine
+            that does not support it, and gradcheck did not fail; else 4.
         text: every property with its outcome, and the line that repeats it.
     """
 
@@ -88,9 +89,11 @@ def _told(found: Finding) -> str:
 
 
 def _code(findings: Sequence[Finding]) -> int:
-    """Return 1 if any property fails, 4 if gradcheck itself did, 0 if any passes, else 4."""
+    """Return the exit code; a gradient is right that agrees, whatever else was not decided."""
     verdicts = {found["verdict"] for found in findings}
     if "FAIL" in verdicts:
         return WRONG
     own = any(found["reason"] == Reason.INTERNAL.value for found in findings)
-    return VERIFIED if "PASS" in verdicts and not own else NOTHING
+    agreement = {found["verdict"] for found in findings if found["property"] == REQUIRED[0]}
+    is_right = "PASS" in verdicts and agreement <= {"PASS", "UNSUPPORTED"}
+    return VERIFIED if is_right and not own else NOTHING

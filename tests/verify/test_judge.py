@@ -3,6 +3,7 @@
 import pytest
 
 from gradcheck.verify.judge import judge
+from gradcheck.verify.replay import _code
 
 HEADER = {"kind": "header"}
 
@@ -24,6 +25,8 @@ def case(n, *findings):
     return {"kind": "case", "n": n, "token": f"t{n}", "findings": list(findings)}
 
 
+SILENT = finding("agreement", "INCONCLUSIVE", "budget")
+SILENT_TOO = finding("consistency", "INCONCLUSIVE", "budget")
 AGREES, CONSISTENT = finding("agreement", "PASS"), finding("consistency", "PASS")
 EXACT = finding("exact lattice", "PASS")
 OPEN = finding("agreement", "INCONCLUSIVE", "vacuous")
@@ -71,3 +74,52 @@ def test_a_wrong_gradient_is_wrong_even_where_gradcheck_failed_elsewhere():
     found = judged([WRONG], [BROKEN], failures=[{"reason": "mismatch"}])
     assert found.exit_code == 1
     assert "gradcheck itself failed on 1 of 2 problems" in found.verdict
+
+
+@pytest.mark.parametrize(
+    ("problems", "code", "told"),
+    [
+        (
+            [[AGREES, CONSISTENT], [SILENT, SILENT_TOO]],
+            0,
+            "; 1 of 2 were not answered in time, raise --timeout",
+        ),
+        (
+            [[AGREES, CONSISTENT], [AGREES, SILENT_TOO], [SILENT]],
+            0,
+            "; 2 of 3 were not answered in time",
+        ),
+        ([[SILENT], [SILENT_TOO]], 4, "; 2 of 2 were not answered in time, raise --timeout"),
+        ([[AGREES, CONSISTENT], [SILENT], [BROKEN]], 4, "; 1 of 3 were not answered in time"),
+    ],
+)
+def test_the_share_that_was_not_answered_in_time_is_told(problems, code, told):
+    found = judged(*problems)
+    assert found.exit_code == code
+    assert told in found.verdict
+    assert "not answered in time" in found.verdict
+
+
+def test_where_all_was_answered_nothing_is_said_of_time():
+    assert "time" not in judged([AGREES, CONSISTENT], [OPEN, OPEN_TOO]).verdict
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [
+        ([AGREES, CONSISTENT, EXACT], 0),
+        ([AGREES, OPEN_TOO], 0),
+        ([AGREES, SILENT_TOO, EXACT], 0),
+        ([finding("agreement", "UNSUPPORTED"), CONSISTENT], 0),
+        ([SILENT, CONSISTENT, EXACT], 4),
+        ([OPEN, CONSISTENT], 4),
+        ([OPEN, OPEN_TOO], 4),
+        ([finding("agreement", "UNSUPPORTED"), NO_LOSS], 4),
+        ([BROKEN, CONSISTENT], 4),
+        ([SILENT, finding("consistency", "FAIL", "mismatch")], 1),
+    ],
+)
+def test_a_replayed_problem_is_right_only_where_it_agrees_as_far_as_that_is_supported(
+    findings, code
+):
+    assert _code(findings) == code
