@@ -64,7 +64,7 @@ class Settings:
         seed: of the draw.
         dtype: the only one to examine, or "" for all that the engine has.
         shard: I and S of --shard I/S.
-        timeout: seconds for one property on one case.
+        timeout: seconds for one call of the engine.
         require: the widest rounding model that is allowed; "" for the one that the engine
             declares, else "standard".
         limits: what may be drawn, within what the engine supports: names and values of

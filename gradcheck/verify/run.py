@@ -6,7 +6,7 @@ import datetime as dt
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -239,24 +239,25 @@ class _Run:
         deaths = sum(map(is_death, self.log.records))
         pieces = (examine_number(self.plan, n) for n in self.left)
         with progress("problems", len(self.left)) as advance:
-            try:
-                for records in self.pool.drive(pieces):
-                    self.log.write(self.expected.mark(records))
-                    advance()
-                    deaths += sum(map(is_death, records))
-                    if self._is_over(records, deaths):
-                        return
-            except EngineGoneError as error:
-                self.log.write([engine_record(UNUSABLE, str(error))])
+            for records in self._driven(pieces):
+                self.log.write(self.expected.mark(records))
+                advance()
+                deaths += sum(map(is_death, records))
+                if self._is_over(records, deaths):
+                    return
+
+    def _driven(self, pieces: Iterable[Work[list[Record]]]) -> Iterator[list[Record]]:
+        """Do the work; an engine that cannot be loaded again ends it, which the log says."""
+        try:
+            yield from self.pool.drive(pieces)
+        except EngineGoneError as error:
+            self.log.write([engine_record(UNUSABLE, str(error))])
 
     def _responses(self) -> None:
         """Write the response curves into the log, where they have something to explain."""
         if ended(self.log.records) is None and is_worth_measuring(self.log.records):
-            try:
-                for records in self.pool.drive([_measured()]):
-                    self.log.write(records)
-            except EngineGoneError as error:
-                self.log.write([engine_record(UNUSABLE, str(error))])
+            for records in self._driven([_measured()]):
+                self.log.write(records)
 
     def _is_over(self, records: list[Record], deaths: int) -> bool:
         """Whether the engine cannot be used any more; says so in the log."""
@@ -269,11 +270,8 @@ class _Run:
     def _known(self) -> None:
         """Say in the log what became of the failures that were declared."""
         if ended(self.log.records) is None:
-            try:
-                for became in self.pool.drive(self.expected.pieces(list(self.log.records))):
-                    self.log.write(became)
-            except EngineGoneError as error:
-                self.log.write([engine_record(UNUSABLE, str(error))])
+            for became in self._driven(self.expected.pieces(list(self.log.records))):
+                self.log.write(became)
         if (end := ended(self.log.records)) is not None:
             self.log.write(self.expected.unexamined(self.log.records, end["event"]))
 
@@ -295,10 +293,10 @@ class _Run:
         pieces = (_listed(make(way)) for way in found)
         with progress("shrinking", len(found)) as advance:
             shrunk = []
-            for records in self.pool.drive(pieces):
+            for records in self._driven(pieces):
                 shrunk += records
                 advance()
-        return shrunk
+        return [] if ended(self.log.records) else shrunk
 
 
 def _measured() -> Work[list[Record]]:

@@ -95,11 +95,6 @@ class Reply:
         """Whether the engine's process died, or was ended for its silence."""
         return self.event is not None and self.event[0] in (DIED, TIMEOUT)
 
-    @property
-    def is_fatal(self) -> bool:
-        """Whether the engine cannot be examined any further."""
-        return self.finding is None
-
 
 @dataclass(frozen=True)
 class Hired:

@@ -15,9 +15,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from in_process import InProcess
 
 from gradcheck import cli
-from gradcheck.verify import pool, shrink
+from gradcheck.verify import pool, run, shrink
+from gradcheck.verify.pool import EngineGoneError
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -282,6 +284,27 @@ def test_an_engine_that_always_dies_is_unusable_after_three_restarts():
     assert log[-1]["complete"] is False
     assert len(cases(log)) == 4
     assert "exited with 7" in cases(log)[0]["findings"][0]["detail"]
+
+
+@pytest.mark.parametrize("stage", [2, 4], ids=["curves", "shrinking"])
+def test_an_engine_that_cannot_be_loaded_again_is_unusable_whatever_it_was_asked(
+    stage, monkeypatch, capsys
+):
+    stages = []
+
+    class Gone(InProcess):
+        def drive(self, pieces):
+            stages.append(pieces)
+            if len(stages) == stage:
+                raise EngineGoneError("its library is gone")
+            yield from super().drive(pieces)
+
+    monkeypatch.setattr(run, "Pool", Gone)
+    code, log = verify("doubled", "--junit", "run.xml", *SMALL, examples=2)
+    assert len(stages) >= stage
+    assert (code, log[-1]["kind"], log[-1]["exit_code"]) == (3, "footer", 3)
+    assert "the engine is unusable: its library is gone" in capsys.readouterr().out
+    assert Path("run.xml").exists()
 
 
 @pytest.fixture
