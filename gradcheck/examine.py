@@ -32,7 +32,7 @@ from gradcheck.oracles.lines import (
     IntArray,
     Lines,
 )
-from gradcheck.oracles.noise import UNDERESTIMATE, Noise
+from gradcheck.oracles.noise import UNDERESTIMATE, Noise, noise_beside_one
 from gradcheck.oracles.one_sided import settle_kinks
 from gradcheck.outcomes.conventions import conventions
 from gradcheck.structure import Structure
@@ -304,7 +304,16 @@ def _jumps(lines: Lines, eps: Noise, estimate: Estimate, coordinates: IntArray) 
         return {}
     some = np.linspace(0, len(coordinates) - 1, PROBES).astype(int)
     asked = np.unique(coordinates[some]).tolist()
-    return {j: jump_near(lines, eps, j, float(estimate.step[j])) for j in asked}
+    return {j: _jump(lines, eps, j, float(estimate.step[j])) for j in asked}
+
+
+def _jump(lines: Lines, eps: Noise, coordinate: int, step: float) -> Jump:
+    """Look for a jump along one axis; if there is none, for noise that f has beside 1."""
+    jump = jump_near(lines, eps, coordinate, step)
+    if jump.size > eps.bound:
+        return jump
+    noise = UNDERESTIMATE * noise_beside_one(lines, coordinate, eps.level)
+    return Jump(noise, np.inf, flat=False) if noise else jump
 
 
 def _told_stairs(name: str, jump: Jump) -> str:

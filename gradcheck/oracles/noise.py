@@ -20,13 +20,15 @@ Where no k is believed, the largest of the last three sigma_k is taken: it holds
 whatever the differences have not removed of a smooth part. A table that is constant shows
 none, but a wider one may; one that is exactly linear shows that there is none. And wider tables
 are asked too, where f is seen to jump between their samples: rounding may be the same over 10^8
-neighbouring numbers.
+neighbouring numbers, and, before anybody is accused, over all that are as small as x_j
+(`noise_beside_one`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import factorial
 
 import numpy as np
@@ -43,6 +45,16 @@ WIDTHS = (1 / 3, 1 / 2)
 
 JUMPS = 1 / 8
 """The part of its estimate by which f must jump for a wide table to be believed."""
+
+POWERS = (1, 2, 3, 4)
+"""The p of 1 + t^p at whose u^(1/p) noise is looked for: log(1 + t), cos t, log(1 + t^3), ..."""
+
+SLIGHT = 2.0**-10
+"""What noise is at most beside the change of f over the widest of these tables, where t^p is some
+10^4 roundings of 1 or more. Waves that are finer than the roundings of 1 are as large as f."""
+
+SPREADS = (1, 4)
+"""Two tables each: what a few roundings make of t^p may be a polynomial by accident."""
 
 TABLES = 6
 """Spacings tried on a line while no line has shown any noise; then one a line."""
@@ -201,6 +213,48 @@ def _wide_noise(lines: Lines, stream: Stream, spacing: float, narrow: float) -> 
     but a wave or a kink that is as wide as the table looks like noise in it, too.
     """
     origin, direction = _exact_line(lines, stream, spacing, lines.origin)
+    return _jumping_noise(lines, origin, direction, spacing, narrow)
+
+
+def noise_beside_one(lines: Lines, coordinate: int, narrow: float) -> float:
+    """Return the noise that f shows along one axis where it adds powers of x_j to 1, or 0.
+
+    1 + t^p loses t^p below t = u^(1/p). Where |x_j| is smaller, tables that are narrow beside x_j
+    see nothing of log(1 + x_j^2) at all. 14 passes a power, and some 50 where noise is seen.
+
+    Args:
+        lines: the black box at x.
+        coordinate: j.
+        narrow: the noise that was seen so far.
+    """
+    x, found = float(lines.origin[coordinate]), narrow
+    origin, direction = lines.origin.copy(), np.zeros(lines.size)
+    c = float(lines.mantissas("noise beside 1", lines.size)[coordinate])
+    for p in POWERS:
+        for s in c * lines.unit_roundoff ** (1 / p) * np.array(SPREADS):
+            if not s > abs(x):
+                continue
+            unit = 2 * SAMPLES * float(lines.machine_epsilon[coordinate]) * s
+            origin[coordinate], direction[coordinate] = np.round([x / unit, s / unit]) * unit
+            found = max(found, _jumping_noise(lines, origin, direction, s / unit, JUMPS * found))
+    if not found > narrow:
+        return 0.0
+    ends = lines.along(origin, direction, np.array([-SAMPLES, SAMPLES]) / 2)
+    return found if found <= SLIGHT * float(np.abs(ends - lines.value).max()) else 0.0
+
+
+def _jumping_noise(
+    lines: Lines, origin: FloatArray, direction: FloatArray, spacing: float, narrow: float
+) -> float:
+    """Return what a table settles on if that is no more than seen before, or f jumps; else 0.
+
+    Args:
+        lines: the black box.
+        origin: the middle of the table.
+        direction: from each sample to the next.
+        spacing: its length, in the smallest moves along the line that are of interest.
+        narrow: the noise that was seen before.
+    """
     ts = np.arange(SAMPLES, dtype=float) - SAMPLES // 2
     samples = lines.along(origin, direction, ts)
     if not np.all(np.isfinite(samples)):
@@ -209,19 +263,32 @@ def _wide_noise(lines: Lines, stream: Stream, spacing: float, narrow: float) -> 
     if state != "settled" or found <= narrow / JUMPS:
         return found if state == "settled" else 0.0
     smooth = np.polynomial.Polynomial.fit(ts, samples, 3)
-    rough = samples - smooth(ts)
-    i = int(np.argmax(np.abs(np.diff(rough))))
-    (a, at_a), (b, at_b) = zip(ts[i : i + 2], rough[i : i + 2], strict=True)
-    while spacing * (b - a) > 1:
-        t = (a + b) / 2
-        at_t = lines.along(origin, direction, np.array([t]))[0] - smooth(t)
-        if not max(abs(at_t - at_a), abs(at_b - at_t)) > JUMPS * found:
-            return 0.0
-        if abs(at_t - at_a) > abs(at_b - at_t):
-            b, at_b = t, at_t
-        else:
-            a, at_a = t, at_t
-    return found
+
+    def rough(t: float) -> float:
+        return float(lines.along(origin, direction, np.array([t]))[0] - smooth(t))
+
+    ends = list(zip(ts.tolist(), (samples - smooth(ts)).tolist(), strict=True))
+    pairs = sorted(pairwise(ends), key=lambda ab: -abs(ab[1][1] - ab[0][1]))
+    jumps = (_jumps_between(rough, a, b, 1 / spacing, JUMPS * found) for a, b in pairs)
+    return found if any(jumps) else 0.0
+
+
+def _jumps_between(
+    rough: Callable[[float], float],
+    a: tuple[float, float],
+    b: tuple[float, float],
+    shortest: float,
+    least: float,
+) -> bool:
+    """Halve [a, b], each t and the value there, while the values in it differ by `least`."""
+    while b[0] - a[0] > shortest:
+        t = (a[0] + b[0]) / 2
+        middle = (t, rough(t))
+        left, right = abs(middle[1] - a[1]), abs(b[1] - middle[1])
+        if not max(left, right) > least:
+            return False
+        a, b = (a, middle) if left > right else (middle, b)
+    return True
 
 
 def _away(lines: Lines, stream: Stream) -> tuple[float, float]:

@@ -104,3 +104,31 @@ def test_rosenbrock_near_its_minimum_is_decided(size):
                 return factor * rosenbrock_slope(x)
 
             assert check_gradient(rosenbrock, planted, x, seed=seed).verdict.value == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("x", "a", "c"),
+    [
+        (1.36502976e-09, -3.992e-06, 2574.0),
+        (2.04986838e-10, -2.0459e-05, 2113.0),
+        (-1.43139522e-08, 2.2e-04, -1440.0),
+        (7.58703125e-10, 3.9285e-05, -760.0),
+    ],
+)
+@pytest.mark.parametrize(
+    ("lost", "slope"),
+    [(lambda x: np.log(1 + x**2), lambda x: 2 * x / (1 + x**2)), (lambda x: 1 - np.cos(x), np.sin)],
+    ids=["log", "cos"],
+)
+def test_a_term_that_1_swallows_beside_another_accuses_nobody(lost, slope, x, a, c):
+    """Below 1e-8 the computed f does not have that term; the other curves before it shows."""
+
+    def gradient(x):
+        return slope(x) + a * c * np.exp(c * x)
+
+    def f(x):
+        return float(lost(x[0]) + a * np.expm1(c * x[0]))
+
+    assert check_gradient(f, gradient, np.array([x])).verdict.value != "FAIL"
+    wrong = check_gradient(f, lambda x: gradient(x) * 1.001, np.array([x]))
+    assert wrong.verdict.value == "FAIL", str(wrong)

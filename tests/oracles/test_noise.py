@@ -13,6 +13,7 @@ from gradcheck.oracles.noise import (
     estimate_noise,
     given_noise,
     line_noise,
+    noise_beside_one,
     table_noise,
 )
 from gradcheck.splitmix64 import Stream
@@ -269,3 +270,26 @@ def test_an_estimate_1000_times_too_small_is_noticed():
 @pytest.mark.nightly
 def test_the_bound_covers_the_rounding_of_many_random_networks():
     check_coverage(errors_over_bounds(5000, seed=12))
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-9, -3e-12])
+@pytest.mark.parametrize("f", [lambda x: np.log(1 + x**2), np.cos, lambda x: 1e-3 * x + (1 + x**3)])
+def test_the_rounding_of_1_and_a_power_of_x_shows_beside_1(f, x):
+    lines = Lines(lambda v: float(f(v[0]) - f(0.0)), np.array([x]))
+    assert 2e-17 <= noise_beside_one(lines, 0, 0.0) <= 2.3e-16
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        np.sin,
+        lambda x: np.sin(2.0**30 * x) / 2.0**40,
+        lambda x: abs(x - 1.1e-8) + x,
+        lambda x: np.expm1(1e4 * x),
+        lambda x: 0.0,
+    ],
+    ids=["sin", "wave", "kink", "steep", "constant"],
+)
+def test_functions_without_jumps_have_no_noise_beside_1(f):
+    lines = Lines(lambda v: float(f(v[0])), np.array([1e-9]))
+    assert noise_beside_one(lines, 0, 1e-20) <= 1e-19
