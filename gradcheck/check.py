@@ -87,9 +87,9 @@ def check_gradient(  # noqa: PLR0913 - three of them, and options that are named
     Every coordinate: four or six forward passes decide most coordinates of a right gradient
     (`gradcheck.oracles.fixed_steps`). The others are differentiated by 4th-order central
     differences at a step and with an error bound of their own
-    (`gradcheck.oracles.finite_difference`), at 10 to 20 forward passes each. All are compared as
-    `gradcheck.verdict` describes. A coordinate is accused only if differences at an eighth and a
-    64th of its step accuse it too.
+    (`gradcheck.oracles.finite_difference`), at 12 to 40 forward passes each. All are compared as
+    `gradcheck.outcomes.judging` describes. A coordinate is accused only if differences at an eighth
+    and a 64th of its step accuse it too, and no jump of f is found that explains them.
 
     Directional: each array of x is tested along random signs, at about 4 forward passes a test,
     and the coordinates that make a deviation are sought by group testing (`gradcheck.locate`) and

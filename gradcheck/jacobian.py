@@ -71,9 +71,9 @@ def check_jacobian(
     """
     check_options(noise, budget, resolution, seed)
     structure = structure_of(x)
-    fence = read_bounds(bounds, x, structure)
+    limits = read_bounds(bounds, x, structure)
     outputs = Outputs("F", F, budget)
-    lines = Lines(outputs.count, x, bounds=fence)
+    lines = Lines(outputs.count, x, bounds=limits)
     shape, outputs.reserve = outputs.shape, REPEATS
     shortest = outputs.first.dtype.itemsize if outputs.first.dtype.kind == "f" else 8
     reached = default_resolution(structure, shortest)
@@ -82,7 +82,7 @@ def check_jacobian(
     names = _stacked(rows)
     layout = Layout("jacobian(x)", "the Jacobian by", structure, shape)
     test = UnderTest(lines, jacobian, layout, names, outputs.first, "F")
-    columns = Columns(outputs, x, rows, noise, budget, asked, seed, test.notes, fence)
+    columns = Columns(outputs, x, rows, noise, budget, asked, seed, test.notes, limits)
 
     test.latest = lambda: outputs.first
 

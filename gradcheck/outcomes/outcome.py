@@ -53,8 +53,7 @@ class Outcome:
         discrepancies: the failed coordinates, worst first.
         resolution: on PASS, the largest relative error that could have gone unseen in an
             informative coordinate; else the power requirement asked for.
-        counts: coordinates by kind: failed, informative, small, vacuous, kink, noisy,
-            not_evaluated.
+        counts: coordinates by the name of their `Kind`; those of rare kinds if there are any.
         forward_passes, backward_passes: what it cost.
         model: the narrowest rounding model that explains the gradient, in agreement; else "".
         explanation: what else would compute this value, in agreement that fails; else "".
@@ -136,8 +135,8 @@ class Outcome:
 def outcome_of(comparison: Comparison, *, diagnosis: str = "") -> Outcome:
     """Turn a comparison into the verdict on the whole gradient.
 
-    FAIL if any coordinate fails; PASS if none fails and every one is informative, small or exact;
-    else INCONCLUSIVE. A gradient without coordinates is INCONCLUSIVE.
+    FAIL if any coordinate fails; INCONCLUSIVE if any is of `INCONCLUSIVE_KINDS`, or if there is
+    none at all; else PASS.
     """
     counts, found = comparison.counts(), comparison.discrepancies()
     seen = comparison.smallest_error_seen()
