@@ -34,7 +34,8 @@ pinned: it is examined in every run, whatever else is drawn. What becomes of an 
                  passes
     expired      known still, and the day is over
     elsewhere    it is about another engine
-    open         the engine became unusable before it could be examined
+    open         the engine became unusable before it could be examined, or the pinned case was
+                 not answered in time
 
 healed, changed, unmatched and expired entries are not as expected: exit code 1.
 """

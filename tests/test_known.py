@@ -273,6 +273,8 @@ def became(pinned, *cases, today=TODAY, **changes):
 PASSES = finding(verdict="PASS", reason="")
 UNSURE = finding(verdict="INCONCLUSIVE", reason="vacuous")
 REFUSED = finding(verdict="UNSUPPORTED", reason="")
+LATE = finding(verdict="INCONCLUSIVE", reason="budget") | {"detail": "no answer within 6 seconds"}
+BROKEN = finding(verdict="INCONCLUSIVE", reason="internal") | {"detail": "gradcheck itself failed"}
 NAN = finding(reason="nonfinite")
 FAILING = (TOKEN.replace("s0", "s9"), finding())
 
@@ -290,6 +292,9 @@ FAILING = (TOKEN.replace("s0", "s9"), finding())
         (NAN, 2, "changed", "fails in another way than declared: FAIL nonfinite"),
         (UNSURE, 0, "unmatched", "matches nothing: no problem of this run fails as declared, and"),
         (REFUSED, 0, "unmatched", "its pinned case is UNSUPPORTED"),
+        (LATE, 0, "open", "its pinned case was not decided: no answer within 6 seconds"),
+        (LATE, 1, "known", "its pinned case is INCONCLUSIVE budget, but 1 problem"),
+        (BROKEN, 0, "open", "its pinned case was not decided: gradcheck itself failed"),
     ],
 )
 def test_what_becomes_of_an_entry(pinned, others, state, told):
@@ -444,6 +449,15 @@ def test_the_states_are_those_of_the_documentation():
         r"^    (\w+)  +\w", known.__doc__.split("becomes of an entry:")[1], re.MULTILINE
     )
     assert set(told) == set(STATES)
+
+
+def test_where_gradcheck_failed_on_a_pinned_case_nothing_is_verified():
+    passing = PASSES | {"counts": {}, "forward_passes": 0, "backward_passes": 0}
+    case = {"kind": "case", "n": 0, "token": TOKEN, "findings": [passing]}
+    became = {"kind": "known", "name": "twice", "state": "open", "told": "", "pinned": BROKEN}
+    judgement = judge([case, became], [])
+    assert judgement.exit_code == 4
+    assert "gradcheck itself failed on the pinned case of twice" in judgement.verdict
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 from gradcheck.case import parse
 from gradcheck.known import Known
 from gradcheck.sweep import replay_line
+from gradcheck.verdict import Reason
 from gradcheck.verify.findings import read_finding
 from gradcheck.verify.pool import Work
 from gradcheck.verify.property import Finding
@@ -27,6 +28,9 @@ EXPIRED, ELSEWHERE, OPEN = "expired", "elsewhere", "open"
 
 UNEXPECTED = (HEALED, CHANGED, UNMATCHED, EXPIRED)
 """What an entry may come to that makes the exit code 1."""
+
+UNDECIDED = (Reason.BUDGET.value, Reason.INTERNAL.value)
+"""Reasons for which a pinned case says nothing: no time was left, or gradcheck itself failed."""
 
 
 class Expected:
@@ -101,6 +105,8 @@ class Expected:
             way = f" ({label(pinned) or 'unexplained'})" if verdict == entry.outcome else ""
             return CHANGED, f"its pinned case fails in another way than declared: {verdict}{way}"
         if not as_declared and not count:
+            if pinned["reason"] in UNDECIDED:  # which says nothing of the engine
+                return OPEN, f"its pinned case was not decided: {pinned['detail']}"
             return UNMATCHED, (
                 "matches nothing: no problem of this run fails as declared, and its pinned case "
                 f"is {verdict}"

@@ -115,8 +115,10 @@ def _own_failures(records: Sequence[Record]) -> str:
     cases = [record for record in records if record["kind"] == "case"]
     found = [(case, f) for case in cases for f in case["findings"]
              if f["reason"] == Reason.INTERNAL.value]  # fmt: skip
+    pinned = [record["name"] for record in records if record["kind"] == "known"
+              and (record.get("pinned") or {}).get("reason") == Reason.INTERNAL.value]  # fmt: skip
     if not found:
-        return ""
+        return f"gradcheck itself failed on the pinned case of {pinned[0]}" if pinned else ""
     n, (first, finding) = len({case["token"] for case, _ in found}), found[0]
     return (
         f"gradcheck itself failed on {n} of {len(cases)} problems, first in "
