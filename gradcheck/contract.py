@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.arrays import Array, as_array, is_of_jax
-from gradcheck.oracles.lines import Lines, ends_check
+from gradcheck.ending import ENDS_CHECK, EndsCheckError
+from gradcheck.oracles.lines import Lines
 from gradcheck.structure import Leaf, Structure, UnlikeError, arrays_like, originals_of
 from gradcheck.verdict import Reason
 
@@ -33,20 +34,16 @@ NEARBY = 16
 """Ulps of x_j to where the derivative is called besides: its answer changes there."""
 
 
-class UndecidedError(Exception):
+class UndecidedError(EndsCheckError):
     """Nothing can be known of the derivative at x."""
-
-    ends_check = True
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
 
 
-class DefectError(Exception):
+class DefectError(EndsCheckError):
     """A derivative that cannot even be compared."""
-
-    ends_check = True
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -192,7 +189,7 @@ class UnderTest:
             lines.again()
             self._call()
         except Exception as error:
-            if ends_check(error):
+            if isinstance(error, ENDS_CHECK):
                 raise
             self.notes.append(
                 f"{self.layout.called} raised {type(error).__name__} {NEARBY} ulps from x, and not "

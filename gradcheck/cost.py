@@ -30,6 +30,8 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
+from gradcheck.ending import EndsCheckError
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -150,10 +152,8 @@ def counted_value_and_grad(
 # --- floating-point operations --------------------------------------------------------------------
 
 
-class UncountedOperationError(TypeError):
+class UncountedOperationError(EndsCheckError, TypeError):
     """An operation that the flop counter does not know, or whose result would escape it."""
-
-    ends_check = True
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ import numpy as np
 
 from gradcheck.arrays import as_array
 from gradcheck.contract import DefectError, FloatArray
+from gradcheck.ending import ENDS_CHECK, EndsCheckError
 from gradcheck.examine import differentiate
 from gradcheck.oracles.bounds import Bounds
 from gradcheck.oracles.finite_difference import Estimate
-from gradcheck.oracles.lines import BudgetSpentError, IntArray, Lines, Undefined, ends_check
+from gradcheck.oracles.lines import BudgetSpentError, IntArray, Lines, Undefined
 from gradcheck.oracles.noise import STANDARD_DEVIATIONS, Noise, estimate_noise, given_noise
 from gradcheck.splitmix64 import Stream
 from gradcheck.structure import Structure, leaves_of
@@ -39,10 +40,8 @@ BUDGET_BLOCK = 16
 outputs."""
 
 
-class ShapeChangedError(ValueError):
+class ShapeChangedError(EndsCheckError, ValueError):
     """A function whose outputs at one point are not as many as at another."""
-
-    ends_check = True
 
 
 class Outputs:
@@ -98,7 +97,7 @@ class Outputs:
         try:
             return self._evaluate(x)
         except Exception as error:
-            if ends_check(error):
+            if isinstance(error, ENDS_CHECK):
                 raise
             self.undefined.add(f"{self._name} raised {type(error).__name__}: {error}", "")
             return np.full(self.first.shape, np.nan)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports only what stands above it here. Files of a folder share its place; among
 # themselves they form no cycle. Modules on one line do not see each other.
 ORDER = [
-    ["gradcheck.arrays"],
+    ["gradcheck.arrays", "gradcheck.ending"],
     ["gradcheck.structure", "gradcheck.splitmix64", "gradcheck.threads", "gradcheck.terminal"],
     ["gradcheck.problem", "gradcheck.files"],
     ["gradcheck.corners", "gradcheck.case_file", "gradcheck.clipping"],

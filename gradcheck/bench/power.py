@@ -14,6 +14,7 @@ from math import log2
 from gradcheck.bench.contender import FAIL, Answer, Contender
 from gradcheck.bench.subject import Subject
 from gradcheck.bench.trial import Clock, Entry
+from gradcheck.ending import EndsCheckError
 from gradcheck.peers.base import Planted
 
 PLANTED = 1e-2
@@ -22,10 +23,8 @@ LOWEST, HIGHEST = -52, 20
 NAMED, CAUGHT, MISNAMED, MISSED = "named", "caught, not named", "another named", "missed"
 
 
-class TooLongError(RuntimeError):
+class TooLongError(EndsCheckError, RuntimeError):
     """A check of a wrong gradient took longer than the search can afford."""
-
-    ends_check = True
 
 
 class Search:

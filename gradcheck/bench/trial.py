@@ -9,21 +9,18 @@ from typing import TypeAlias
 
 from gradcheck.bench.contender import Answer, Contender, Run
 from gradcheck.bench.subject import Subject
+from gradcheck.ending import EndsCheckError
 from gradcheck.peers.base import Planted
 
 Clock: TypeAlias = Callable[[], float]
 
 
-class ClockStoppedError(RuntimeError):
+class ClockStoppedError(EndsCheckError, RuntimeError):
     """The clock did not advance during a run."""
 
-    ends_check = True
 
-
-class MiscountError(RuntimeError):
+class MiscountError(EndsCheckError, RuntimeError):
     """The counted forward passes cannot be those of the run."""
-
-    ends_check = True
 
 
 @dataclass(frozen=True)

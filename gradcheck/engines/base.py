@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from gradcheck.ending import EndsCheckError
 from gradcheck.problem import LOSSES, REDUCTIONS, Gradient, Problem, gradient_as_dict
 
 ValueAndGrad: TypeAlias = Callable[[Problem], tuple[float | None, Gradient]]
@@ -23,45 +24,35 @@ LIMITS = ("corners", "targets", "max_depth", "max_width", "max_outputs", "max_ba
           "max_parameters", "max_weight_scale", "max_preactivation")  # fmt: skip
 
 
-class Unsupported(Exception):  # noqa: N818  # an answer, not an error: neither pass nor fail
+class Unsupported(EndsCheckError):  # noqa: N818  # an answer, not an error: neither pass nor fail
     """Raised by an engine for a problem it does not claim to handle. Counted, never a failure.
 
     Args:
         why: what the engine lacks, in words for the summary.
     """
 
-    ends_check = True
-
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
 
 
-class MalformedAnswerError(TypeError):
+class MalformedAnswerError(EndsCheckError, TypeError):
     """An engine's answer is not a pair: a real number or None, and a list of pairs (dW, db)."""
 
-    ends_check = True
 
-
-class EngineRaisedError(RuntimeError):
+class EngineRaisedError(EndsCheckError, RuntimeError):
     """An engine in a process of its own raised; the message holds its traceback. It lives on."""
 
-    ends_check = True
 
-
-class EngineProtocolError(RuntimeError):
+class EngineProtocolError(EndsCheckError, RuntimeError):
     """An engine in a process of its own sent what the protocol does not allow."""
 
-    ends_check = True
 
-
-class EngineDiedError(RuntimeError):
+class EngineDiedError(EndsCheckError, RuntimeError):
     """An engine's process died, or was silent too long and was killed, during this call.
 
     The next call starts it again, unless that has been done too often.
     """
-
-    ends_check = True
 
 
 class EngineSilentError(EngineDiedError):
@@ -83,10 +74,8 @@ class UnansweredError(BaseException):
         self.is_late = is_late
 
 
-class EngineUnusableError(RuntimeError):
+class EngineUnusableError(EndsCheckError, RuntimeError):
     """An engine cannot be used any more; the message says what happened, each time."""
-
-    ends_check = True
 
 
 @dataclass(frozen=True)

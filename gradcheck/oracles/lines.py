@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.arrays import Array, as_array, is_of_jax, like
+from gradcheck.ending import ENDS_CHECK, EndsCheckError
 from gradcheck.oracles.batches import Stack, is_batched, numbers
 from gradcheck.oracles.bounds import Bounds
 from gradcheck.splitmix64 import Stream
@@ -28,21 +29,12 @@ MANY = "; weigh its outputs, lambda x: np.sum(w * f(x)), or use check_jacobian"
 """What to do with more than one number."""
 
 
-class BudgetSpentError(Exception):
+class BudgetSpentError(EndsCheckError):
     """The next forward pass would exceed the budget; what was evaluated before stands."""
 
-    ends_check = True
 
-
-class InputChangedError(Exception):
+class InputChangedError(EndsCheckError):
     """The black box wrote to the point it was given."""
-
-    ends_check = True
-
-
-def ends_check(error: Exception) -> bool:
-    """Whether an exception says something of more than the point that f was called at."""
-    return isinstance(error, MemoryError) or getattr(error, "ends_check", False)
 
 
 @dataclass
@@ -423,7 +415,7 @@ class Lines:
             self._spend(count)
             return numbers(self._f(stack.points(count, first)), count, self.dtype)
         except Exception as error:
-            if ends_check(error):
+            if isinstance(error, ENDS_CHECK):
                 raise
             if count == 1:
                 return np.full(1, self._nothing(error), dtype=self.dtype)
@@ -445,7 +437,7 @@ class Lines:
             self._spend(1)
             return self._number(self._f(self.hand_out()))
         except Exception as error:
-            if ends_check(error):
+            if isinstance(error, ENDS_CHECK):
                 raise
             return self._nothing(error)
 

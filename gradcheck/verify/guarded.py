@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from gradcheck.ending import EndsCheckError
 from gradcheck.engines.base import (
     Engine,
     EngineDiedError,
@@ -50,10 +51,8 @@ class StoppedError(BaseException):
     """The process was told to end; no engine is to blame."""
 
 
-class RaisedError(Exception):
+class RaisedError(EndsCheckError):
     """An engine raised; the message says in which call, what, and where."""
-
-    ends_check = True
 
     @classmethod
     def of(cls, call: str, error: BaseException) -> RaisedError:

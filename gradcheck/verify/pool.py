@@ -26,6 +26,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from gradcheck import terminal
+from gradcheck.ending import EndsCheckError
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.child import signal_name
 from gradcheck.verdict import Outcome, Reason, Verdict
@@ -58,10 +59,8 @@ AHEAD = 64
 """Pieces of work begun before an earlier one is done, at most."""
 
 
-class EngineGoneError(RuntimeError):
+class EngineGoneError(EndsCheckError, RuntimeError):
     """The engine cannot be loaded, or not be used once it was."""
-
-    ends_check = True
 
 
 class Worker:

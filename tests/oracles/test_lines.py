@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from gradcheck.ending import EndsCheckError
 from gradcheck.oracles.bounds import read_bounds
 from gradcheck.oracles.lines import BudgetSpentError, InputChangedError, Lines
 from gradcheck.structure import structure_of
@@ -96,8 +97,8 @@ def test_an_exception_at_x_is_the_callers_to_see():
 
 
 def test_an_exception_that_ends_the_check_does_so_and_x_is_restored():
-    class GoneError(Exception):
-        ends_check = True
+    class GoneError(EndsCheckError):
+        pass
 
     lines = Lines(failing(GoneError(), 3), point())
     with pytest.raises(GoneError):
