@@ -225,7 +225,7 @@ INTERPRETER = {
     "upward": (after(round_to, 0x800), {1, 3}),
     "downward": (after(round_to, 0x400), {1, 3}),
     "toward_zero": (after(round_to, 0xC00), {1, 3}),
-    "alarm": (after(signal.setitimer, signal.ITIMER_REAL, 0.01), FAULT),
+    "alarm": (after(signal.setitimer, signal.ITIMER_REAL, 1e-6), FAULT),
     "alarm_raises": (after(alarm_soon, boom), {0, 1, 3}),
     "alarm_leaves": (after(alarm_soon, leave), {0, 1, 3}),
     "ignore_all": (
