@@ -114,7 +114,8 @@ class Estimate:
         evaluations: forward passes spent on the coordinate.
         reach: how far x_j was moved without changing f by a bit, where that is far; else 0.
         secant: the larger one of |f(x + t) - f(x)| / |t| for t = h and -h: where the derivative is
-            0, the size that derivatives have nearby.
+            0, the size that derivatives have nearby; 0 where h exceeds the largest |x| of the
+            array, which is not near.
     """
 
     value: FloatArray
@@ -322,6 +323,7 @@ class _Walk:
         exponents, found = self._search(points)
         estimate = _bounded(points, self.stencil, self.noise, exponents - 1)
         estimate.status[~found & (estimate.status == Status.RESOLVED)] = Status.NO_STEP
+        estimate.secant[~(estimate.step <= self._sizes(coordinates))] = 0.0
         self._settle_constant(points, estimate)
         self._remember(coordinates, points.steps(exponents), found)
         return estimate
@@ -412,10 +414,7 @@ class _Walk:
         ulp = self.lines.machine_epsilon[coordinates] * np.where(size == 0, least, size)
         ulp = np.maximum(ulp, np.finfo(float).tiny)
         lowest = np.ceil(np.log2(ulp.astype(float))).astype(int) + 5
-        largest = np.empty(len(coordinates))
-        for leaf in self.lines.structure.leaves:
-            inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
-            largest[inside] = max(self._size(leaf), 1.0)
+        largest = np.maximum(self._sizes(coordinates), 1.0)
         return lowest, np.maximum(lowest, exponents_below(largest, points.mantissas))
 
     def _first_exponents(self, points: AxisPoints) -> IntArray:
@@ -440,6 +439,14 @@ class _Walk:
 
     def _has_no_scale(self, coordinates: IntArray) -> npt.NDArray[np.bool_]:
         return np.asarray((self.lines.origin[coordinates] == 0) & (self.lines.scale > LARGE))
+
+    def _sizes(self, coordinates: IntArray) -> FloatArray:
+        """Return the size of the array of each coordinate."""
+        sizes = np.empty(len(coordinates))
+        for leaf in self.lines.structure.leaves:
+            inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
+            sizes[inside] = self._size(leaf)
+        return sizes
 
     def _size(self, leaf: Leaf) -> float:
         """Return the largest |x| of an array, or of x where the array is 0."""

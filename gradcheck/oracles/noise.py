@@ -49,6 +49,13 @@ JUMPS = 1 / 8
 POWERS = (1, 2, 3, 4)
 """The p of 1 + t^p at whose u^(1/p) noise is looked for: log(1 + t), cos t, log(1 + t^3), ..."""
 
+EDGES = np.array([-1.0, 1.0]) * (SAMPLES // 2)
+"""The first and the last sample of a table."""
+
+OWN = 2.0**6
+"""Roundings of f at the edges of a table that are those of f's own size: f grows, and its rounding
+does, as that of a sum of 2^12 such numbers at most (a random walk). 1 does not grow."""
+
 SLIGHT = 2.0**-10
 """What noise is at most beside the change of f over the widest of these tables, where t^p is some
 10^4 roundings of 1 or more. Waves that are finer than the roundings of 1 are as large as f."""
@@ -220,7 +227,7 @@ def noise_beside_one(lines: Lines, coordinate: int, narrow: float) -> float:
     """Return the noise that f shows along one axis where it adds powers of x_j to 1, or 0.
 
     1 + t^p loses t^p below t = u^(1/p). Where |x_j| is smaller, tables that are narrow beside x_j
-    see nothing of log(1 + x_j^2) at all. 14 passes a power, and some 50 where noise is seen.
+    see nothing of log(1 + x_j^2) at all. 18 passes a power, and some 50 where noise is seen.
 
     Args:
         lines: the black box at x.
@@ -229,6 +236,7 @@ def noise_beside_one(lines: Lines, coordinate: int, narrow: float) -> float:
     """
     x, found = float(lines.origin[coordinate]), narrow
     origin, direction = lines.origin.copy(), np.zeros(lines.size)
+    edges: FloatArray = np.zeros(2)
     c = float(lines.mantissas("noise beside 1", lines.size)[coordinate])
     for p in POWERS:
         for s in c * lines.unit_roundoff ** (1 / p) * np.array(SPREADS):
@@ -236,11 +244,12 @@ def noise_beside_one(lines: Lines, coordinate: int, narrow: float) -> float:
                 continue
             unit = 2 * SAMPLES * float(lines.machine_epsilon[coordinate]) * s
             origin[coordinate], direction[coordinate] = np.round([x / unit, s / unit]) * unit
-            found = max(found, _jumping_noise(lines, origin, direction, s / unit, JUMPS * found))
-    if not found > narrow:
-        return 0.0
-    ends = lines.along(origin, direction, np.array([-SAMPLES, SAMPLES]) / 2)
-    return found if found <= SLIGHT * float(np.abs(ends - lines.value).max()) else 0.0
+            edges = lines.along(origin, direction, EDGES)
+            seen = _jumping_noise(lines, origin, direction, s / unit, JUMPS * found)
+            if seen > OWN * lines.unit_roundoff * float(np.abs(edges).max()):
+                found = max(found, seen)
+    change = float(np.abs(edges - lines.value).max())
+    return found if narrow < found <= SLIGHT * change else 0.0
 
 
 def _jumping_noise(

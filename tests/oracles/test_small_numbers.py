@@ -48,3 +48,29 @@ def test_a_subnormal_stationary_point_ends(x):
     told = check_gradient(lambda p: float(np.cos(p[0])), lambda p: -np.sin(p), np.array([x]))
     assert told.verdict.value != "FAIL"
     assert told.forward_passes < 300
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e8])
+@pytest.mark.parametrize("x", [1.3e-11, 2.7e-7])
+def test_a_function_of_the_scale_of_x_is_judged_on_that_scale(x, offset):
+    """What f is at 1, 10^30 times as much, says nothing of its rounding or its slope at x."""
+
+    def slope(p):
+        return 3 / x * (p / x) ** 2
+
+    def f(p):
+        return float((p[0] / x) ** 3 + offset)
+
+    assert check_gradient(f, slope, np.array([x])).verdict.value == "PASS"
+    for factor in (-1, 0, 1.0001):
+        wrong = check_gradient(f, lambda p, k=factor: k * slope(p), np.array([x]))
+        assert wrong.verdict.value == "FAIL", str(wrong)
+
+
+@pytest.mark.parametrize("noise", [1e9, 1e12])
+def test_slopes_far_beyond_x_do_not_make_it_a_stationary_point(noise):
+    x = 1.3e-11
+    told = check_gradient(
+        lambda p: float((p[0] / x) ** 3), lambda p: -3 / p, np.array([x]), noise=noise
+    )
+    assert told.verdict.value == "INCONCLUSIVE", str(told)
