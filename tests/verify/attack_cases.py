@@ -102,7 +102,7 @@ DAMAGE = {
     "half a header": (lambda data: data[:50], {2}),
     "another verdict": (swap(b'"PASS"', b'"FAIL"'), {2}),
     "another exit code": (swap(b'"exit_code":0', b'"exit_code":1'), {2}),
-    "another seed": (swap(b'"seed":0', b'"seed":1'), {2}),
+    "another seed": (swap(b'"seed":19', b'"seed":18'), {2}),
     "another engine": (swap(b'"reference"', b'"preference"'), {2}),
     "another token": (swap(b"gc1:", b"gc2:"), {2}),
     "no footer": (lines(lambda all_: all_[:-1]), {0}),

@@ -131,6 +131,7 @@ def test_a_damaged_log(case, beside, capsys):
     log = Path("run.log")
     assert verified("reference", "--log", "run.log") == 0
     whole, damaged = timeless(log), change(log.read_bytes())
+    assert damaged != log.read_bytes()
     log.write_bytes(damaged)
     code = verified("reference", "--log", "run.log", "--resume")
     assert code in codes
