@@ -34,6 +34,7 @@ from gradcheck.oracles.lines import (
 )
 from gradcheck.oracles.noise import UNDERESTIMATE, Noise, noise_beside_one
 from gradcheck.oracles.one_sided import settle_kinks
+from gradcheck.oracles.points import FAR
 from gradcheck.outcomes.conventions import conventions
 from gradcheck.structure import Structure
 from gradcheck.verdict import (
@@ -243,7 +244,15 @@ def _spare_treads(
     names: Structure,
     notes: list[str],
 ) -> IntArray:
-    """Accuse no 0 on the tread of a staircase; return which coordinates are accused still."""
+    """Accuse nobody on the tread of a staircase; return which coordinates are accused still."""
+    treads = _unmoved_within_bounds(lines, estimate, accused)
+    estimate.status[treads] = Status.STAIRS
+    if treads.size:
+        notes.append(
+            f"f has the same bits wherever {treads.size} coordinates, {names.name(int(treads[0]))} "
+            "first, were moved within their bounds, and that is not far: it may be a staircase"
+        )
+    accused = np.setdiff1d(accused, treads)
     zero = accused[g[accused] == 0]
     try:
         stairs = _constant_near(lines, estimate, zero)
@@ -261,6 +270,15 @@ def _spare_treads(
             "first: it has the same bits nearer to x than its differences would have it"
         )
     return np.setdiff1d(accused, stairs)
+
+
+def _unmoved_within_bounds(lines: Lines, estimate: Estimate, coordinates: IntArray) -> IntArray:
+    """Return where f has the same bits as far as bounds let x be moved, and that is not FAR."""
+    size = np.abs(lines.origin[coordinates])
+    far = FAR * np.where(size > 0, size, lines.scale)
+    reach = estimate.reach[coordinates]
+    near = (reach > 0) & (reach < far) & (lines.room(coordinates) < far)
+    return np.asarray(coordinates[near])
 
 
 def _constant_near(lines: Lines, estimate: Estimate, zero: IntArray) -> IntArray:

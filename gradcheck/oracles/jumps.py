@@ -1,8 +1,8 @@
 r"""Jumps of f near x: noise that no table of neighbouring values has shown.
 
 Symbols: phi(t) = f(x + t e_j) - f(x); h the step of the differences; p the parabola with phi's
-values at t_0 = 0, t_1 = 2h and t_2 = -2h, l_i(t) their Lagrange polynomials; eps_f the bound of the
-noise.
+values at t_0 = 0, t_1 = 2h and t_2 = -2h (where x has room on one side only: 4h on that side),
+l_i(t) their Lagrange polynomials; eps_f the bound of the noise.
 
 Rounding is constant over many neighbouring numbers where x is a short number, where terms cancel
 (exp(x) - 1 - x), or where f is printed, rounded or read off a table. Between two of its jumps all
@@ -94,7 +94,9 @@ class _Axis:
         self._lines, self._step, self._bound = lines, step, bound
         self._j = np.array([coordinate])
         self._farthest = max(float(np.abs(lines.origin[coordinate])), 1.0)
-        self._nodes = [(0.0, 0.0), *(self._point(k * step) for k in (2, -2))]
+        beyond = int(lines.sides(self._j)[0])  # the only side with room, else 0
+        nodes = (2 * beyond, 4 * beyond) if beyond else (2, -2)
+        self._nodes = [(0.0, 0.0), *(self._point(k * step) for k in nodes)]
         self._flat = not any(phi for _, phi in self._nodes)
 
     def interval(self, side: float) -> tuple[Point, Point] | None:

@@ -111,3 +111,14 @@ def test_no_budget_ends_between_an_accusation_and_the_search_for_treads():
     for budget in range(90, 130):
         told = check_gradient(f, lambda x: 0 * x, np.array([1.0]), budget=budget)
         assert told.verdict.value == "INCONCLUSIVE", f"budget={budget}: {told}"
+
+
+@pytest.mark.parametrize("bounds", [(1 - 1e-7, 1 + 1e-7), (0.9999, 1.0001), (1.0, 1.001), (0, 1)])
+def test_nobody_is_accused_on_a_tread_between_bounds(bounds):
+    def f(x):
+        return float(f"{np.exp(x[0]):.4g}")
+
+    told = check_gradient(f, np.exp, np.array([1.0]), bounds=bounds)
+    assert told.verdict.value == "INCONCLUSIVE", str(told)
+    wrong = check_gradient(lambda x: float(np.exp(x[0])), np.sin, np.array([1.0]), bounds=bounds)
+    assert wrong.verdict.value == "FAIL", str(wrong)
