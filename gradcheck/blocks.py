@@ -107,13 +107,18 @@ def _span(wrong: Array) -> Array:
 
 
 def _right_outside(span: Array) -> Holds:
-    return lambda g, D, room: bool(np.all((np.abs(g - D) <= room)[~span]))
+    """Nothing wrong outside; of an array of another shape, which has no such entries, true."""
+    return lambda g, D, room: (
+        g.shape != span.shape or bool(np.all((np.abs(g - D) <= room)[~span]))
+    )
 
 
 def _factor_inside(span: Array, r: float, doubt: float) -> Holds:
     """One factor r, known to within a doubt, inside; nothing wrong outside."""
 
     def holds(g: Array, D: Array, room: Array) -> bool:
+        if g.shape != span.shape:
+            return True
         off = np.abs(g - r * D) <= (1 + abs(r)) * room + doubt * np.abs(D)
         return bool(np.all(off[span])) and _right_outside(span)(g, D, room)
 
@@ -161,7 +166,7 @@ def _permuted(g: Array, D: Array, room: Array, name: str) -> Pattern | None:
     source = is_row.argmax(axis=1)
 
     def holds(g: Array, D: Array, room: Array) -> bool:
-        return bool(np.all(np.abs(g - D[source]) <= room[source]))
+        return len(g) != len(source) or bool(np.all(np.abs(g - D[source]) <= room[source]))
 
     return Pattern("permuted", _told_order(source, name), holds)
 

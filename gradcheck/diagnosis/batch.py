@@ -132,6 +132,9 @@ REPEATED: tuple[str, str, Counts] = (
 )
 """Has a meaning where all examples are equal, too."""
 
+NONE: tuple[str, str, Counts] = ("zero", "is 0", lambda s: np.zeros(s.m))
+"""Leaves no example: what a batch shorter than its parts gives, and simpler."""
+
 
 def _counted(key: str, says: str, counts: Counts, *, of_batch: bool = True) -> Formula:
     def value(s: Symbols, layer: int) -> Array | None:
@@ -189,6 +192,7 @@ def running(s: Symbols, layer: int) -> Array | None:
 FORMULAS = (
     Formula("examples before added", OUTPUT, "delta_{l} has that of the examples before added",
             running, of_batch=True),
+    _counted(*NONE, of_batch=False),
     *(_counted(*row) for row in COUNTS),
     _counted(*REPEATED, of_batch=False),
     *(_targets(*row, of_batch=True) for row in TARGETS),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.diagnosis.batch import COUNTS, REPEATED
+from gradcheck.diagnosis.batch import COUNTS, NONE, REPEATED
 from gradcheck.diagnosis.formula import BIAS, Formula
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ FORMULAS = (
     of("product with W", "lacks the product with W_{up}: it is the sum of delta_{up}, times "
        "sigmoid'(z_{l})", without_product),
     of("b itself", "is b_{l} itself", lambda s, k: s.b[k]),
+    counted(*NONE, of_batch=False),
     *(counted(*row) for row in COUNTS if not row[0].endswith("example only")),
     counted(*REPEATED, of_batch=False),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcheck.diagnosis import at_zero, families, searches, slopes
-from gradcheck.diagnosis.batch import COUNTS, REPEATED
+from gradcheck.diagnosis.batch import COUNTS, NONE, REPEATED
 from gradcheck.diagnosis.formula import HIDDEN, Formula
 from gradcheck.diagnosis.output_error import rounded
 from gradcheck.diagnosis.symbols import sigmoid, slope
@@ -225,7 +225,8 @@ EXAMPLES = (
             "before added", running, of_batch=True),
     Formula("examples before added", HIDDEN, "delta_{l} has that of the examples before added",
             running_error, of_batch=True),
-    *(counted(*row) for row in COUNTS), counted(*REPEATED, of_batch=False),
+    counted(*NONE, of_batch=False), *(counted(*row) for row in COUNTS),
+    counted(*REPEATED, of_batch=False),
 )  # fmt: skip
 
 SMALL = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcheck.diagnosis.at_zero import WEIGHT_FORMULAS
-from gradcheck.diagnosis.batch import COUNTS, REPEATED
+from gradcheck.diagnosis.batch import COUNTS, NONE, REPEATED
 from gradcheck.diagnosis.formula import WEIGHT, Formula
 from gradcheck.diagnosis.symbols import sigmoid, slope
 
@@ -172,6 +172,7 @@ FORMULAS = (
     of("sizes", "is the sum of |delta_{l}| |a_{low}|",
        lambda s, k: np.abs(s.delta[k]).T @ np.abs(s.a[k - 1])),
     *WEIGHT_FORMULAS,
+    counted(*NONE, of_batch=False),
     *(counted(*row) for row in COUNTS),
     counted(*REPEATED, of_batch=False),
 )  # fmt: skip

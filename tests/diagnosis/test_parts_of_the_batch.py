@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradcheck.agreement import check_agreement
-from gradcheck.case import Case
+from gradcheck.case import Case, parse
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.mutants.backprop import Backprop, sigmoid_prime
@@ -82,3 +82,13 @@ def test_a_batch_below_the_chunk_lacks_all_of_its_examples_and_says_why():
     problem = Case(sizes=(3, 4, 2), batch=3, targets="soft").problem()
     outcome = check_agreement(engine("lacks the last m mod 4 examples", 0), problem)
     assert "whole chunks of 4 only" in {suspect.key for suspect in outcome.suspects}
+
+
+def test_a_delta_that_is_0_is_told_as_that_where_the_batch_is_shorter_than_its_parts():
+    def value_and_grad(problem):
+        value, right = REFERENCE.value_and_grad(problem)
+        return value, [tuple(0 * block for block in right[0]), *right[1:]]
+
+    saturated = parse("gc1:2-3-1:cross_entropy:mean:m2:float32:w100:generic:ones:s389052454")
+    told = check_agreement(engine_from_callable(value_and_grad, "0"), saturated.problem())
+    assert told.suspects[0].says == "delta_1 is 0"
