@@ -317,7 +317,7 @@ def test_working_memory_stays_below_the_setting(batch):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     result = sum(getattr(estimate, name).nbytes for name in vars(Estimate.empty(1)))
-    assert result == 49 * N
+    assert result == 57 * N
     activations = 8 * batch * sum(problem.architecture.sizes)
     # booleans of the status; inputs, units, errors and bounds of every layer
     assert peak <= memory + result + 4 * N + 20 * activations
