@@ -108,9 +108,7 @@ def _span(wrong: Array) -> Array:
 
 def _right_outside(span: Array) -> Holds:
     """Nothing wrong outside; of an array of another shape, which has no such entries, true."""
-    return lambda g, D, room: (
-        g.shape != span.shape or bool(np.all((np.abs(g - D) <= room)[~span]))
-    )
+    return lambda g, D, room: g.shape != span.shape or bool(np.all((np.abs(g - D) <= room)[~span]))
 
 
 def _factor_inside(span: Array, r: float, doubt: float) -> Holds:

@@ -24,7 +24,7 @@ from gradcheck.oracles.finite_difference import (
     second_opinions,
 )
 from gradcheck.oracles.fixed_steps import fixed_step_differences
-from gradcheck.oracles.jumps import Jump, jump_near, noise_of_jump
+from gradcheck.oracles.jumps import Jump, jump_near, least_jump, noise_of_jump
 from gradcheck.oracles.known_noise import Rounding, differentiate_again
 from gradcheck.oracles.lines import (
     BudgetSpentError,
@@ -60,6 +60,9 @@ PROBES = 2
 
 DOUBTFUL = (Kind.FAILED, Kind.NOISY, Kind.KINK)
 """What jumps of f may have made of a coordinate."""
+
+AMPLIFIED = 2**20
+"""A program that makes more of one rounding is not asked for it once more."""
 
 ROUNDS = 4
 """How often; each round asks at the larger steps of the one before."""
@@ -140,7 +143,9 @@ def differentiate(  # noqa: PLR0913 - options that are named
             else _estimate(lines, eps, g, coordinates, resolution, progress)
         )
         if rounding is None:
-            eps = _with_jumps(lines, eps, g, estimate, names, resolution, notes)
+            eps = _with_jumps(
+                lines, eps, g, estimate, names, resolution, notes, suspected=suspected
+            )
         _give_up_on_noise(lines, eps, estimate)
         settle_kinks(lines, eps, estimate)
     except InputChangedError as error:
@@ -205,17 +210,21 @@ def _with_jumps(
     names: Structure,
     resolution: float,
     notes: list[str],
+    *,
+    suspected: bool,
 ) -> Noise:
     """Look for jumps of f where g would be accused, no step or a kink was found; try again.
 
-    The coordinates asked are few, as the noise of f is much the same along all axes.
+    The coordinates asked are few, as the noise of f is much the same along all axes. Of suspected
+    ones it was seen along directions too, so that jumps too small to matter are left alone.
     """
     stairs: dict[int, Jump] = {}
     with suppress(BudgetSpentError):  # too little is left for second opinions then
         for _ in range(ROUNDS):
-            kind = compare(names, g, estimate, resolution=resolution).kind
-            doubtful = np.flatnonzero(np.isin(kind, DOUBTFUL) & np.isfinite(estimate.value))
-            found = _jumps(lines, eps, estimate, doubtful)
+            seen = compare(names, g, estimate, resolution=resolution)
+            doubtful = np.flatnonzero(np.isin(seen.kind, DOUBTFUL) & np.isfinite(estimate.value))
+            least = _least_jump(seen, estimate, doubtful) if suspected else 0.0
+            found = _jumps(lines, eps, estimate, doubtful, least)
             largest = max((jump.size for jump in found.values()), default=0.0)
             if not largest > eps.bound:
                 break
@@ -316,19 +325,33 @@ def _give_up_on_noise(lines: Lines, eps: Noise, estimate: Estimate) -> None:
     estimate.status[drowned] = Status.NO_STEP
 
 
-def _jumps(lines: Lines, eps: Noise, estimate: Estimate, coordinates: IntArray) -> dict[int, Jump]:
+def _least_jump(seen: Comparison, estimate: Estimate, doubtful: IntArray) -> float:
+    """Return the smallest jump that would matter: one that lets a coordinate that failed pass."""
+    if not doubtful.size or not np.all(seen.kind[doubtful] == Kind.FAILED):
+        return 0.0
+    excess = (np.abs(seen.engine - seen.oracle) - seen.allowance)[doubtful]
+    return float(np.min(least_jump(excess, estimate.step[doubtful])))
+
+
+def _jumps(
+    lines: Lines, eps: Noise, estimate: Estimate, coordinates: IntArray, least: float = 0.0
+) -> dict[int, Jump]:
     """Look for jumps along the first and the last of some coordinates."""
     if not coordinates.size:
         return {}
     some = np.linspace(0, len(coordinates) - 1, PROBES).astype(int)
     asked = np.unique(coordinates[some]).tolist()
-    return {j: _jump(lines, eps, j, float(estimate.step[j])) for j in asked}
+    return {j: _jump(lines, eps, j, float(estimate.step[j]), least) for j in asked}
 
 
-def _jump(lines: Lines, eps: Noise, coordinate: int, step: float) -> Jump:
-    """Look for a jump along one axis; if there is none, for noise that f has beside 1."""
-    jump = jump_near(lines, eps, coordinate, step)
-    if jump.size > eps.bound:
+def _jump(lines: Lines, eps: Noise, coordinate: int, step: float, least: float) -> Jump:
+    """Look for a jump along one axis; if there is none, for noise that f has beside 1.
+
+    Not where that would have to be AMPLIFIED times the rounding of 1, or of f(x), to matter.
+    """
+    jump = jump_near(lines, eps, coordinate, step, least)
+    rounding = lines.unit_roundoff * max(1.0, abs(float(lines.value)))
+    if jump.size > eps.bound or least > AMPLIFIED * rounding:
         return jump
     noise = UNDERESTIMATE * noise_beside_one(lines, coordinate, eps.level)
     return Jump(noise, np.inf, flat=False) if noise else jump

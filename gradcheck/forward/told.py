@@ -353,10 +353,15 @@ not looked for by differences with bounds.
 
 
 def _is_clearly_meant(line: Line, own: float, meant: float) -> bool:
-    """Whether one difference of the loss is by far nearer to the exact slope than to another."""
+    """Whether one difference of the loss is by far nearer to the exact slope than to another.
+
+    By far: 16 times as near, where what one rounding of the loss makes, u |loss| / h, is too.
+    """
     ahead, behind = (line.loss(np.array([1 + h, 1.0])) for h in (STEP, -STEP))
     slope = (ahead - behind) / (2 * STEP)
-    return bool(CLEARLY * abs(slope - meant) < abs(own - meant))
+    u = np.finfo(line.problem.dtype).eps / 2
+    off = max(abs(slope - meant), u * max(abs(ahead), abs(behind)) / STEP)
+    return bool(CLEARLY * off < abs(own - meant))
 
 
 @dataclass(frozen=True)

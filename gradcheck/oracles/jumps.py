@@ -12,10 +12,11 @@ line when one looks closely.
 
 **Search.** From 2h on t doubles until phi(t) leaves p(t) by more than noise and what p makes of it,
 
-    |phi(t) - p(t)| > eps_f (1 + sum_i |l_i(t)|).
+    |phi(t) - p(t)| > eps_f (1 + sum_i |l_i(t)|),
 
-Then of the interval [a, b] = [t/2, t] the half in which phi - p changes by more is taken, again and
-again, until x + a and x + b are neighbours, or both changes are below eps_f. From the values at
+and by more than J_0, the smallest jump that would matter. Then of the interval [a, b] = [t/2, t]
+the half in which phi - p changes by more is taken, again and again, until x + a and x + b are
+neighbours, or both changes are below eps_f or J_0. From the values at
 a - 2w, a - w, a, b, b + w, b + 2w, w = b - a, and their third differences T_3,
 
     J = max |T_3| / 2
@@ -32,8 +33,9 @@ from math import prod
 
 import numpy as np
 
-from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.lines import FloatArray, Lines
 from gradcheck.oracles.noise import STANDARD_DEVIATIONS, Noise
+from gradcheck.oracles.stencils import CENTRAL_4
 
 HALVINGS = 64
 """The most; from |x_j| to neighbours it takes 52 in float64."""
@@ -60,7 +62,7 @@ class Jump:
 NO_JUMP = Jump(0.0, np.inf, flat=False)
 
 
-def jump_near(lines: Lines, noise: Noise, coordinate: int, step: float) -> Jump:
+def jump_near(lines: Lines, noise: Noise, coordinate: int, step: float, least: float = 0.0) -> Jump:
     """Search for a jump of f along one axis, by bisection.
 
     It takes some 30 forward passes where nothing jumps, and twice that where something does.
@@ -72,8 +74,9 @@ def jump_near(lines: Lines, noise: Noise, coordinate: int, step: float) -> Jump:
         noise: the noise of one evaluation, as estimated.
         coordinate: j.
         step: the h of the differences.
+        least: J_0.
     """
-    axis = _Axis(lines, coordinate, step, noise.bound)
+    axis = _Axis(lines, coordinate, step, noise.bound, least)
     for side in (1.0, -1.0):
         found = axis.interval(side)
         if found is not None:
@@ -87,11 +90,18 @@ def noise_of_jump(noise: Noise, size: float) -> Noise:
     return replace(noise, level=level, bound=bound)
 
 
+def least_jump(excess: FloatArray, step: FloatArray) -> FloatArray:
+    """Return half the J whose noise, C1 z J / h, widens a bound by an excess; h is the step."""
+    return np.asarray(excess * step / (2 * float(CENTRAL_4.noise_constant) * STANDARD_DEVIATIONS))
+
+
 class _Axis:
     """phi along one axis, and p."""
 
-    def __init__(self, lines: Lines, coordinate: int, step: float, bound: float) -> None:
-        self._lines, self._step, self._bound = lines, step, bound
+    def __init__(
+        self, lines: Lines, coordinate: int, step: float, bound: float, least: float
+    ) -> None:
+        self._lines, self._step, self._bound, self._least = lines, step, bound, least
         self._j = np.array([coordinate])
         self._farthest = max(float(np.abs(lines.origin[coordinate])), 1.0)
         beyond = int(lines.sides(self._j)[0])  # the only side with room, else 0
@@ -106,8 +116,8 @@ class _Axis:
             b = self._point(side * t)
             if not np.isfinite(b[1]):
                 break
-            amplified = 1 + sum(map(abs, self._weights(b[0])))
-            if abs(b[1] - self._p(b[0])) > self._bound * amplified:
+            noise = self._bound * (1 + sum(map(abs, self._weights(b[0]))))
+            if abs(b[1] - self._p(b[0])) > max(noise, self._least):
                 return a, b
             a, t = b, 2 * t
             self._flat = self._flat and b[1] == 0
@@ -120,6 +130,8 @@ class _Axis:
             if middle[0] in (a[0], b[0]) or not np.isfinite(middle[1]):
                 break
             near, far = self._change(a, middle), self._change(middle, b)
+            if not max(near, far) > self._least:
+                return Jump(0.0, abs(a[0]), self._flat)
             if not max(near, far) > self._bound:
                 break
             if near > far:

@@ -95,6 +95,7 @@ LABELS = {
 RAISED = {DIED: "the engine dies"}
 
 NOT_OF_THIS = "the gradient is not that of this loss either"
+UNDECIDED = "whether the gradient is that of this loss could not be decided"
 NO_MORE = "the gradient is wrong"
 WRONG = "is wrong in a way that nothing explains"
 
@@ -454,20 +455,27 @@ def _of_one_delta(groups: list[Group], seen: list[Group]) -> tuple[list[Group], 
 def _of_one_loss(groups: list[Group]) -> list[Group]:
     """Tell what has no known cause under the loss, if all of its problems have the same other one.
 
-    Where such a loss is flat, or for some targets, its wrong gradient may be right.
+    Where such a loss is flat, or for some targets, its wrong gradient may be right; where nothing
+    shows the gradient to be wrong, it is taken for what it is elsewhere.
     """
-    by_loss = {_loss_of_all(group): group for group in groups if not _is_about_numbers(group)}
-    told = []
-    for group in groups:
+    of_loss = [n for n, group in enumerate(groups) if not _is_about_numbers(group)]
+    right = {_loss_of_all(groups[n]): n for n in of_loss}
+    told: list[Group | None] = list(groups)
+    for n, group in enumerate(groups):
         loss = "" if group.is_named or not _is_about_numbers(group) else _loss_of_all(group)
         if not loss:
-            told.append(group)
             continue
-        right = by_loss.pop(loss).every if loss in by_loss else []
-        what = f"{loss}; {NOT_OF_THIS}"
-        told.append(replace(group, what=what, joined=(*group.joined, *right)))
-    gone = {one.number for group in told for one in group.joined}
-    return [group for group in told if group.members[0].number not in gone]
+        k = right.get(loss)
+        other = None if k is None else told[k]
+        is_shown = any(NOT_OF_THIS in one.witness.finding.detail for one in group.every)
+        joined, what = group.joined, f"{loss}; {NOT_OF_THIS if is_shown else UNDECIDED}"
+        if k is not None and other is not None:
+            if not is_shown:
+                told[k], told[n] = replace(other, joined=(*other.joined, *group.every)), None
+                continue
+            joined, told[k] = (*joined, *other.every), None
+        told[n] = replace(group, what=what, joined=joined)
+    return [group for group in told if group is not None]
 
 
 def _with_its_loss(groups: list[Group]) -> list[Group]:

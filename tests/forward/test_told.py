@@ -8,7 +8,7 @@ import textbook_engines
 from other_losses import OTHER_LOSSES, consistent
 
 from gradcheck.agreement import check_agreement
-from gradcheck.case import Case, sample_cases
+from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.forward.told import (
@@ -159,6 +159,11 @@ def test_a_loss_that_rounding_makes_a_staircase_accuses_nobody(name):
 def test_at_a_kink_another_problem_decides():
     where = problem(corner="zero_weights")
     assert is_the_derivative(planted("relu"), where) is True
+
+
+def test_a_difference_that_rounding_makes_is_no_sign_of_the_loss_that_is_meant():
+    flat = parse("gc1:1-6-1:quadratic:mean:m1:float64:w100:generic:binary:s4187120071").problem()
+    assert is_the_derivative(planted("tanh"), flat) is True
 
 
 def test_a_loss_that_is_the_same_here_is_told_where_it_is_not():

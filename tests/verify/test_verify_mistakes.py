@@ -344,11 +344,15 @@ def test_what_has_no_known_cause_is_one_heading_with_a_wrong_delta_above_it():
     assert len(told(*delta, wrong(token(seed=9), reason="nonfinite"))) == 2
 
 
+OPEN = "whether the gradient is that of this loss could not be decided"
+
+
 def of_another_loss(at, which, *, right, name="agreement"):
-    """A problem whose loss is another one: its gradient is that of this loss, or not either."""
+    """A problem whose loss is another one: its gradient is that of this loss, or not, or is it?"""
     if right:
         return wrong(at, reason="loss", says=f"the loss {which}; the gradient is that of this loss")
-    told = f"the loss {which}; the gradient is not that of this loss either; 1 of 2 are wrong"
+    what = OPEN if right is None else "the gradient is not that of this loss either"
+    told = f"the loss {which}; {what}; 1 of 2 are wrong"
     return wrong(at, says=DELTA, detail=told, name=name)
 
 
@@ -361,6 +365,17 @@ def test_another_loss_is_one_heading_also_where_its_gradient_is_wrong_on_some_pr
     assert told(*focal, four) == [(what, 4, 2), ("the loss is 4 times ours", 1, 0)]
     unknown = wrong(token(seed=8), says=DELTA)
     assert len(told(*focal, unknown)) == 2
+
+
+def test_a_gradient_that_nothing_shows_to_be_wrong_is_that_of_its_loss_as_elsewhere():
+    open_ones = [of_another_loss(token(seed=n), "is not ours", right=None) for n in range(2)]
+    right = [of_another_loss(token(seed=2 + n), "is not ours", right=True) for n in range(3)]
+    for every in ([*open_ones, *right], [*right, *open_ones]):
+        assert told(*every) == [("the loss is not ours", 3, 2)]
+    assert told(*open_ones) == [(f"the loss is not ours; {OPEN}", 2, 0)]
+    shown = of_another_loss(token(seed=9), "is not ours", right=False)
+    what = "the loss is not ours; the gradient is not that of this loss either"
+    assert told(*open_ones, shown, *right) == [(what, 3, 3)]
 
 
 def test_a_loss_without_a_name_joins_the_only_mistake():
