@@ -88,6 +88,10 @@ class Witness:
     finding: Finding
 
 
+TOO_SMALL = " where rounding leaves "
+"""Stands in what is said of a loss that is too small, and has no name."""
+
+
 def loss_of(finding: Finding) -> tuple[str, str]:
     """Return what the loss is, if not the one that is meant, and of what the gradient is; or ""."""
     told = finding.diagnosis if finding.reason == Reason.LOSS.value else ""
@@ -99,9 +103,8 @@ def loss_of(finding: Finding) -> tuple[str, str]:
 def is_named_loss(finding: Finding) -> bool:
     """Whether a finding says which loss it is, or is about none."""
     told = loss_of(finding)[0]
-    return finding.reason != Reason.LOSS.value or not told.endswith(
-        "loss is not the one that is meant"
-    )
+    is_unnamed = told.endswith("loss is not the one that is meant") or TOO_SMALL in told
+    return finding.reason != Reason.LOSS.value or not is_unnamed
 
 
 def read_finding(record: Record) -> Finding:

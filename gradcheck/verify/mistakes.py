@@ -28,7 +28,7 @@ from gradcheck.diagnosis.one_unit import KEY as UNITS
 from gradcheck.rounding import ARITHMETICS
 from gradcheck.verdict import Reason
 from gradcheck.verify.factors import Product, giving
-from gradcheck.verify.findings import Finding, Witness, is_named_loss, loss_of
+from gradcheck.verify.findings import TOO_SMALL, Finding, Witness, is_named_loss, loss_of
 from gradcheck.verify.phrases import at_layer, common, of_any_layer, skeleton
 from gradcheck.verify.signature import DIED, kind, label
 from gradcheck.verify.suspects import (
@@ -96,6 +96,8 @@ RAISED = {DIED: "the engine dies"}
 
 NOT_OF_THIS = "the gradient is not that of this loss either"
 UNDECIDED = "whether the gradient is that of this loss could not be decided"
+RETURNED = "the returned loss "
+UNNAMED = "the loss is not the one that is meant"
 NO_MORE = "the gradient is wrong"
 WRONG = "is wrong in a way that nothing explains"
 
@@ -290,7 +292,7 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     seen, rest = _joined(list(_unnamed(patterns)), rest, alone=alone)
     groups, seen = _of_one_delta(groups, seen)
     groups = _of_one_loss([*groups, *_below([*seen, *_unnamed([*errors, *rest])])])
-    groups = _with_its_loss(groups)
+    groups = _with_its_loss(_of_the_same_loss(groups))
     return sorted(groups, key=lambda group: group.every[0].number)
 
 
@@ -476,6 +478,31 @@ def _of_one_loss(groups: list[Group]) -> list[Group]:
             joined, told[k] = (*joined, *other.every), None
         told[n] = replace(group, what=what, joined=joined)
     return [group for group in told if group is not None]
+
+
+def _of_the_same_loss(groups: list[Group]) -> list[Group]:
+    """Let a returned loss join the loss that others name: one forward pass makes both.
+
+    On a problem where agreement passes the loss alone differs, as it is returned.
+    """
+    named = {_of_any_kind(group.what): n for n, group in enumerate(groups) if _is_meant(group)}
+    told: list[Group | None] = list(groups)
+    for n, group in enumerate(groups):
+        k = named.get(_of_any_kind(group.what)) if group.what.startswith(RETURNED) else None
+        if k is not None and (other := told[k]) is not None:
+            told[k], told[n] = replace(other, joined=(*other.joined, *group.every)), None
+    return [group for group in told if group is not None]
+
+
+def _is_meant(group: Group) -> bool:
+    """Whether a group is about the loss that the gradient is of, or is not of."""
+    return group.what.startswith("the loss ")
+
+
+def _of_any_kind(what: str) -> str:
+    """Return what a loss is called, whether returned or not; one that is too small has no name."""
+    told = what.partition("; ")[0].replace(RETURNED, "the loss ", 1)
+    return UNNAMED if TOO_SMALL in told else told
 
 
 def _with_its_loss(groups: list[Group]) -> list[Group]:

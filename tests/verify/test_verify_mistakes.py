@@ -378,6 +378,28 @@ def test_a_gradient_that_nothing_shows_to_be_wrong_is_that_of_its_loss_as_elsewh
     assert told(*open_ones, shown, *right) == [(what, 3, 3)]
 
 
+def returned(at, what):
+    """A problem on which agreement passes, and the loss alone differs."""
+    return wrong(at, reason="loss", says=f"the returned loss {what}", name="consistency")
+
+
+def test_a_returned_loss_joins_the_same_loss_where_agreement_fails():
+    log2 = [of_another_loss(token(seed=n), "has log 2", right=True) for n in range(3)]
+    right = returned(token(seed=7), "has log 2; the gradient is right")
+    for every in ([right, *log2], [*log2, right]):
+        assert told(*every) == [("the loss has log 2", 3, 1)]
+    assert told(right) == [("the returned loss has log 2", 1, 0)]
+    doubled = returned(token(seed=8), "is doubled; the gradient is right")
+    assert len(told(*log2, doubled)) == 2
+
+
+def test_a_loss_that_is_too_small_joins_the_one_without_a_name():
+    small = returned(token(seed=7), f"is 80 where rounding leaves 132 at least; {OPEN}")
+    other = of_another_loss(token(seed=3), "is not the one that is meant", right=True)
+    assert told(small, other) == [("the loss is not the one that is meant", 1, 1)]
+    assert told(wrong(token(), output(M)), small) == [(f"delta_L {M}", 1, 1)]
+
+
 def test_a_loss_without_a_name_joins_the_only_mistake():
     lost = of_another_loss(token(seed=3), "is not the one that is meant", right=True)
     assert told(wrong(token(), output(M)), lost) == [(f"delta_L {M}", 1, 1)]
