@@ -29,7 +29,7 @@ from gradcheck.oracles.lines import IntArray, Lines
 from gradcheck.oracles.noise import Noise, estimate_noise, given_noise
 from gradcheck.splitmix64 import Stream
 from gradcheck.structure import Structure, originals_of, structure_of
-from gradcheck.verdict import Comparison, Outcome, Reason, Settled, Verdict, compare, screened
+from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Settled, Verdict, compare, screened
 
 METHODS = ("auto", "every-coordinate", "directional")
 
@@ -272,11 +272,15 @@ class _Witness:
         """Screen a gradient along random signs; compare what was differentiated on the way."""
         lines, structure = self.test.lines, self.test.names
         known = Estimate.empty(structure.size)
+        jumps = True  # until one coordinate has failed in spite of them: f is the same for all
 
         def confirm(coordinates: IntArray) -> npt.NDArray[np.uint8]:
-            estimate = differences(coordinates=coordinates, suspected=True)
+            nonlocal jumps
+            estimate = differences(coordinates=coordinates, suspected=True, jumps=jumps)
             known.put(coordinates, estimate.part(coordinates))
-            return compare(structure, g, known, resolution=resolution).kind[coordinates]
+            kind = compare(structure, g, known, resolution=resolution).kind[coordinates]
+            jumps = jumps and not bool(np.any(kind == Kind.FAILED))
+            return kind
 
         blocks = locate(lines, eps, g, confirm, self.stream, progress=self.progress)
         for block in blocks:

@@ -116,6 +116,7 @@ def differentiate(  # noqa: PLR0913 - options that are named
     rounding: Rounding | None = None,
     progress: Callable[[int], None] | None = None,
     suspected: bool = False,
+    jumps: bool = True,
 ) -> Estimate:
     """Differentiate f along its axes; ask again, at smaller steps, where g would be accused.
 
@@ -131,6 +132,7 @@ def differentiate(  # noqa: PLR0913 - options that are named
         progress: called with the number of coordinates just finished.
         suspected: whether something else speaks against these coordinates: fixed steps do not
             decide them.
+        jumps: whether jumps of f are looked for before anybody is accused.
 
     Returns:
         An estimate in which a coordinate contradicts g only if every opinion does; one on which
@@ -142,7 +144,7 @@ def differentiate(  # noqa: PLR0913 - options that are named
             if suspected
             else _estimate(lines, eps, g, coordinates, resolution, progress)
         )
-        if rounding is None:
+        if rounding is None and jumps:
             eps = _with_jumps(
                 lines, eps, g, estimate, names, resolution, notes, suspected=suspected
             )

@@ -36,8 +36,9 @@ BATCH = 8
 ERRORS = (1.0, 1e-2, 1e-4)
 """Relative errors that are planted."""
 
-LIMITS = {1: 120, 3: 350}
-"""The most passes that naming so many wrong coordinates may take."""
+LIMITS = {1: 160, 3: 350}
+"""The most passes that naming so many wrong coordinates may take; 10 to 30 of them look for jumps
+of f before the first is accused."""
 
 GROWTH_SEEDS = 3
 GROWTH_ERROR = 1e-2
