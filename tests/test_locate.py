@@ -398,3 +398,24 @@ def test_passes_grow_no_faster_than_the_logarithm_of_the_size(Box):
         )  # fmt: skip
     slope, _ = np.polyfit(np.log2(sizes), passes, 1)
     assert slope <= 4, f"{slope} passes a doubling; halving alone takes 4"
+
+
+def test_along_directions_no_right_gradient_of_a_printed_function_is_accused():
+    """f is a staircase; the first coordinate that is suspected is asked for its jumps."""
+    stream = Stream(3, "printed")
+    a, x = stream.normal(40), stream.normal(40)
+
+    def f(p):
+        return float(f"{np.sum(a * np.sin(p)):.7g}")
+
+    def verdicts(g):
+        return {
+            check_gradient(f, g, x, method="directional", seed=seed).verdict.value
+            for seed in range(8)
+        }
+
+    def one_doubled(p):
+        return a * np.cos(p) * np.where(np.arange(40) == 7, 2.0, 1.0)
+
+    assert "FAIL" not in verdicts(lambda p: a * np.cos(p))
+    assert "PASS" not in verdicts(one_doubled)

@@ -132,20 +132,22 @@ def ask(
 
 def alike(engine: Engine, problem: Problem, targets: str = "") -> Problem | None:
     """Return a random problem of the same sizes and batch, on which nothing is saturated."""
-    network, info = problem.architecture, engine.info
-    return problem_of(
-        network.sizes,
-        network.loss,
-        network.reduction,
-        problem.batch,
-        _precision(info.dtypes, problem),
-        targets or _targets(dict(info.limits).get("targets")),
-        SEEDS[1],
-    )
+    return _of_the_same_sizes(engine, problem, targets, SEEDS[1])
 
 
 def steep(engine: Engine, problem: Problem, targets: str = "") -> Problem | None:
     """Return another problem of the same sizes and batch, with larger weights."""
+    return _of_the_same_sizes(engine, problem, targets, SEEDS[2], STEEP)
+
+
+def drawn(engine: Engine, problem: Problem, number: int) -> Problem | None:
+    """Return one of many random problems of the same sizes and batch, mild and steeper in turn."""
+    return _of_the_same_sizes(engine, problem, "", DRAWN + number, STEEP if number % 2 else 1.0)
+
+
+def _of_the_same_sizes(
+    engine: Engine, problem: Problem, targets: str, seed: int, scale: float = 1.0
+) -> Problem | None:
     network, info = problem.architecture, engine.info
     return problem_of(
         network.sizes,
@@ -154,23 +156,8 @@ def steep(engine: Engine, problem: Problem, targets: str = "") -> Problem | None
         problem.batch,
         _precision(info.dtypes, problem),
         targets or _targets(dict(info.limits).get("targets")),
-        SEEDS[2],
-        STEEP,
-    )
-
-
-def drawn(engine: Engine, problem: Problem, number: int) -> Problem | None:
-    """Return one of many random problems of the same sizes and batch, mild and steeper in turn."""
-    network, info = problem.architecture, engine.info
-    return problem_of(
-        network.sizes,
-        network.loss,
-        network.reduction,
-        problem.batch,
-        _precision(info.dtypes, problem),
-        _targets(dict(info.limits).get("targets")),
-        DRAWN + number,
-        STEEP if number % 2 else 1.0,
+        seed,
+        scale,
     )
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from gradcheck.oracles.jumps import NO_JUMP, jump_near, noise_of_jump
+from gradcheck.oracles.jumps import NO_JUMP, jump_near, least_jump, noise_of_jump
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import STANDARD_DEVIATIONS, Noise, estimate_noise
+from gradcheck.oracles.stencils import CENTRAL_4
 from gradcheck.splitmix64 import Stream
 
 SILENT = Noise(level=1e-16, bound=1e-15, unit_roundoff=2.0**-53, forward_passes=0)
@@ -42,6 +43,22 @@ def test_smooth_functions_waves_and_kinks_have_none(f, x):
     lines = Lines(lambda v: float(f(v[0])), np.array([x]))
     noise = estimate_noise(lines, Stream(0, "test"))
     assert jump_near(lines, noise, 0, 2.0**-14).size <= noise.bound
+
+
+def test_a_jump_that_is_too_small_to_matter_is_none_and_one_that_matters_is_found():
+    def f(v):
+        return float(1e-8 * (v[0] >= 0.701) + np.sin(v[0]))
+
+    lines = Lines(f, np.array([0.7]))
+    assert jump_near(lines, SILENT, 0, 1e-5, 1e-9).size == pytest.approx(1e-8, rel=1e-3)
+    assert jump_near(lines, SILENT, 0, 1e-5, 1e-4).size == 0
+
+
+@pytest.mark.parametrize(("excess", "step"), [(1e-3, 1e-4), (2.0, 1e-8)])
+def test_twice_the_least_jump_widens_the_noise_term_by_the_excess(excess, step):
+    J = 2 * float(least_jump(np.array(excess), np.array(step)))
+    C1 = float(CENTRAL_4.noise_constant)
+    assert C1 * noise_of_jump(SILENT, J).bound / step == pytest.approx(excess)
 
 
 def test_a_staircase_is_flat_until_it_jumps():
