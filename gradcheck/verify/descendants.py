@@ -55,7 +55,7 @@ def end(processes: set[Process], mark: str = "") -> None:
         mine = _children(os.getpid())
         marked = {(pid, _started(pid)) for pid in mine if _has(pid, mark)}
         alive = {each for each in processes | marked if each[1] and _started(each[0]) == each[1]}
-        if not alive:
+        if not alive and not (mark and any(_is_starting(pid) for pid in mine)):
             return
         for pid, _ in alive.union(*(descendants(pid) for pid, _ in alive)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -82,6 +82,15 @@ def _started(pid: int) -> bytes:
     except (OSError, ValueError):
         return b""
     return b"" if state in b"ZX" else rest[18]
+
+
+def _is_starting(pid: int) -> bool:
+    """Whether a process has not got its arguments and environment yet: execve(2) is under way."""
+    try:
+        empty = not (PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return False
+    return empty and bool(_started(pid))
 
 
 def _has(pid: int, mark: str) -> bool:

@@ -69,6 +69,33 @@ def test_orphans_of_a_dead_worker_are_known_by_their_mark():
     assert len(before - left) == 1
 
 
+def test_a_process_that_execve_has_not_given_its_environment_yet_is_waited_for(
+    tmp_path, monkeypatch
+):
+    me, child = tmp_path / str(os.getpid()) / "task/1", tmp_path / "42"
+    me.mkdir(parents=True)
+    child.mkdir()
+    (me / "children").write_text("42 ")
+    (child / "stat").write_text("42 (python) R " + "0 " * 40)
+    for name in ("cmdline", "environ"):
+        (child / name).write_bytes(b"")
+    killed = []
+
+    def execve_ends(_seconds):
+        (child / "cmdline").write_bytes(b"python\0")
+        (child / "environ").write_bytes(f"{MARK}=mine\0".encode())
+
+    def kill(pid, _signal):
+        killed.append(pid)
+        (child / "stat").write_text("42 (python) Z " + "0 " * 40)
+
+    monkeypatch.setattr("gradcheck.verify.descendants.PROC", tmp_path)
+    monkeypatch.setattr("gradcheck.verify.descendants.time.sleep", execve_ends)
+    monkeypatch.setattr("gradcheck.verify.descendants.os.kill", kill)
+    end(set(), "mine")
+    assert killed == [42]
+
+
 def test_a_number_that_was_given_again_is_left_alone():
     other = started(NAP)
     end({(other.pid, b"0")})
