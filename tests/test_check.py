@@ -167,6 +167,14 @@ def test_differences_in_the_last_bits_between_calls_are_noted_and_no_more():
     assert "differ within the allowance" in outcome.notes[0]
 
 
+@pytest.mark.parametrize(("allowances", "reason"), [(0.4, None), (2.0, Reason.NONDETERMINISTIC)])
+def test_two_calls_differ_by_no_more_than_the_allowance(allowances, reason):
+    (allowance,) = check_gradient(f, gradient, X[:1]).comparison.allowance
+    moved = Counting(lambda n, x: np.cos(x) + allowances * allowance * (n > 2))
+    outcome = check_gradient(f, moved, X[:1])
+    assert (outcome.verdict, outcome.reason) == (FAILS if reason else Verdict.PASS, reason)
+
+
 class Layer:
     """Forward stores what backward uses, as in every course."""
 
@@ -402,6 +410,17 @@ def test_the_budget_is_kept_and_what_it_left_undecided_is_said():
     assert calls["f"] == outcome.forward_passes <= 100
     assert 0 < outcome.counts["informative"] < 40
     assert verdict(counted, np.cos, x, budget=5) == (Verdict.INCONCLUSIVE, Reason.BUDGET)
+
+
+def test_a_budget_that_ends_before_an_accusation_is_confirmed_accuses_nobody():
+    full = check_gradient(f, np.sin, X[:1])
+    assert full.verdict is FAILS
+    outcomes = [check_gradient(f, np.sin, X[:1], budget=n) for n in range(1, full.forward_passes)]
+    undecided = {(o.verdict, o.reason, o.counts.get("failed", 0)) for o in outcomes}
+    assert undecided == {(Verdict.INCONCLUSIVE, Reason.BUDGET, 0)}
+    told = [o for o in outcomes if "before that could be confirmed" in " ".join(o.notes)]
+    assert told
+    assert all(o.counts["not_evaluated"] == 1 for o in told)
 
 
 def test_a_smaller_demand_decides_what_a_larger_one_leaves_open():

@@ -76,6 +76,22 @@ def test_a_direction_along_one_array_of_a_separable_function_passes():
     assert found == PASSES
 
 
+@pytest.mark.parametrize("size", [1e-9, 1e-7, 1.0])
+def test_a_block_of_zeros_that_was_forgotten_fails_however_small_it_is_beside_others(size):
+    def gradient(p):
+        return {"a": np.sin(p["a"]), "b": size * np.sin(p["b"])}
+
+    def product(p, q, kept=1.0):
+        return {"a": np.cos(p["a"]) * q["a"], "b": kept * size * np.cos(p["b"]) * q["b"]}
+
+    x = {"a": np.array([0.5, 1.0]), "b": np.array([0.25, 0.75])}
+    v = {"a": np.array([1.0, -1.0]), "b": np.array([1.0, 0.5])}
+    assert verdict(gradient, product, x, v) == PASSES
+    outcome = check_hessian_vector_product(gradient, lambda p, q: product(p, q, kept=0.0), x, v)
+    assert outcome.verdict is FAILS
+    assert {d.name for d in outcome.discrepancies} == {"(H v) at b[0]", "(H v) at b[1]"}
+
+
 def network(factor):
     """Gradient and Hessian-vector product (by complex step) of the reference network."""
     rng = np.random.default_rng(7)

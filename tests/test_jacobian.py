@@ -255,6 +255,23 @@ def test_the_zeros_of_a_constant_output_are_decided_and_a_wrong_one_fails():
     assert wrong == (FAILS, Reason.MISMATCH)
 
 
+@pytest.mark.parametrize("size", [1e-9, 1e-7, 1.0])
+def test_a_block_of_zeros_that_was_forgotten_fails_however_small_it_is_beside_others(size):
+    """F[1] depends on b a little; a large block, or a large output, does not make that small."""
+
+    def two(x):
+        return np.array([np.sin(x["a"]), size * np.sin(x["a"] + x["b"])])
+
+    def right(x, kept=1.0):
+        both = size * np.cos(x["a"] + x["b"])
+        return {"a": np.array([np.cos(x["a"]), both]), "b": np.array([0.0, kept * both])}
+
+    x = {"a": np.array(0.5), "b": np.array(0.25)}
+    assert verdict(two, right, x) == PASSES
+    outcome = check_jacobian(two, lambda x: right(x, kept=0.0), x)
+    assert [d.name for d in outcome.discrepancies] == ["F[1] by b"]
+
+
 def test_the_jacobian_of_a_relu_is_decided():
     x = np.array([-1.0, 0.5, -0.25, 2.0])
     right, wrong = np.diag((x > 0).astype(float)), np.diag((x > -0.5).astype(float))

@@ -1,12 +1,14 @@
 """Group testing names the wrong coordinates of a large gradient in a hundred forward passes."""
 
 import collections
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gradcheck.check import check_gradient
-from gradcheck.locate import AFTERWARDS, DIRECTIONS, locate
+from gradcheck.locate import AFTERWARDS, DIRECTIONS, PILOTS, locate
+from gradcheck.oracles.directional import Direction
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import estimate_noise
 from gradcheck.splitmix64 import Stream
@@ -144,6 +146,27 @@ def test_no_error_above_the_stated_resolution_passes():
         error = np.zeros(500)
         error[37 * seed] = 1.1 * reach
         assert search(box, lambda g, e=error: g.__iadd__(e), seed=seed).verdict is not Verdict.PASS
+
+
+def test_the_bound_that_a_pass_states_is_the_widest_of_its_directions(monkeypatch):
+    """f is noisier along the fourth direction than along all that come after it."""
+    bounds = []
+
+    class Uneven(Direction):
+        def at(self, exponent, truncation):
+            slope = super().at(exponent, truncation)
+            bounds.append(slope.bound if len(bounds) else 10 * slope.bound)
+            return replace(slope, noise=slope.noise + bounds[-1] - slope.bound)
+
+    monkeypatch.setattr("gradcheck.locate.Direction", Uneven)
+    box = Wave(50)
+    lines = Lines(box.f, box.x)
+    noise = estimate_noise(lines, Stream(0, "noise"))
+    (block,) = locate(lines, noise, box.gradient(box.x), lambda _: np.empty(0), Stream(0, "signs"))
+    assert block.state is Settled.SCREENED
+    assert len(bounds) == DIRECTIONS - PILOTS
+    assert block.threshold == pytest.approx(bounds[0])
+    assert bounds[-1] < bounds[0] / 5
 
 
 # --- what cancels -------------------------------------------------------------------------------

@@ -102,6 +102,12 @@ def test_small_is_measured_against_the_same_array_only():
     assert [Kind(k) for k in c.kind] == [Kind.INFORMATIVE, Kind.SMALL, Kind.VACUOUS]
 
 
+@pytest.mark.parametrize("g", [0.0, 2e-8, np.nan])
+def test_what_would_be_small_fails_beyond_its_allowance(g):
+    c = judge([1.0, g], [1.0, 1e-8], [1e-9, 1e-9])
+    assert [Kind(k) for k in c.kind] == [Kind.INFORMATIVE, Kind.FAILED]
+
+
 TWO = {"W": np.zeros(2), "b": np.zeros(1)}
 
 

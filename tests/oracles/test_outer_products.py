@@ -79,6 +79,28 @@ def test_a_power_of_two_has_the_nearer_float_below_it():
         assert rounded.value[0] == np.nextafter(1.0, 0)
 
 
+def test_a_ball_that_reaches_half_way_below_a_power_of_two_is_not_settled():
+    """The floats below 1 are half as far apart as those above."""
+    with ctx.workprec(200):
+        for inside, settled in (((1, -61), False), ((1, -56), True)):
+            middle = 1 - arb((1, -54)) + arb(inside)  # rounds to 1
+            for sign in (1, -1):
+                rounded = round_outer([arb(sign * middle, arb((1, -60)))], [arb(1)])
+                assert rounded.settled[0] == settled
+                assert rounded.value[0] == sign or not settled
+
+
+@pytest.mark.parametrize("exponent", [-900, -990, -1010])
+def test_a_product_whose_rounding_error_underflows_is_not_called_exact(exponent):
+    """(1 + v)^2 2^e, v = 2^-52: the error v^2 2^e of its float is no float from 2^-970 down."""
+    x = arb(np.ldexp(1 + 2.0**-52, exponent // 2))
+    with ctx.workprec(200):
+        rounded = round_outer([x], [x])
+    assert rounded.settled[0]
+    assert rounded.value[0] == np.ldexp(1 + 2.0**-51, exponent)
+    assert rounded.bound[0] == np.spacing(rounded.value[0]) / 2
+
+
 def test_zero_is_exact_beside_any_finite_ball_and_nothing_beside_one_that_is_not():
     x = [arb(0), arb(1, 1e-30)]
     y = [arb(0), arb(3, 1e-20), arb(0, 1), arb("nan"), arb("inf")]

@@ -4,6 +4,7 @@ import pytest
 
 from gradcheck.verify.judge import judge
 from gradcheck.verify.replay import _code
+from gradcheck.verify.worker import UNUSABLE
 
 HEADER = {"kind": "header"}
 
@@ -74,6 +75,22 @@ def test_a_wrong_gradient_is_wrong_even_where_gradcheck_failed_elsewhere():
     found = judged([WRONG], [BROKEN], failures=[{"reason": "mismatch"}])
     assert found.exit_code == 1
     assert "gradcheck itself failed on 1 of 2 problems" in found.verdict
+
+
+@pytest.mark.parametrize("failures", [(), ({"reason": "mismatch"},)])
+def test_an_engine_that_cannot_be_used_any_more_outweighs_what_it_did_before(failures):
+    end = {"kind": "engine", "event": UNUSABLE, "detail": "it died four times"}
+    found = judge([HEADER, case(0, WRONG if failures else AGREES), end], failures)
+    assert (found.exit_code, found.verdict) == (3, "the engine is unusable: it died four times")
+
+
+@pytest.mark.parametrize("failures", [(), ({"reason": "raised"},)])
+def test_so_does_one_that_raises_on_every_problem_and_not_one_that_answers_one(failures):
+    raised = finding("agreement", "FAIL", "raised") | {"detail": "ValueError: no"}
+    found = judged([raised, NO_LOSS], [raised], failures=failures)
+    assert found.exit_code == 3
+    assert found.verdict == "the engine raises on every one of 2 problems: ValueError: no"
+    assert judged([raised], [AGREES], failures=[{"reason": "raised"}]).exit_code == 1
 
 
 @pytest.mark.parametrize(
