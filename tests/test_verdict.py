@@ -142,6 +142,14 @@ def test_zeros_of_an_output_are_judged_beside_that_output():
     assert [Kind(k) for k in c.kind[1::2]] == [Kind.SMALL, Kind.VACUOUS]
 
 
+@pytest.mark.parametrize(("bound", "kind"), [(1e-7, Kind.SMALL), (1.1e-6, Kind.VACUOUS)])
+@pytest.mark.parametrize("reach", [0.0, 2.0])
+def test_an_output_in_which_nothing_stands_out_is_judged_beside_the_others(bound, kind, reach):
+    x = {"F[0] by a": np.zeros(1), "F[1] by a": np.zeros(1)}
+    c = judge([1.0, 0.0], [1.0, 0.0], [1e-9, bound], x=x, outputs=2, reach=reach)
+    assert Kind(c.kind[1]) is (Kind.UNCHANGED if reach and kind is Kind.SMALL else kind)
+
+
 @pytest.mark.parametrize(
     ("g", "reach", "bound", "kind"),
     [

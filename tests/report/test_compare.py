@@ -8,7 +8,9 @@ import pytest
 
 from gradcheck.cli import main
 from gradcheck.report.compare import (
+    ABSENT,
     UnreadableReportError,
+    _walk,
     check_report,
     compare,
     read_report,
@@ -63,6 +65,37 @@ def test_an_altered_value_is_named_with_its_path_both_values_and_line(path, valu
     number, _, text = difference.line.removeprefix("report.md line ").partition(": ")
     assert page.splitlines()[int(number) - 1] == text
     assert path in str(difference)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "differ"),
+    [
+        ([1, 2], [1, 2], {}),
+        ([1, 2], [1, 2, 3], {".2": (ABSENT, 3)}),
+        ([1, 2, 3], [1, 2], {".2": (3, ABSENT)}),
+        ([1, 2], [], {".0": (1, ABSENT), ".1": (2, ABSENT)}),
+        ([[1], [2, 3]], [[1], [2]], {".1.1": (3, ABSENT)}),
+        ({"a": 1}, {"a": 1, "b": [2]}, {".b": (ABSENT, [2])}),
+        ({"a": 1, "b": None}, {"a": 1}, {".b": (None, ABSENT)}),
+        ({"a": [1, {"b": 2.0}]}, {"a": [1, {"b": 2.5}]}, {".a.1.b": (2.0, 2.5)}),
+        ([1], [1.0], {".0": (1, 1.0)}),
+        ([1], [True], {".0": (1, True)}),
+        ([1], {"0": 1}, {"": ([1], {"0": 1})}),
+        ("ab", "a", {"": ("ab", "a")}),
+    ],
+)
+def test_whatever_was_added_removed_or_changed_is_found_and_nothing_else(old, new, differ):
+    assert {path: (a, b) for path, a, b in _walk("", old, new)} == differ
+
+
+def test_a_list_of_the_report_that_grew_or_shrank_is_a_difference(tiny_report):
+    _, fresh = tiny_report
+    path = "sections.consistency.measured.by_stratum"
+    rows = fresh["sections"]["consistency"]["measured"]["by_stratum"]
+    for other, n in ((rows[:-1], len(rows) - 1), ([*rows, rows[0]], len(rows))):
+        committed = altered(fresh, path, other)
+        found = compare(committed, fresh, render(committed))
+        assert [difference.path for difference in found] == [f"{path}.{n}"]
 
 
 def test_times_and_machine_may_differ(tiny_report):
