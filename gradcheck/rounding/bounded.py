@@ -7,7 +7,7 @@ Symbols as in the package's text.
 
     x^ y^ - x y = (x^ - x) y^ + x (y^ - y)
     dp = sum_k [dx_k (|y_k| + dy_k) + |x_k| dy_k] + G_n sum_k (|x_k| + dx_k)(|y_k| + dy_k)
-         + (eta + eta_g) sum_k (2 + |x_k| + |y_k|)
+         + (eta + eta_g) sum_k (2 + |x_k| + dx_k + |y_k| + dy_k)
     G_n = (1 + u_g)^2 (1 + gamma_n) - 1
 
 The last line of dp: a product that underflows errs by eta / 2, once in the engine and twice in the
