@@ -202,7 +202,8 @@ def model_where_half_saturated(engine: Engine, problem: Problem, among: Sequence
         problem: says these.
         among: the models to try, the narrowest first.
     """
-    known, key = _remembered(engine, problem, f"half saturated, among {', '.join(among)}")
+    among_these = f"half saturated {_probes_of(problem)}, among {', '.join(among)}"
+    known, key = _remembered(engine, problem, among_these)
     if key not in known:
         own = formats_of(problem)[0]
         answers = _half_saturated_answers(engine, problem, (1, -1), own.u)
@@ -246,7 +247,7 @@ def errs_as_predicted(
     narrower, signs = PREDICTS[name]
     own = formats_of(problem)[0]
     kept = kept or own
-    known, key = _remembered(engine, problem, f"{name} {kept.u}")
+    known, key = _remembered(engine, problem, f"{name} {kept.u} {_probes_of(problem)}")
     if key in known:
         return known[key], 0
     wider = "" if kept == own else kept.dtype
@@ -260,12 +261,21 @@ def _half_saturated_answers(
     engine: Engine, problem: Problem, signs: tuple[int, ...], u: float
 ) -> list[Answer]:
     """Ask about one unit; an engine that does not take that, about the problem's architecture."""
+    places = _probes_of(problem)
     for probes in (half_saturated, half_saturated_layers):
         every = probes(problem, signs, u)
-        taken = (one for one in every if _takes(engine, one[1]))
+        taken = (one for one in every if one[0] in places and _takes(engine, one[1]))
         if answers := list(answered(engine, taken)):
             return answers
     return []
+
+
+def _probes_of(problem: Problem) -> tuple[str, ...]:
+    """Return which probes a problem is like: without a hidden layer, none of a hidden unit.
+
+    What an engine does to hidden layers, right or wrong, says nothing about such a problem.
+    """
+    return ("output", "layer") if problem.architecture.depth == 1 else ("output", "hidden", "layer")
 
 
 def _takes(engine: Engine, problem: Problem) -> bool:

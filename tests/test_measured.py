@@ -47,6 +47,21 @@ def models_found(name, count=40, **limits):
     return found
 
 
+def hidden_biases_lack_the_slope(problem):
+    """p - y, and in hidden layers dC/db = sum_i dC/da in place of sum_i delta."""
+    a, activations = problem.inputs, [problem.inputs]
+    for W, b in zip(problem.weights, problem.biases, strict=True):
+        a = 1 / (1 + np.exp(-(a @ W.T + b)))
+        activations.append(a)
+    delta = activations[-1] - problem.targets
+    pairs = [(delta.T @ activations[-2], delta.sum(0))]
+    for layer in range(len(problem.weights) - 1, 0, -1):
+        up, a = delta @ problem.weights[layer], activations[layer]
+        delta = up * a * (1 - a)
+        pairs.insert(0, (delta.T @ activations[layer - 1], up.sum(0)))
+    return 0.0, pairs
+
+
 # --- which model ----------------------------------------------------------------------------------
 
 
@@ -217,3 +232,12 @@ def test_a_loss_may_be_infinite_only_where_an_output_rounds_to_0_or_1():
     assert not may_be_infinite(one_unit(40.0, 0, loss="quadratic"))
     token = "gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0"
     assert not may_be_infinite(parse(token).problem())
+
+
+def test_an_engine_that_is_wrong_in_hidden_layers_is_not_accused_where_there_is_none():
+    wrong = engine_from_callable(hidden_biases_lack_the_slope, "wrong")
+    saturated = one_unit(39.0, 1.0)  # p rounds to 1, p - y to 0
+    assert check_agreement(wrong, saturated).verdict is Verdict.INCONCLUSIVE
+    deep = parse("gc1:1-1-1:cross_entropy:sum:m1:float64:w1:generic:binary:s0").problem()
+    assert check_agreement(wrong, deep).verdict is Verdict.FAIL
+    assert check_agreement(wrong, one_unit(2.0, 1.0)).verdict is Verdict.PASS
