@@ -23,7 +23,13 @@ from gradcheck.engines.base import NO_LOSS, UnansweredError
 from gradcheck.examine import default_resolution, examine
 from gradcheck.forward.told import loss_first, note_on_the_loss
 from gradcheck.ladder import Explanation, explain, explain_overflow
-from gradcheck.measured import Model, allowed_models, model_bound, narrowest_model
+from gradcheck.measured import (
+    Model,
+    allowed_models,
+    errs_as_predicted,
+    model_bound,
+    narrowest_model,
+)
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.oracles.lines import Lines
 from gradcheck.problem import dtype_name, gradient_as_dict
@@ -41,6 +47,16 @@ if TYPE_CHECKING:
     from gradcheck.structure import Structure
 
 T = TypeVar("T")
+
+AT_COMPANION = (
+    "shown {}: rounding explains what the engine answers to the problem itself, but not this"
+)
+AS_COMPANIONS = {
+    "milder": "at smaller weights",
+    "generic": "at random numbers of the same sizes",
+    "other precision": "in the other precision",
+    "milder, other precision": "at smaller weights, in the other precision",
+}
 
 STRICTEST = next(iter(ARITHMETICS))
 """The narrowest model, to which an engine is held as long as it explains its answers."""
@@ -88,6 +104,47 @@ def check_agreement(
     if resolution is not None and not 0 < resolution < 1:
         raise ValueError(f"resolution={resolution!r} must be between 0 and 1")
     models = allowed_models(engine.info.arithmetic, require)
+    found = _compared(engine, problem, models, resolution, exact)
+    if found.outcome.verdict is Verdict.FAIL and found.refuted_by:
+        found = _at_companion(engine, found, models, resolution)
+    problem, exact, outcome = found.problem, found.exact, found.outcome
+    if told := _about_the_loss(found.loss, exact, problem, _bounds(problem, found.model)):
+        if explained and told != NO_LOSS and outcome.verdict is not Verdict.FAIL:
+            short = told
+            told = answered_or("", lambda: note_on_the_loss(engine, problem, exact)) or short
+        outcome = replace(outcome, notes=(*outcome.notes, told))
+    if not explained:
+        return outcome
+    return answered_or(outcome, lambda: _explained(engine, problem, outcome, models, exact))
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What came of the comparison at one problem.
+
+    Attributes:
+        problem, exact: where, and its exact gradient.
+        outcome: without an explanation.
+        model: what the gradient was held to.
+        refuted_by: the companion that a model leaves unexplained which explains the problem.
+        loss: the engine's.
+    """
+
+    problem: Problem
+    exact: Certified
+    outcome: Outcome
+    model: str
+    refuted_by: tuple[str, Problem] | None
+    loss: float | None
+
+
+def _compared(
+    engine: Engine,
+    problem: Problem,
+    models: tuple[str, ...],
+    resolution: float | None,
+    exact: Certified | None = None,
+) -> _Compared:
     exact = certified_gradient(problem) if exact is None else exact
     losses: list[float | None] = []
     test = _under_test(engine, problem, losses, ~np.isfinite(_bounds(problem, models[0]).gradient))
@@ -96,14 +153,25 @@ def check_agreement(
     outcome = examine(test, held.compared, resolution=asked, budget=None)
     passes = outcome.backward_passes + held.backward_passes
     outcome = replace(outcome, backward_passes=passes, model=held.model_of(outcome))
-    if told := _about_the_loss(losses[0], exact, problem, _bounds(problem, held.model)):
-        if explained and told != NO_LOSS and outcome.verdict is not Verdict.FAIL:
-            short = told
-            told = answered_or("", lambda: note_on_the_loss(engine, problem, exact)) or short
-        outcome = replace(outcome, notes=(*outcome.notes, told))
-    if not explained:
-        return outcome
-    return answered_or(outcome, lambda: _explained(engine, problem, outcome, models, exact))
+    return _Compared(problem, exact, outcome, held.model, held.refuted_by, losses[0])
+
+
+def _at_companion(
+    engine: Engine, found: _Compared, models: tuple[str, ...], resolution: float | None
+) -> _Compared:
+    """Return the comparison at the companion that refutes what would explain a problem.
+
+    The numbers of the problem itself are what rounding makes of them; those are not, and are shown.
+    """
+    assert found.refuted_by is not None  # noqa: S101
+    name, companion = found.refuted_by
+    there = _compared(engine, companion, models, resolution)
+    if there.outcome.verdict is not Verdict.FAIL:
+        return found
+    notes = (*there.outcome.notes, AT_COMPANION.format(AS_COMPANIONS[name]))
+    passes = found.outcome.backward_passes + there.outcome.backward_passes
+    outcome = replace(there.outcome, notes=notes, backward_passes=passes)
+    return replace(there, outcome=outcome)
 
 
 def answered_or(known: T, more: Callable[[], T]) -> T:
@@ -140,6 +208,7 @@ class _Held:
         resolution: the power requirement.
         model: the one of the latest comparison.
         backward_passes: how often the engine was asked besides.
+        refuted_by: the companion that a model leaves unexplained which explains the problem.
     """
 
     engine: Engine
@@ -150,6 +219,7 @@ class _Held:
     resolution: float
     model: str = ""
     backward_passes: int = 0
+    refuted_by: tuple[str, Problem] | None = None
 
     def __post_init__(self) -> None:
         self.model = self.models[0]
@@ -161,10 +231,25 @@ class _Held:
             return comparison
         found = narrowest_model(self.engine, self.problem, g, self.models[1:])
         self.backward_passes += found.backward_passes
+        self.refuted_by = found.refuted_by
         if not found.name:
-            return comparison
+            return comparison if found.refuted_by else self._beyond_what_is_shown(g, comparison)
         self.model = found.name
         return self._within(g, found)
+
+    def _beyond_what_is_shown(self, g: FloatArray, strictest: Comparison) -> Comparison:
+        """Compare within the model whose errors the engine shows elsewhere, if it shows any's.
+
+        What rounding does to an engine that computes p - y is no part of what is wrong with it.
+        """
+        for name in self.models[1:]:
+            errs, asked = errs_as_predicted(self.engine, self.problem, name)
+            self.backward_passes += asked
+            if errs:
+                within = self._within(g, Model(name))
+                is_wrong = np.isin(within.kind, (Kind.FAILED, Kind.ANOMALOUS)).any()
+                return within if is_wrong else strictest
+        return strictest
 
     def model_of(self, outcome: Outcome) -> str:
         """Return the model that explains an outcome, "" of one that fails."""

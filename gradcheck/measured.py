@@ -101,11 +101,14 @@ class Model:
         name: a name in ARITHMETICS, "" if none of those that were allowed does.
         wider: the dtype whose rounding it is, "" for the problem's own.
         backward_passes: how often the engine was asked.
+        refuted_by: where none does, though one explains this answer and is borne out: the first
+            companion that it does not explain, and what that is.
     """
 
     name: str
     wider: str = ""
     backward_passes: int = 0
+    refuted_by: tuple[str, Problem] | None = None
 
 
 def formats_of(problem: Problem) -> tuple[Format, ...]:
@@ -179,6 +182,7 @@ def narrowest_model(
     """
     exact, calls = Exact(), 0
     answers: list[Answer] | None = None
+    refuted_by: tuple[str, Problem] | None = None
     for name, kept in product(among, formats_of(problem)):
         wider = "" if kept == formats_of(problem)[0] else kept.dtype
         if not explains(name, wider, problem, gradient, exact):
@@ -186,12 +190,19 @@ def narrowest_model(
         if answers is None:
             answers = list(answered(engine, companions(problem)))
             calls += len(answers)
-        if all(explains(name, wider, *answer[1:], exact) for answer in answers):
-            errs, asked = errs_as_predicted(engine, problem, name, kept)
-            calls += asked
-            if errs:
-                return Model(name, wider, calls)
-    return Model("", "", calls)
+        unexplained = (
+            answer for answer in answers if not explains(name, wider, *answer[1:], exact)
+        )
+        first = next(unexplained, None)
+        if first and refuted_by:
+            continue
+        errs, asked = errs_as_predicted(engine, problem, name, kept)
+        calls += asked
+        if errs and not first:
+            return Model(name, wider, calls)
+        if errs and first:
+            refuted_by = first[:2]
+    return Model("", "", calls, refuted_by)
 
 
 def model_where_half_saturated(engine: Engine, problem: Problem, among: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from gradcheck.measured import (
 )
 from gradcheck.problem import Architecture, Problem
 from gradcheck.rounding import ARITHMETICS, models_up_to
-from gradcheck.verdict import Reason, Verdict
+from gradcheck.verdict import Kind, Reason, Verdict
 
 MODELS = list(ARITHMETICS)
 check_agreement = partial(agreement.check_agreement, explained=False)
@@ -241,3 +241,27 @@ def test_an_engine_that_is_wrong_in_hidden_layers_is_not_accused_where_there_is_
     deep = parse("gc1:1-1-1:cross_entropy:sum:m1:float64:w1:generic:binary:s0").problem()
     assert check_agreement(wrong, deep).verdict is Verdict.FAIL
     assert check_agreement(wrong, one_unit(2.0, 1.0)).verdict is Verdict.PASS
+
+
+def factor_of_float32(problem):
+    """The textbook, and every number has m float32(1 / m) for a factor."""
+    (loss, pairs), m = textbook_engines.textbook(problem), problem.batch
+    c = float(np.float32(1) / np.float32(m)) * m
+    return loss, [(c * dW, c * db) for dW, db in pairs]
+
+
+def test_what_rounding_explains_is_no_evidence_of_what_else_is_wrong():
+    third = engine_from_callable(factor_of_float32, "third")
+    all_saturated = "gc1:1-1:cross_entropy:mean:m3:float64:w30:constant_feature:binary:s4"
+    outcome = check_agreement(third, parse(all_saturated).problem())
+    assert outcome.verdict is Verdict.FAIL
+    assert "shown at smaller weights" in outcome.notes[-1]
+    deviation = outcome.comparison.engine / outcome.comparison.oracle - 1
+    assert deviation == pytest.approx(2.0**-25, rel=1e-6)  # 3 float32(1 / 3) - 1, not 0 for 1e-20
+
+    one_saturated = "gc1:1-2:cross_entropy:mean:m3:float64:w1:saturated:binary:s0"
+    outcome = check_agreement(third, parse(one_saturated).problem())
+    assert outcome.verdict is Verdict.FAIL
+    wrong = outcome.comparison.kind == Kind.FAILED
+    assert 0 < wrong.sum() < wrong.size  # 0 for 1e-18 is p - y
+    assert np.all(outcome.comparison.engine[wrong] != 0)
