@@ -97,14 +97,16 @@ def on_the_path(failures: Iterable[Failure]) -> tuple[Failure, ...]:
     """Order failures as the backward path meets their mistakes, from the loss down.
 
     Repaired in this order, no mistake is looked for below one that spoils it. Of two at one step
-    the one with the larger error comes first.
+    the one with the larger error comes first. Where a cause is known it comes before what is not
+    explained: repairing it may explain that.
     """
     return tuple(sorted(failures, key=_rank))
 
 
-def _rank(failure: Failure) -> tuple[tuple[int, int], float, tuple[int, str]]:
-    worst = size_at(failure.worst.finding.worst)
-    return _place(failure), -worst.decade, rank_of(failure.property)
+def _rank(failure: Failure) -> tuple[bool, tuple[int, int], float, tuple[int, str]]:
+    worst, is_open = size_at(failure.worst.finding.worst), failure.cause is None
+    is_lost = is_open and bool(failure.look)
+    return is_lost, _place(failure), -worst.decade, rank_of(failure.property)
 
 
 def _place(failure: Failure) -> tuple[int, int]:

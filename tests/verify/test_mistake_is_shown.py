@@ -4,6 +4,7 @@ import html
 import json
 import re
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from xml.etree import ElementTree as ET
 
@@ -18,7 +19,7 @@ from gradcheck.engines.registry import find
 from gradcheck.mutants.registry import MUTANTS
 from gradcheck.problem import gradient_as_dict
 from gradcheck.verify import shrink
-from gradcheck.verify.failures import on_the_path, read_failure
+from gradcheck.verify.failures import Cause, on_the_path, read_failure
 from gradcheck.verify.story import likely_cause
 
 WRONG, RIGHT = "slope_missing_in_layer_one", "reference"
@@ -166,6 +167,13 @@ def test_failures_come_in_the_order_of_the_backward_path():
     assert list(on_the_path(ordered[::-1])) == ordered
     raised = failure("", reason="raised")
     assert on_the_path([*ordered[1:], raised])[0] == raised
+
+
+def test_what_is_not_explained_comes_after_what_is():
+    below = failure("layer 1: dC/db_1 is 0")
+    above = replace(failure("unknown; layer 2: delta_2 is wrong"), look="delta_2")
+    known = replace(below, cause=Cause("bias", 1, "dC/db_1 is 0", "dC/db_1 = sum_i delta_1"))
+    assert on_the_path([above, known]) == on_the_path([known, above]) == (known, above)
 
 
 def test_a_diagnosis_is_told_line_by_line():
