@@ -15,7 +15,7 @@ from defect import Defect
 from forked import HUNG, run_pytest
 from reached import Reached
 
-ROUNDS = (3.0, 20.0, 120.0)
+ROUNDS = (1.5, 8.0, 40.0)
 """Seconds of tests, the quickest first, after which those before are run, and a defect that none
 of them all catches is said to survive."""
 

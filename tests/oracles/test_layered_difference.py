@@ -335,6 +335,8 @@ def test_chosen_coordinates_are_evaluated_and_no_others():
     assert (part.status[others] == Status.NOT_EVALUATED).all()
     assert np.isinf(part.bound[others]).all()
     assert np.isnan(part.value[others]).all()
+    assert np.isnan(part.step[others]).all()
+    assert np.array_equal(part.step[chosen], whole.step[chosen])
     assert part.evaluations.sum() == 2 * len(chosen)
     assert part.forward_pass_equivalents < whole.forward_pass_equivalents
 
