@@ -253,5 +253,5 @@ def test_a_table_that_is_not_finite_shows_nothing(value):
     assert spacings([[0, 1, 0, value, 1, 0, 1]]) == (0.0, pytest.approx([6.5], abs=0.6))
 
 
-def test_seven_samples_and_the_first_spacing():
-    assert (SAMPLES, NARROW) == (7, 64)
+def test_a_table_has_seven_samples_three_on_each_side():
+    assert (SAMPLES, NARROW, module.EDGES.tolist()) == (7, 64, [-3, 3])
