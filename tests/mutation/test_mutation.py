@@ -183,7 +183,7 @@ def test_a_constant_of_the_module_is_put_to_all_its_tests(toy):
 
 
 def test_a_defect_that_never_ends_is_caught(toy, monkeypatch):
-    monkeypatch.setattr(forked, "PATIENCE", 1)
+    monkeypatch.setattr(forked, "PATIENCE", 0.5)
     assert fate(toy, "n -= 1", "pass") is Fate.HUNG
 
 
