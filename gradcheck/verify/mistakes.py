@@ -312,6 +312,7 @@ def _covered(left: list[Failing]) -> Iterator[Group]:
     while left:
         mistake = _likeliest(left)
         members = _compatible(mistake, [one for one in left if mistake in one.ranks])
+        members = _alike(mistake, members)
         yield Group(_what(mistake, members), mistake, mistake[0], tuple(members))
         numbers = {one.number for one in members}
         left = [one for one in left if one.number not in numbers]
@@ -347,6 +348,22 @@ def _compatible(mistake: Id, members: list[Failing]) -> list[Failing]:
     return kept
 
 
+def _alike(mistake: Id, members: list[Failing]) -> list[Failing]:
+    """Leave out the few that say it with another number, where all others allow the same one."""
+    if isinstance(mistake[1], Product) or any(_interval(one, mistake) for one in members):
+        return members
+    best = _commonest(mistake, members)
+    alike = [one for one in members if best in _sentences(one, mistake)]
+    return alike if len(members) - len(alike) < LEAST_PART * len(members) else members
+
+
+def _commonest(mistake: Id, members: Sequence[Failing]) -> str:
+    """Return the sentence that most problems allow."""
+    every = (dict.fromkeys(_sentences(one, mistake)) for one in members)
+    [(best, _)] = Counter(sentence for some in every for sentence in some).most_common(1)
+    return best
+
+
 def _interval(one: Failing, mistake: Id) -> tuple[float, float] | None:
     found = one.told(mistake)
     return found.interval if found else None
@@ -367,7 +384,7 @@ def _what(mistake: Id, members: Sequence[Failing]) -> str:
         says = says.replace("n_l", "n_L").replace("n_{l", "n_{L") if place == OUTPUT else says
         return f"{STEP_NAMES[place]} {says}"
     every = [_sentences(one, mistake) for one in members]
-    [(best, _)] = Counter(s for some in every for s in dict.fromkeys(some)).most_common(1)
+    best = _commonest(mistake, members)
     told = common([best if best in some else some[0] for some in every])
     ends = [end for one in members if (end := _interval(one, mistake))]
     if not ends:

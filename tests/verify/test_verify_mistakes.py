@@ -123,6 +123,13 @@ def test_numbers_that_no_two_problems_share_are_told_as_a_range():
     ]
 
 
+def test_the_few_that_know_another_number_than_all_others_do_not_name_it():
+    problems = [clipped(token(seed=n), 1e-8) for n in range(20)]
+    problems.append(clipped(token(seed=99), 1e-7))
+    what = "delta_L has a_L clipped to [1e-08, 1 - 1e-08]"
+    assert told(*problems) == [(what, 20, 1)]
+
+
 def cut(at, low, high):
     says = f"is 0 where |z_2| is beyond a limit between {low} and {high}"
     return wrong(at, output(says, key="cut off"))
