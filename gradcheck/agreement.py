@@ -24,6 +24,7 @@ from gradcheck.examine import default_resolution, examine
 from gradcheck.forward.told import loss_first, note_on_the_loss
 from gradcheck.ladder import Explanation, explain, explain_overflow
 from gradcheck.measured import (
+    OUTPUT,
     Model,
     allowed_models,
     errs_as_predicted,
@@ -51,6 +52,7 @@ T = TypeVar("T")
 AT_COMPANION = (
     "shown {}: rounding explains what the engine answers to the problem itself, but not this"
 )
+EXCUSED = "unknown; rounding explains these numbers, but not what half saturated hidden units give"
 AS_COMPANIONS = {
     "milder": "at smaller weights",
     "generic": "at random numbers of the same sizes",
@@ -115,6 +117,8 @@ def check_agreement(
         outcome = replace(outcome, notes=(*outcome.notes, told))
     if not explained:
         return outcome
+    if outcome.verdict is Verdict.FAIL and found.is_excused:
+        return replace(outcome, diagnosis=EXCUSED)
     return answered_or(outcome, lambda: _explained(engine, problem, outcome, models, exact))
 
 
@@ -127,6 +131,7 @@ class _Compared:
         outcome: without an explanation.
         model: what the gradient was held to.
         refuted_by: the companion that a model leaves unexplained which explains the problem.
+        is_excused: whether rounding explains it, if hidden units were right elsewhere.
         loss: the engine's.
     """
 
@@ -135,6 +140,7 @@ class _Compared:
     outcome: Outcome
     model: str
     refuted_by: tuple[str, Problem] | None
+    is_excused: bool
     loss: float | None
 
 
@@ -153,7 +159,9 @@ def _compared(
     outcome = examine(test, held.compared, resolution=asked, budget=None)
     passes = outcome.backward_passes + held.backward_passes
     outcome = replace(outcome, backward_passes=passes, model=held.model_of(outcome))
-    return _Compared(problem, exact, outcome, held.model, held.refuted_by, losses[0])
+    return _Compared(
+        problem, exact, outcome, held.model, held.refuted_by, held.is_excused, losses[0]
+    )
 
 
 def _at_companion(
@@ -209,6 +217,7 @@ class _Held:
         model: the one of the latest comparison.
         backward_passes: how often the engine was asked besides.
         refuted_by: the companion that a model leaves unexplained which explains the problem.
+        is_excused: whether rounding explains the gradient, if hidden units were right elsewhere.
     """
 
     engine: Engine
@@ -220,6 +229,7 @@ class _Held:
     model: str = ""
     backward_passes: int = 0
     refuted_by: tuple[str, Problem] | None = None
+    is_excused: bool = False
 
     def __post_init__(self) -> None:
         self.model = self.models[0]
@@ -231,9 +241,13 @@ class _Held:
             return comparison
         found = narrowest_model(self.engine, self.problem, g, self.models[1:])
         self.backward_passes += found.backward_passes
-        self.refuted_by = found.refuted_by
+        self.refuted_by, self.is_excused = found.refuted_by, found.is_excused
         if not found.name:
-            return comparison if found.refuted_by else self._beyond_what_is_shown(g, comparison)
+            return (
+                comparison
+                if found.refuted_by or found.is_excused
+                else self._beyond_what_is_shown(g, comparison)
+            )
         self.model = found.name
         return self._within(g, found)
 
@@ -243,7 +257,7 @@ class _Held:
         What rounding does to an engine that computes p - y is no part of what is wrong with it.
         """
         for name in self.models[1:]:
-            errs, asked = errs_as_predicted(self.engine, self.problem, name)
+            errs, asked = errs_as_predicted(self.engine, self.problem, name, places=OUTPUT)
             self.backward_passes += asked
             if errs:
                 within = self._within(g, Model(name))

@@ -66,6 +66,9 @@ FRACTIONS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
 UNEVEN = 1 + 2.0**-7 + 2.0**-10
 """Keeps z from being a short number, at which an error of rounding may happen to be nil."""
 
+OUTPUT, EVERYWHERE = ("output", "output layer"), ("output", "output layer", "hidden", "layer")
+"""Which probes there are of outputs, and in all."""
+
 PREDICTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "p_minus_y": ("cancellation_free", (1,)),
     "flushed": ("cancellation_free", (1,)),
@@ -103,12 +106,15 @@ class Model:
         backward_passes: how often the engine was asked.
         refuted_by: where none does, though one explains this answer and is borne out: the first
             companion that it does not explain, and what that is.
+        is_excused: where none does, though one explains this answer and the output's half
+            saturated unit bears it out: hidden units alone do not.
     """
 
     name: str
     wider: str = ""
     backward_passes: int = 0
     refuted_by: tuple[str, Problem] | None = None
+    is_excused: bool = False
 
 
 def formats_of(problem: Problem) -> tuple[Format, ...]:
@@ -182,7 +188,7 @@ def narrowest_model(
     """
     exact, calls = Exact(), 0
     answers: list[Answer] | None = None
-    refuted_by: tuple[str, Problem] | None = None
+    refuted_by, is_excused = None, False
     for name, kept in product(among, formats_of(problem)):
         wider = "" if kept == formats_of(problem)[0] else kept.dtype
         if not explains(name, wider, problem, gradient, exact):
@@ -190,19 +196,18 @@ def narrowest_model(
         if answers is None:
             answers = list(answered(engine, companions(problem)))
             calls += len(answers)
-        unexplained = (
-            answer for answer in answers if not explains(name, wider, *answer[1:], exact)
-        )
-        first = next(unexplained, None)
-        if first and refuted_by:
-            continue
+        left = (answer for answer in answers if not explains(name, wider, *answer[1:], exact))
+        first = next(left, None)
         errs, asked = errs_as_predicted(engine, problem, name, kept)
         calls += asked
         if errs and not first:
             return Model(name, wider, calls)
         if errs and first:
-            refuted_by = first[:2]
-    return Model("", "", calls, refuted_by)
+            refuted_by = refuted_by or first[:2]
+        elif not is_excused:
+            is_excused, asked = errs_as_predicted(engine, problem, name, kept, places=OUTPUT)
+            calls += asked
+    return Model("", "", calls, refuted_by, is_excused)
 
 
 def model_where_half_saturated(engine: Engine, problem: Problem, among: Sequence[str]) -> str:
@@ -217,7 +222,7 @@ def model_where_half_saturated(engine: Engine, problem: Problem, among: Sequence
     known, key = _remembered(engine, problem, among_these)
     if key not in known:
         own = formats_of(problem)[0]
-        answers = _half_saturated_answers(engine, problem, (1, -1), own.u)
+        answers = _half_saturated_answers(engine, problem, (1, -1), own.u, _probes_of(problem))
         fits = (name for name in among if not _leaves(name, "", answers))
         known[key] = next(fits, "") if answers else ""
     return str(known[key])
@@ -240,7 +245,12 @@ def _remembered(engine: Engine, problem: Problem, question: str) -> tuple[Any, t
 
 
 def errs_as_predicted(
-    engine: Engine, problem: Problem, name: str, kept: Format | None = None
+    engine: Engine,
+    problem: Problem,
+    name: str,
+    kept: Format | None = None,
+    *,
+    places: Sequence[str] = (),
 ) -> tuple[bool, int]:
     """Say whether an engine lacks the digits that a model says it lacks, and no others.
 
@@ -249,6 +259,7 @@ def errs_as_predicted(
         problem: says these.
         name: of the model.
         kept: the format of the engine's numbers; default: the problem's own.
+        places: the probes that count; default: those that the problem is like.
 
     Returns:
         Whether it does, true also where it answers none of the probes; and the calls it took.
@@ -256,23 +267,22 @@ def errs_as_predicted(
     if name not in PREDICTS:
         return True, 0
     narrower, signs = PREDICTS[name]
-    own = formats_of(problem)[0]
+    own, places = formats_of(problem)[0], places or _probes_of(problem)
     kept = kept or own
-    known, key = _remembered(engine, problem, f"{name} {kept.u} {_probes_of(problem)}")
+    known, key = _remembered(engine, problem, f"{name} {kept.u} {places}")
     if key in known:
         return known[key], 0
     wider = "" if kept == own else kept.dtype
-    answers = _half_saturated_answers(engine, problem, signs, kept.u)
+    answers = _half_saturated_answers(engine, problem, signs, kept.u, places)
     errs = _leaves(narrower, "", answers) and not _leaves(name, wider, answers)
     known[key] = errs or not answers
     return known[key], len(answers)
 
 
 def _half_saturated_answers(
-    engine: Engine, problem: Problem, signs: tuple[int, ...], u: float
+    engine: Engine, problem: Problem, signs: tuple[int, ...], u: float, places: Sequence[str]
 ) -> list[Answer]:
     """Ask about one unit; an engine that does not take that, about the problem's architecture."""
-    places = _probes_of(problem)
     for probes in (half_saturated, half_saturated_layers):
         every = probes(problem, signs, u)
         taken = (one for one in every if one[0] in places and _takes(engine, one[1]))
@@ -286,7 +296,7 @@ def _probes_of(problem: Problem) -> tuple[str, ...]:
 
     What an engine does to hidden layers, right or wrong, says nothing about such a problem.
     """
-    return ("output", "layer") if problem.architecture.depth == 1 else ("output", "hidden", "layer")
+    return OUTPUT if problem.architecture.depth == 1 else EVERYWHERE
 
 
 def _takes(engine: Engine, problem: Problem) -> bool:
@@ -341,7 +351,10 @@ def half_saturated_layers(
         biases = [np.zeros_like(b) for b in mild.biases]
         biases[-up] += dtype.type(sign * f * farthest * UNEVEN)
         Y = np.full_like(mild.targets, (1 + sign) / 2 if up == 1 else 0.25)
-        yield "layer", replace(mild, weights=small, biases=tuple(biases), targets=Y)
+        yield (
+            "output layer" if up == 1 else "layer",
+            replace(mild, weights=small, biases=tuple(biases), targets=Y),
+        )
 
 
 # --- the loss -------------------------------------------------------------------------------------

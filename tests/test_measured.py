@@ -265,3 +265,13 @@ def test_what_rounding_explains_is_no_evidence_of_what_else_is_wrong():
     wrong = outcome.comparison.kind == Kind.FAILED
     assert 0 < wrong.sum() < wrong.size  # 0 for 1e-18 is p - y
     assert np.all(outcome.comparison.engine[wrong] != 0)
+
+
+def test_what_hidden_units_alone_do_not_bear_out_is_no_evidence_of_a_mistake():
+    wrong = engine_from_callable(hidden_biases_lack_the_slope, "wrong")
+    W, one = np.array([[39.0]]), np.ones((1, 1))
+    deep = Problem(Architecture((1, 1, 1)), (W, W), (np.zeros(1), np.zeros(1)), one, one)
+    outcome = agreement.check_agreement(wrong, deep)  # p - y is 0, and so is all below
+    assert np.all(outcome.comparison.engine == 0)
+    assert outcome.verdict is Verdict.FAIL
+    assert outcome.diagnosis.startswith("unknown; rounding explains these numbers")
