@@ -446,19 +446,26 @@ def _joined(
 
 
 def _below(groups: list[Group]) -> list[Group]:
-    """Let what has no known cause be one heading with a wrong delta above it.
+    """Let what has no known cause be one heading with what is above it: the loss, or a delta.
 
-    All products of a wrong delta are wrong, and one of them may be right by chance.
+    All products of a wrong delta are wrong, and one of them may be right by chance; a forward pass
+    that is not the one that is meant makes wrong losses and wrong deltas.
     """
     here, others = _parted(groups, _is_about_numbers)
     total = sum(len(group.every) for group in here)
     tops = [g for g in here if g.mistake is None and g.members[0].steps & DELTAS]
     tops.sort(key=lambda g: (OUTPUT not in g.members[0].steps, -len(g.every)))
+    losses = sorted(filter(_tells_a_loss, here), key=lambda g: -len(g.every))
+    tops = losses or tops
     top = next(iter(tops), None)
     if top is None or sum(len(g.every) for g in tops) < LEAST_PART * total:
         return groups
     joined = [one for group in here if group is not top for one in group.every]
     return [replace(top, joined=(*top.joined, *joined)), *others]
+
+
+def _tells_a_loss(group: Group) -> bool:
+    return bool(loss_of(group.members[0].witness.finding)[0])
 
 
 def _of_one_delta(groups: list[Group], seen: list[Group]) -> tuple[list[Group], list[Group]]:
@@ -619,7 +626,7 @@ def _what_is_seen(members: Sequence[Failing]) -> str:
     if found.reason != Reason.MISMATCH.value or (label(found) and not first.ranks):
         return told_reason([one.witness.finding for one in members])
     if loss_of(found)[0] and not first.ranks:
-        return "; ".join(loss_of(found))
+        return _told_of_loss(members)
     if _is_pattern(first):
         every = [one.named[0].sentence for one in members]
         if len(set(map(skeleton, every))) > 1:
@@ -629,6 +636,15 @@ def _what_is_seen(members: Sequence[Failing]) -> str:
         places = [_place_of_any_layer(one) for one in members]
         return f"{common(places)} {WRONG}"
     return common([_pattern_text(one.witness.finding) for one in members]) or NO_MORE
+
+
+def _told_of_loss(members: Sequence[Failing]) -> str:
+    """Say what the loss is, and of what the gradient is, without the numbers of one problem."""
+    what, then = loss_of(members[0].witness.finding)
+    is_number = " where " in then
+    if any(NOT_OF_THIS in one.witness.finding.detail for one in members):
+        return f"{what}; {NOT_OF_THIS}"
+    return what if is_number or not then else f"{what}; {then}"
 
 
 def _place_of_any_layer(one: Failing) -> str:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import textbook_engines
-from other_losses import OTHER_LOSSES, consistent
+from other_losses import OTHER_LOSSES, consistent, sigmoid
 
 from gradcheck.agreement import check_agreement
 from gradcheck.case import Case, parse, sample_cases
@@ -164,6 +164,13 @@ def test_at_a_kink_another_problem_decides():
 def test_a_difference_that_rounding_makes_is_no_sign_of_the_loss_that_is_meant():
     flat = parse("gc1:1-6-1:quadratic:mean:m1:float64:w100:generic:binary:s4187120071").problem()
     assert is_the_derivative(planted("tanh"), flat) is True
+
+
+def test_one_difference_at_a_large_step_is_no_sign_of_the_loss_that_is_meant():
+    """Weights of size 30 bend the loss within a step of 2^-10 of them."""
+    bent = parse("gc1:2-200-1:cross_entropy:sum:m1:float32:w30:generic:zeros:s3481448532").problem()
+    steep = consistent("steep", hidden=lambda z: sigmoid(2 * z))
+    assert is_the_derivative(steep, bent) is True
 
 
 def test_a_loss_that_is_the_same_here_is_told_where_it_is_not():

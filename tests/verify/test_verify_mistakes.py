@@ -10,6 +10,7 @@ from gradcheck.diagnosis.one_unit import KEY as UNITS
 from gradcheck.verify.findings import Witness, read_finding
 from gradcheck.verify.mistakes import PATTERN, grouped
 
+NOTHING = "is wrong in a way that nothing explains"
 M, N_0 = "lacks the factor 1/m", "has an extra factor 1/n_0"
 
 
@@ -405,6 +406,22 @@ def test_a_loss_that_is_too_small_joins_the_one_without_a_name():
     other = of_another_loss(token(seed=3), "is not the one that is meant", right=True)
     assert told(small, other) == [("the loss is not the one that is meant", 1, 1)]
     assert told(wrong(token(), output(M)), small) == [(f"delta_L {M}", 1, 1)]
+
+
+def test_a_loss_that_is_another_one_stands_above_a_delta_that_nothing_explains():
+    lost = [
+        wrong(
+            token(seed=n), says="unknown; layer 2: delta_2 is wrong in a way that nothing explains"
+        )
+        for n in range(8)
+    ]
+    at = "the loss is not the one that is meant; it is 1.5 where 1.25 is meant; the gradient is "
+    other = [
+        wrong(token(seed=10 + n), detail=f"{at}not that of this loss either; 3 of 9 coordinates")
+        for n in range(3)
+    ]
+    what = "the loss is not the one that is meant; the gradient is not that of this loss either"
+    assert told(*lost, *other) == [(what, 3, 8)]
 
 
 def test_a_loss_without_a_name_joins_the_only_mistake():
