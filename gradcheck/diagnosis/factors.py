@@ -9,6 +9,7 @@ there, the likeliest first, and other problems tell which of them stays.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,9 @@ FACTOR = "factor"
 LARGEST_DIVISOR = 1024
 NORMS = (1.0, 5.0, 0.5, 10.0, 0.1, 2.0, 0.25, 0.01, 100.0)
 """To which gradients are scaled down, as people choose it."""
+
+NORM_EPSILONS = (0.0, 1e-6, 1e-8)
+"""What is added to the norm before a gradient is divided by it."""
 
 RESOLVED = 2e-2
 """A factor that is known less well than to this much of itself is not recognised."""
@@ -64,9 +68,16 @@ def known_factors(s: Symbols, layer: int, place: str) -> Iterator[Known]:
         norm = float(np.sqrt(sum(np.sum(g**2) for g in _right(s))))
         if norm > 0:
             yield Known("norm", "is divided by the norm of the whole gradient", 1 / norm)
-        for t in NORMS:
-            told = f"is scaled so that the whole gradient has a norm of {t:g} at most"
-            yield Known(f"norm of {t:g} at most", told, min(1.0, t / norm) if norm > 0 else 1.0)
+        yield from _clipped_norms(norm)
+
+
+def _clipped_norms(norm: float) -> Iterator[Known]:
+    """Yield what scales a gradient g down to a norm of t: t / |g|, or t / (|g| + e)."""
+    for t, e in product(NORMS, NORM_EPSILONS):
+        told = f"is scaled so that the whole gradient has a norm of {t:g} at most"
+        told += f", by {t:g} / (norm + {e:g})" if e else ""
+        value = min(1.0, t / (norm + e)) if norm > 0 else 1.0
+        yield Known(f"norm of {t:g} at most" + (f", {e:g}" if e else ""), told, value)
 
 
 def _widths(s: Symbols, layer: int, place: str) -> Iterator[Known]:

@@ -197,6 +197,8 @@ PRODUCTS = (
     of("weights updated by signs", "has W_{up} - c sign(dC/dW_{up}) for W_{up}, c = {c}",
        step_by_signs, is_term=True),
     of("weights squared", "has W_{up}^2 for W_{up}", squared),
+    of("slope raised", "has sigmoid'(z_{l}) + c for sigmoid'(z_{l}), c = {c}",
+       lambda s, k: s.passed_down(k), is_term=True),
 )  # fmt: skip
 
 

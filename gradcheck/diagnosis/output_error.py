@@ -126,6 +126,8 @@ TERMS = (
        is_term=True),
     of("Y weighed", "has Y with an extra factor 1 - c, c = {c}",
        lambda s, _: s.Y * s.top, is_term=True),
+    of("slope raised", "has sigmoid'(z_{l}) + c for sigmoid'(z_{l}), c = {c}",
+       quadratic(lambda s, _: s.residual / s.M), is_term=True),
     of("constant added", "has {c} / M added", lambda s, _: s.top + 0 * s.Y, is_term=True),
 )  # fmt: skip
 

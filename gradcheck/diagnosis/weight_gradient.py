@@ -96,6 +96,12 @@ def in_float32(s: Symbols, layer: int) -> Array | None:
     return s.a[layer - 1].astype(np.float32).astype(float) if s.problem.dtype == float else None
 
 
+def in_float16(s: Symbols, layer: int) -> Array | None:
+    """a_{l-1} rounded to float16."""
+    a = s.a[layer - 1]
+    return None if s.problem.dtype == np.float16 else a.astype(np.float16).astype(float)
+
+
 def counted(key: str, says: str, counts: Counts, *, of_batch: bool = True) -> Formula:
     """Make a formula that counts examples wrongly."""
 
@@ -156,6 +162,7 @@ FORMULAS = (
     with_input("example after", "pairs delta_{l} with a_{low} of the example after",
                lambda s, k: np.roll(s.a[k - 1], -1, axis=0), of_batch=True),
     with_input("a in float32", "has a_{low} rounded to float32", in_float32),
+    with_input("a in float16", "has a_{low} rounded to float16", in_float16),
     with_error("error of the layer above", "has delta_{up} for delta_{l}",
                lambda s, k: s.delta.get(k + 1)),
     with_error("slope missing", "lacks the factor sigmoid'(z_{l}) of delta_{l}", without_slope),

@@ -206,6 +206,21 @@ FORMS |= {
     for s in SMOOTHINGS
 }
 
+
+def _of_targets(change: Callable[[FloatArray], FloatArray], terms: Terms) -> Terms:
+    return lambda p, y: terms(p, change(y))
+
+
+FORMS |= {
+    f"{key} {loss}": Form(f"targets are {told}", _of_targets(change, FORMS[loss].terms))
+    for loss in (CROSS_ENTROPY, QUADRATIC)
+    for key, told, change in (
+        ("truncated", "cut off to whole numbers", np.floor),
+        ("rounded", "rounded to 0 and 1", np.round),
+        ("above 0", "1 wherever they are not 0", lambda y: (y > 0) * 1.0),
+    )
+}
+
 USUAL_EPSILONS = (1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 2.0**-52, 2.0**-23)
 SCORES = ("hinge", "hinge squared", "logistic", "exponential")
 """Forms on the pre-activations themselves."""

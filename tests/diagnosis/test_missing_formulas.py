@@ -160,6 +160,14 @@ OTHERS = {
 
 
 OTHERS |= {
+    "delta_2 has sigmoid'(z_2) + c for sigmoid'(z_2), c = 0.1":
+        {"slope": lambda b, k: sigmoid_prime(b.z[k]) + 0.1},
+    "dC/dW_3 has a_2 rounded to float16":
+        {"weight_gradient": lambda b, k:
+            b.delta[k].T @ b.a[k - 1].astype(np.float16).astype(float)},
+    "delta_3 is scaled so that the whole gradient has a norm of 0.1 at most, by "
+    "0.1 / (norm + 1e-06)":
+        {"finish": lambda b: b.change(partial(np.multiply, min(1, 0.1 / (b.norm() + 1e-6))))},
     "delta_2 has max(x, 0) for x = delta_3 W_3":
         {"passed_down": lambda b, k: np.maximum(b.delta[k + 1] @ b.W[k + 1], 0)},
     "delta_2 has |delta_3| for delta_3":

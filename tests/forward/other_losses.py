@@ -183,6 +183,12 @@ OTHER_LOSSES = {
     "smoothed": (
         {"form": lambda p, y: cross_entropy(p, smooth(y, 0.1))}, CE,
         "targets are smoothed by 0.1", "form"),
+    "targets truncated": (
+        {"form": lambda p, y: cross_entropy(p, np.floor(y))}, CE,
+        "targets are cut off to whole numbers", "form"),
+    "targets rounded": (
+        {"form": lambda p, y: quadratic(p, np.round(y))}, QUAD,
+        "targets are rounded to 0 and 1", "form"),
     "entropy subtracted": (
         {"form": lambda p, y: cross_entropy(p, y) - np.where(
             (y > 0) & (y < 1), cross_entropy(clip(y, 1e-9, 1 - 1e-9), y), 0)}, CE,
