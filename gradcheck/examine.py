@@ -32,10 +32,12 @@ from gradcheck.oracles.lines import (
     IntArray,
     Lines,
 )
+from gradcheck.oracles.narrower import narrower
 from gradcheck.oracles.noise import UNDERESTIMATE, Noise, noise_beside_one
 from gradcheck.oracles.one_sided import settle_kinks
 from gradcheck.oracles.points import FAR
 from gradcheck.outcomes.conventions import conventions
+from gradcheck.outcomes.reasons import INCONCLUSIVE_KINDS
 from gradcheck.structure import Structure
 from gradcheck.verdict import (
     DEFAULT_RESOLUTION,
@@ -156,7 +158,27 @@ def differentiate(  # noqa: PLR0913 - options that are named
     is_kink = estimate.status == Status.INTERVAL  # which three steps on each side have settled
     failed = np.flatnonzero((comparison.kind == Kind.FAILED) & ~is_kink)
     if not failed.size:
+        if not suspected:
+            _narrow(lines, eps, g, estimate, comparison)
         return estimate
+    accused = _confirmed(lines, eps, g, estimate, comparison, failed, notes)
+    accused = _spare_treads(lines, estimate, accused, g, names, notes)
+    if rounding is not None and accused.size:
+        estimate.put(accused, differentiate_again(lines, eps, rounding, accused))
+    return estimate
+
+
+def _confirmed(
+    lines: Lines,
+    eps: Noise,
+    g: FloatArray,
+    estimate: Estimate,
+    comparison: Comparison,
+    failed: IntArray,
+    notes: list[str],
+) -> IntArray:
+    """Ask at smaller steps; return the coordinates that these accuse too, and mark the others."""
+    names = comparison.structure
     try:
         opinions = second_opinions(lines, eps, failed, estimate.step[failed])
     except BudgetSpentError:
@@ -165,19 +187,56 @@ def differentiate(  # noqa: PLR0913 - options that are named
             f"{comparison.first_of(Kind.FAILED)} looks wrong, but the budget is spent "
             "before that could be confirmed"
         )
-        return estimate
+        return np.empty(0, dtype=np.intp)
     undecided = contested(comparison, failed, opinions)
+    accused = np.setdiff1d(failed, undecided)
     estimate.status[undecided] = Status.NO_STEP
+    with suppress(BudgetSpentError):
+        stairs = _stairs(lines, estimate, undecided, g, names, notes)
+        undecided = np.setdiff1d(undecided, stairs)
     if undecided.size:
         notes.append(
             f"{undecided.size} coordinates, {names.name(int(undecided[0]))} first, contradict the "
             "differences at one step and not at a smaller one: neither wrong nor right"
         )
-    accused = np.setdiff1d(failed, undecided)
-    accused = _spare_treads(lines, estimate, accused, g, names, notes)
-    if rounding is not None and accused.size:
-        estimate.put(accused, differentiate_again(lines, eps, rounding, accused))
-    return estimate
+    return accused
+
+
+def _narrow(lines: Lines, eps: Noise, g: FloatArray, estimate: Estimate, seen: Comparison) -> None:
+    """Seek narrower bounds where only vacuous coordinates keep g from passing, and g is within.
+
+    PROBES of them first: the others are much alike.
+    """
+    others = [kind for kind in INCONCLUSIVE_KINDS if kind is not Kind.VACUOUS]
+    if np.isin(seen.kind, others).any():
+        return
+    wide = (seen.kind == Kind.VACUOUS) & (estimate.status == Status.RESOLVED)
+    rows = np.flatnonzero(wide & (np.abs(estimate.value) > estimate.bound))
+    rows = rows[lines.sides(rows) == 0]
+    if not rows.size:
+        return
+    wanted = seen.resolution * _largest_beside(lines, estimate.value)
+    probes = np.unique(rows[np.linspace(0, len(rows) - 1, PROBES).astype(int)])
+    with suppress(BudgetSpentError):
+        for part in (probes, np.setdiff1d(rows, probes)):
+            if not part.size:
+                return
+            found = narrower(lines, eps, estimate, part, wanted[part])
+            stored = lines.machine_epsilon[part] / 2 * np.abs(g[part])
+            agrees = np.abs(found.value - g[part]) <= found.bound + stored
+            estimate.put(part[agrees], found.part(np.flatnonzero(agrees)))
+            now = compare(seen.structure, g, estimate, resolution=seen.resolution)
+            if np.all(now.kind[part] == Kind.VACUOUS):
+                return
+
+
+def _largest_beside(lines: Lines, value: FloatArray) -> FloatArray:
+    """Return the largest |value| of the array of each coordinate."""
+    largest = np.zeros(len(value))
+    for leaf in lines.structure.leaves:
+        own = np.abs(value[leaf.start : leaf.stop])
+        largest[leaf.start : leaf.stop] = np.max(own, initial=0.0)
+    return largest
 
 
 def _estimate(
@@ -264,23 +323,36 @@ def _spare_treads(
             "first, were moved within their bounds, and that is not far: it may be a staircase"
         )
     accused = np.setdiff1d(accused, treads)
-    zero = accused[g[accused] == 0]
     try:
-        stairs = _constant_near(lines, estimate, zero)
+        stairs = _stairs(lines, estimate, accused, g, names, notes)
     except BudgetSpentError:
+        zero = accused[g[accused] == 0]
         estimate.status[zero] = Status.NOT_EVALUATED
         notes.append(
             f"{names.name(int(zero[0]))} looks wrong, but the budget is spent before it was asked "
             "whether f is a staircase there"
         )
         return np.setdiff1d(accused, zero)
+    return np.setdiff1d(accused, stairs)
+
+
+def _stairs(
+    lines: Lines,
+    estimate: Estimate,
+    coordinates: IntArray,
+    g: FloatArray,
+    names: Structure,
+    notes: list[str],
+) -> IntArray:
+    """Find and mark the coordinates along which f is a staircase and g is 0."""
+    stairs = _constant_near(lines, estimate, coordinates[g[coordinates] == 0])
     estimate.status[stairs] = Status.STAIRS
     if stairs.size:
         notes.append(
             f"f is a staircase along {stairs.size} coordinates, {names.name(int(stairs[0]))} "
             "first: it has the same bits nearer to x than its differences would have it"
         )
-    return np.setdiff1d(accused, stairs)
+    return stairs
 
 
 def _unmoved_within_bounds(lines: Lines, estimate: Estimate, coordinates: IntArray) -> IntArray:

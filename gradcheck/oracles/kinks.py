@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from gradcheck.oracles.lines import FloatArray, IntArray
 from gradcheck.oracles.noise import Noise
@@ -30,6 +31,9 @@ NOISE = 85 / 7
 
 DESCENT = 3
 """Each look goes down by 2^3."""
+
+FADING = 3
+"""J(h/2) is J(h) / 2^5 where f is its Taylor polynomial, and J(h) where there is a kink."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,27 @@ def slope_jumps(
         if lost_at is not None:
             found.lost_at[i] = lost_at
     return found
+
+
+def fades(
+    points: AxisPoints, exponents: IntArray, noise: Noise, rows: IntArray
+) -> npt.NDArray[np.bool_]:
+    """Tell where J(h) is within its noise, or fades with h as that of a Taylor polynomial does.
+
+    Where f^(6) is the first to be left in J, J(h/2) is J(h) / 2^5; 2^FADING is asked for, twice.
+    The first time noise must not make the difference.
+
+    Args:
+        points: the black box along the axes.
+        exponents: the steps h = c 2^exponents.
+        noise: the noise of one evaluation.
+        rows: which of the coordinates of `points`.
+    """
+    looks = [_jump(points, exponents - k, noise, rows) for k in range(3)]
+    size, unsure = [np.abs(jump) for jump, _ in looks], [error for _, error in looks]
+    once = size[1] + unsure[1] <= size[0] / 2**FADING
+    twice = size[2] <= size[1] / 2**FADING + 2 * unsure[2]
+    return np.asarray((size[0] <= 2 * unsure[0]) | (once & twice))
 
 
 def _jump(

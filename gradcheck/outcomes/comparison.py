@@ -95,6 +95,8 @@ class Comparison:
         reach: how far every UNCHANGED coordinate was moved, at least.
         jump: the slope of f on the right less that on the left where f has a kink, whose oracle is
             the centre of the two and whose bound holds both; 0 elsewhere; None where there is none.
+        rounding: r of judging.py, what is allowed besides to g that is right to many digits; None
+            where nothing is.
     """
 
     structure: Structure
@@ -108,6 +110,7 @@ class Comparison:
     directions: int = 0
     reach: float = float("inf")
     jump: FloatArray | None = None
+    rounding: FloatArray | None = None
 
     def counts(self) -> dict[str, int]:
         """Return how many coordinates are of each kind, by name; rare kinds if there are any."""
@@ -119,13 +122,17 @@ class Comparison:
         """Return (deviation + allowance) / |D| of the informative coordinates.
 
         A relative error above this in such a coordinate would not have passed: it is beyond the
-        allowance, which FAILs, or ends INCONCLUSIVE where smaller steps do not confirm it. Of the
+        allowance, which FAILs, or ends INCONCLUSIVE where smaller steps do not confirm it; and
+        beyond what rounding is allowed besides, which is no more than the resolution. Of the
         screened ones, 2 tau / |g| where that is at most the resolution: an error above it would
         have passed with a probability of at most 2^-k.
         """
         told = self.kind == Kind.INFORMATIVE
         error = (np.abs(self.engine - self.oracle) + self.allowance)[told]
         size = np.abs(self.oracle[told])
+        if self.rounding is not None:
+            besides = (self.bound + self.rounding)[told]
+            error = np.maximum(error, np.minimum(besides, self.resolution * size))
         seen = np.divide(error, size, out=np.zeros_like(error), where=error > 0)
         g, allowance = np.abs(self.engine), self.allowance
         large = (self.kind == Kind.SCREENED) & (allowance <= self.resolution * g)

@@ -63,14 +63,27 @@ def judge_zeros(
         return kind
     with np.errstate(invalid="ignore"):
         shown = np.where(size > allowance, size, 0.0)
-    S = np.repeat(shown.reshape(outputs, -1).max(axis=1), len(shown) // outputs)
-    S = np.where(S > 0, S, shown.max())
+    S = largest_shown(size, allowance, outputs)
     negligible = allowance <= resolution * S
     rounding = np.abs(gradient) <= sqrt(ROUNDINGS) * u * S
     found = kind.copy()
     found[vacuous & negligible & rounding & _in_zero_arrays(structure, shown)] = Kind.SMALL
     found[vacuous & unchanged & (negligible | (S == 0))] = Kind.UNCHANGED
     return found
+
+
+def largest_shown(size: FloatArray, allowance: FloatArray, outputs: int = 1) -> FloatArray:
+    """Return S, one entry a coordinate: of its own output, or of all where that shows none.
+
+    Args:
+        size: |D|, 0 where there is none.
+        allowance: A.
+        outputs: how many outputs the gradient is of, one after the other.
+    """
+    with np.errstate(invalid="ignore"):
+        shown = np.where(size > allowance, size, 0.0)
+    S = np.repeat(shown.reshape(outputs, -1).max(axis=1, initial=0.0), len(shown) // outputs)
+    return np.where(S > 0, S, shown.max(initial=0.0))
 
 
 def _in_zero_arrays(structure: Structure, shown: FloatArray) -> BoolArray:

@@ -122,3 +122,10 @@ def test_nobody_is_accused_on_a_tread_between_bounds(bounds):
     assert told.verdict.value == "INCONCLUSIVE", str(told)
     wrong = check_gradient(lambda x: float(np.exp(x[0])), np.sin, np.array([1.0]), bounds=bounds)
     assert wrong.verdict.value == "FAIL", str(wrong)
+
+
+def test_many_stairs_along_many_axes_are_no_noise():
+    random = np.random.default_rng(0)
+    w, x = random.standard_normal(100), 5 * random.standard_normal(100)
+    told = check_gradient(lambda x: float(w @ np.trunc(3 * x)), np.zeros_like, x)
+    assert (told.verdict.value, told.reason.value) == ("INCONCLUSIVE", "nondifferentiable")
