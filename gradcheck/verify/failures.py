@@ -10,8 +10,10 @@ from typing import Any
 
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.verdict import Reason
+from gradcheck.verify.failing import Failing
 from gradcheck.verify.findings import FAIL, Record, Witness, is_named_loss, read_witness
-from gradcheck.verify.mistakes import Failing, Group, grouped
+from gradcheck.verify.group import Group
+from gradcheck.verify.mistakes import grouped
 from gradcheck.verify.size import rank_of, size_at, worst_of
 from gradcheck.verify.suspects import depth_of, lost, named
 from gradcheck.verify.tally import Entry

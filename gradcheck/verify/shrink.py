@@ -37,10 +37,12 @@ from gradcheck.strata import WEIGHT_SCALES
 from gradcheck.sweep import replay_line
 from gradcheck.verdict import Reason
 from gradcheck.verify.alone import is_told, told_of_calls
+from gradcheck.verify.failing import Failing
 from gradcheck.verify.failures import written
 from gradcheck.verify.findings import Finding as Found
 from gradcheck.verify.findings import Witness, read_finding
-from gradcheck.verify.mistakes import Failing, Group, grouped
+from gradcheck.verify.group import Group
+from gradcheck.verify.mistakes import grouped
 from gradcheck.verify.plan import DTYPES, EXACT
 from gradcheck.verify.pool import Work
 from gradcheck.verify.property import Finding

@@ -20,8 +20,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor, inf, isfinite, isnan, log10, sqrt
 
+from gradcheck.verify.failing import Failing
 from gradcheck.verify.findings import Coordinate
-from gradcheck.verify.mistakes import Failing
 
 GROSS = 0.1
 """An error of this size or more is as gross as any."""

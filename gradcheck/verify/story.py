@@ -15,10 +15,10 @@ from gradcheck.verdict import Reason
 from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure, first_of, told_by
 from gradcheck.verify.findings import COUNTED, FAIL, Coordinate, Witness, is_named_loss, loss_of
-from gradcheck.verify.mistakes import REASONS as SAID
 from gradcheck.verify.summary import Property, Stratum, Summary
 from gradcheck.verify.suspects import ELSE, place_of
 from gradcheck.verify.tally import Tally, Why
+from gradcheck.verify.unnamed import REASONS as SAID
 from gradcheck.verify.words import count, exactly, number, place
 
 REASONS = 2

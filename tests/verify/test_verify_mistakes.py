@@ -7,8 +7,9 @@ from synthetic_log import finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.diagnosis.linear import LINEAR
 from gradcheck.diagnosis.one_unit import KEY as UNITS
+from gradcheck.verify.failing import PATTERN
 from gradcheck.verify.findings import Witness, read_finding
-from gradcheck.verify.mistakes import PATTERN, grouped
+from gradcheck.verify.mistakes import grouped
 
 NOTHING = "is wrong in a way that nothing explains"
 M, N_0 = "lacks the factor 1/m", "has an extra factor 1/n_0"
