@@ -6,12 +6,13 @@ prints each defect with what becomes of it, then a table by module, and the surv
 accepted.toml that lack a reason. Ends with exit code 1 if there is a survivor that is not accepted.
 The first run finds which tests reach which lines, which takes as long as the tests do under a
 tracer (`python tests/mutation/reached.py FILE ...` does so again for some of them). `--again` tries
-those alone that survived the last time.
+those alone that survived the last time; `--resume` goes on with a run that was ended.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -23,10 +24,11 @@ from defect import Defect
 from forked import copied
 from planting import draw, every
 from reached import Reached
-from trial import Trial, attempt
+from trial import Fate, Trial, attempt
 from trust import ROOT, modules
 
 SURVIVORS = ROOT / "build" / "mutation" / "survivors.toml"
+RESULTS = ROOT / "build" / "mutation" / "results.jsonl"
 
 COLUMNS = ("module", "drawn", "caught", "equivalent", "survived")
 
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drawn = [defect for defect in every(ROOT, paths) if defect.key in before]
     else:
         drawn = draw(ROOT, paths, options.seed, options.count)
-    trials = run(drawn, reached.known())
+    trials = run(drawn, reached.known(), RESULTS, resume=options.resume)
     reasons = accepted()
     left = [t.defect for t in trials if not t.is_caught and t.defect.key not in reasons]
     print("\n" + table(trials, set(reasons)))  # noqa: T201
@@ -51,15 +53,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if left else 0
 
 
-def run(drawn: Sequence[Defect], tests: Reached) -> list[Trial]:
-    """Try one defect after another in a copy of the tree, and say what becomes of each."""
+def run(drawn: Sequence[Defect], tests: Reached, file: Path, *, resume: bool) -> list[Trial]:
+    """Try one defect after another in a copy of the tree, and say what becomes of each.
+
+    Args:
+        drawn: the defects.
+        tests: which tests reach which lines.
+        file: keeps what became of each, a line of JSON.
+        resume: whether what the file says of a defect is believed.
+    """
+    lines = file.read_text("utf-8").splitlines() if resume and file.exists() else []
+    before = {place: Fate(fate) for place, fate in map(json.loads, lines)}
     trials = []
-    with copied(ROOT) as tree:
+    with copied(ROOT) as tree, file.open("a" if resume else "w", encoding="utf-8") as kept:
         for i, defect in enumerate(drawn):
-            trial = attempt(defect, tree, tests)
+            place = f"{defect} {defect.start}"
+            known = Trial(defect, before[place], 0.0) if place in before else None
+            trial = known or attempt(defect, tree, tests)
             trials.append(trial)
-            told = f"{i + 1}/{len(drawn)} {trial.fate.value} after {trial.asked:.1f} s: {defect}"
-            print(told, flush=True)  # noqa: T201
+            if known is None:
+                print(json.dumps([place, trial.fate.value]), file=kept, flush=True)
+                told = f"{i + 1}/{len(drawn)} {trial.fate.value} after {trial.asked:.1f} s"
+                print(f"{told}: {defect}", flush=True)  # noqa: T201
     return trials
 
 
@@ -90,6 +105,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=300, help="how many")
     parser.add_argument("--only", action="append", help="modules whose path has this text")
     parser.add_argument("--again", action="store_true", help="those that survived the last time")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was ended")
     return parser
 
 

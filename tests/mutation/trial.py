@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,8 @@ from defect import Defect
 from forked import HUNG, run_pytest
 from reached import Reached
 
-ROUNDS = (1.5, 8.0, 40.0)
-"""Seconds of tests, the quickest first, after which those before are run, and a defect that none
-of them all catches is said to survive."""
+ROUNDS = (1.5, 12.0)
+"""Seconds of tests in each round; what none of them all catches is said to survive."""
 
 SLOWER, SPARE = 10, 60
 """How much longer than traced a round may take, and seconds more, before it is said to hang."""
@@ -76,7 +76,7 @@ def attempt(defect: Defect, tree: Path, reached: Reached, output: Path | None = 
     try:
         module.write_text(defect.apply(sound.read_text("utf-8")), "utf-8")
         for names, seconds in rounds(defect, reached):
-            files = list(dict.fromkeys(name.partition("::")[0] for name in names))
+            files = list(dict.fromkeys(map(_file, names)))
             limit = SLOWER * seconds + SPARE
             code = run_pytest(tree, ["-x", *files], [Chosen(names)], seconds=limit, output=output)
             asked += seconds
@@ -89,17 +89,30 @@ def attempt(defect: Defect, tree: Path, reached: Reached, output: Path | None = 
 
 
 def rounds(defect: Defect, reached: Reached) -> Iterator[tuple[list[str], float]]:
-    """Return the tests that reach a defect in rounds, the quickest first, with their seconds."""
+    """Return the tests that reach a defect in rounds, with their seconds.
+
+    First quick ones of the two files that say most of the module: of its name, then with most tests
+    that reach the defect. Then all others, the quickest first.
+    """
     tests = sorted(asked_of(defect, reached), key=lambda i: reached.seconds[i])
-    total = list(accumulate(reached.seconds[i] for i in tests))
-    begin = 0
-    for limit in ROUNDS:
-        end = bisect_right(total, limit)
-        if not begin:
-            end = max(end, 1)  # a test that takes longer than that is asked all the same
-        if some := tests[begin:end]:
+    count = Counter(_file(reached.tests[i]) for i in tests)
+    stem = Path(defect.path).stem
+    nearest = sorted(count, key=lambda file: (stem not in file, -count[file]))[:2]
+    near = [i for i in tests if _file(reached.tests[i]) in nearest]
+    first = near[: max(1, bisect_right(_totals(near, reached), ROUNDS[0]))]
+    left = [i for i in tests if i not in set(first)]
+    ends = [0, *(bisect_right(_totals(left, reached), limit) for limit in ROUNDS[1:])]
+    for some in (first, *(left[begin:end] for begin, end in pairwise(ends))):
+        if some:
             yield [reached.tests[i] for i in some], sum(reached.seconds[i] for i in some)
-        begin = max(begin, end)
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def _totals(tests: Sequence[int], reached: Reached) -> list[float]:
+    return list(accumulate(reached.seconds[i] for i in tests))
 
 
 def asked_of(defect: Defect, reached: Reached) -> list[int]:

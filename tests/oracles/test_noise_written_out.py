@@ -255,3 +255,86 @@ def test_a_table_that_is_not_finite_shows_nothing(value):
 
 def test_a_table_has_seven_samples_three_on_each_side():
     assert (SAMPLES, NARROW, module.EDGES.tolist()) == (7, 64, [-3, 3])
+
+
+# --- jumps ----------------------------------------------------------------------------------------
+
+
+class Straight:
+    """Stands for lines of the black box: a function of the t of the samples."""
+
+    def __init__(self, f):
+        self.f, self.asked = f, []
+
+    def along(self, origin, direction, ts):
+        self.asked.append(ts.tolist())
+        return np.array([self.f(t) for t in ts.tolist()])
+
+
+def rough(t):
+    """Noise of about 1 that is constant over a 16th of a sample's distance, and jumps there."""
+    return float(Stream(int(np.floor(16 * t)) + 1000, "rough").normal(1)[0])
+
+
+def jumping(f, spacing=2.0**6, narrow=0.0):
+    lines = Straight(f)
+    return module._jumping_noise(lines, np.zeros(1), np.ones(1), spacing, narrow), lines.asked
+
+
+def test_samples_are_taken_in_the_middle_and_three_to_each_side():
+    _, asked = jumping(rough)
+    assert asked[0] == [-3, -2, -1, 0, 1, 2, 3]
+
+
+def test_noise_is_believed_where_f_jumps_and_beside_a_cubic():
+    samples = np.array([rough(t) for t in range(-3, 4)])
+    level, state = table_noise(samples)
+    assert state == "settled"
+    assert jumping(rough)[0] == level
+    found, asked = jumping(lambda t: rough(t) + (t - 0.3) ** 3 / 64)
+    assert found > 0
+    assert len(asked) > 1
+
+
+def test_waves_that_settle_are_no_noise():
+    def wave(t):
+        return rough(round(t)) + (rough(round(t) + np.sign(t - round(t))) - rough(round(t))) * abs(
+            t - round(t)
+        )
+
+    found, asked = jumping(wave)
+    assert table_noise(np.array([wave(t) for t in range(-3, 4)]))[1] == "settled"
+    assert found == 0
+    assert all(len(ts) == 1 for ts in asked[1:])
+    assert len(asked) > 6  # between each two samples
+
+
+def test_no_more_than_was_seen_before_needs_no_jump():
+    level = table_noise(np.array([rough(t) for t in range(-3, 4)]))[0]
+    found, asked = jumping(rough, narrow=level / 8)
+    assert (found, len(asked)) == (level, 1)
+    found, asked = jumping(rough, narrow=level / 9)
+    assert (found, len(asked) > 1) == (level, True)
+
+
+@pytest.mark.parametrize("f", [lambda t: 1.0, lambda t: np.exp(3 * t), lambda t: np.inf])
+def test_tables_that_do_not_settle_or_are_not_finite_show_nothing(f):
+    found, asked = jumping(f)
+    assert (found, len(asked)) == (0.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("jump", "least", "found"), [(1.0, 0.9, True), (1.0, 1.0, False), (-1.0, 0.9, True)]
+)
+@pytest.mark.parametrize("at", [0.01, 0.4, 0.97])
+def test_an_interval_is_halved_to_the_jump_that_is_in_it(jump, least, found, at):
+    asked = []
+
+    def f(t):
+        asked.append(t)
+        return jump * (t > at)
+
+    assert module._jumps_between(f, (0.0, 0.0), (1.0, jump), 1 / 64, least) is found
+    assert asked[0] == 0.5
+    assert len(asked) == (6 if found else 1)
+    assert all(abs(b - at) <= abs(a - at) + 1 / 4 for a, b in pairwise(asked))
