@@ -27,8 +27,8 @@ from reached import Reached
 from trial import Fate, Trial, attempt
 from trust import ROOT, modules
 
-SURVIVORS = ROOT / "build" / "mutation" / "survivors.toml"
-RESULTS = ROOT / "build" / "mutation" / "results.jsonl"
+KEPT = ROOT / "build" / "mutation"
+SURVIVORS = KEPT / "survivors.toml"
 
 COLUMNS = ("module", "drawn", "caught", "equivalent", "survived")
 
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drawn = [defect for defect in every(ROOT, paths) if defect.key in before]
     else:
         drawn = draw(ROOT, paths, options.seed, options.count)
-    trials = run(drawn, reached.known(), RESULTS, resume=options.resume)
+    kept = KEPT / f"seed-{options.seed}.jsonl"
+    trials = run(drawn, reached.known(), kept, resume=options.resume)
     reasons = accepted()
     left = [t.defect for t in trials if not t.is_caught and t.defect.key not in reasons]
     print("\n" + table(trials, set(reasons)))  # noqa: T201

@@ -119,13 +119,14 @@ def asked_of(defect: Defect, reached: Reached) -> list[int]:
     """Return the tests that reach a defect: its line, its statement, or else its module.
 
     What stands outside of functions is computed before any test, and may matter to each test of
-    the module. What runs in other processes is not seen: there the tests of the module's name are
-    asked.
+    the module, and to those of its name, which may look at it alone. What runs in other processes
+    is not seen: there the tests of the module's name are asked.
     """
+    name = f"_{Path(defect.path).stem}"
+    of_its_name = [i for i, test in enumerate(reached.tests) if name in _file(test)]
     if not defect.function:
-        return reached.of_module(defect.path)
+        return sorted({*reached.of_module(defect.path), *of_its_name})
     for line in (defect.line, defect.statement):
         if found := reached.of_line(defect.path, line):
             return found
-    name = f"_{Path(defect.path).stem}.py::"
-    return [i for i, test in enumerate(reached.tests) if name in test]
+    return of_its_name
