@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from some import some
 
 ROOT = Path(__file__).resolve().parent.parent
 ADAPTERS = ("torch", "jax", "tensorflow", "pytensor", "autograd", "sklearn")
@@ -76,7 +77,7 @@ def test_without_a_library_every_test_of_its_adapter_is_named(extra, stage):
     assert named(done.stdout, name) == written_in(name) != []
     (ran,) = re.findall(r"^RAN .*", done.stdout, re.MULTILINE)
     assert name not in ran
-    assert all(f"test_{other}_adapter.py" in ran for other in others.split())
+    assert all(f"test_{other}_adapter.py" in ran for other in some(others.split()))
     assert ("test_other_libraries.py" in ran) == (extra not in ("torch", "jax"))
 
 

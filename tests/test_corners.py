@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from some import some
 
 from gradcheck.case import Case
 from gradcheck.corners import CORNERS, LEAST_BATCH, LEAST_OUTPUTS, REQUIRED_TARGETS, TARGETS
@@ -45,16 +46,16 @@ def test_every_dtype_holds_the_same_numbers(corner, sizes):
 @pytest.mark.parametrize("sizes", NETWORKS, ids=str)
 def test_zero_weights_are_all_zero(sizes):
     problem = case_of("zero_weights", sizes).problem()
-    assert not any(array.any() for array in problem.parameters.values())
+    assert not any(array.any() for array in some(problem.parameters.values()))
     assert problem.inputs.all()
 
 
 @pytest.mark.parametrize("sizes", NETWORKS, ids=str)
-def test_a_zero_last_layer_leaves_the_others(sizes):
+def test_a_zero_last_layer_leaves_the_others_if_there_are_any(sizes):
     problem = case_of("zero_last_layer", sizes).problem()
     assert not problem.weights[-1].any()
     assert not problem.biases[-1].any()
-    assert all(W.all() for W in problem.weights[:-1])
+    assert [W.all() for W in problem.weights] == [True] * (len(sizes) - 2) + [False]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
@@ -63,7 +64,7 @@ def test_a_zero_last_layer_leaves_the_others(sizes):
 def test_zero_preactivations_are_exactly_zero_in_every_layer(dtype, sizes, batch):
     case = case_of("zero_preactivations", sizes, dtype=dtype, batch=batch, seed=2)
     problem = case.problem()
-    for z in preactivations(problem):
+    for z in some(preactivations(problem)):
         assert not z.any()
         assert not np.signbit(z).any()
     for W, b in zip(problem.weights, problem.biases, strict=True):

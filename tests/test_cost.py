@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from some import some
 
 from gradcheck.cost import (
     Cost,
@@ -301,7 +302,7 @@ def test_buffers_may_be_allocated_counted():
             return np.empty_like(X, shape=shape, dtype=dtype)
 
         out = sigmoid_network.Workspace((3, 2, 1), 4, np.float64, allocate=allocate)
-        assert all(isinstance(buffer, CountedArray) for buffer in out.layers[0])
+        assert all(isinstance(buffer, CountedArray) for buffer in some(out.layers[0]))
         return sigmoid_network.loss(parameters, X, Y, out=out)
 
     assert count_flops(loss, *problem)[1].gemm == gemm_flops_forward((3, 2, 1), 4)

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from some import some
 
 from gradcheck.agreement import check_agreement
 from gradcheck.case import Case, parse, sample_cases
@@ -135,7 +136,7 @@ MISTAKES = {
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 @pytest.mark.parametrize("name", list(MISTAKES)[::2])
 def test_a_mistake_is_never_called_a_class(name):
-    for token, told in failures(changed(MISTAKES[name]), 4):
+    for token, told in some(failures(changed(MISTAKES[name]), 4)):
         assert told not in [*ORDER, "floored slope"], token
 
 
@@ -143,7 +144,7 @@ def test_a_mistake_is_never_called_a_class(name):
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_never_called_a_class_in_a_thousand_problems(name):
-    for token, told in failures(changed(MISTAKES[name]), 1000, seed=3):
+    for token, told in some(failures(changed(MISTAKES[name]), 1000, seed=3)):
         assert told not in [*ORDER, "floored slope"], token
 
 
@@ -151,7 +152,7 @@ def test_float32_deltas_in_float64_are_no_class_either():
     def narrow(problem, part):
         return part.astype(np.float32).astype(part.dtype)
 
-    for token, told in failures(changed(narrow), 6):
+    for token, told in some(failures(changed(narrow), 6)):
         assert told not in ORDER, token
 
 

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import textbook_engines
+from some import some
 
 from gradcheck import agreement
 from gradcheck.case import Case, parse, sample_cases
@@ -167,7 +168,7 @@ def test_an_engine_that_takes_no_single_unit_is_asked_about_its_own_sizes():
 def test_probes_are_half_saturated(probes, dtype):
     problem = Case(sizes=(3, 4, 2), dtype=dtype).problem()
     u = np.finfo(dtype).eps / 2
-    for _, probe in probes(problem, (1, -1), u):
+    for _, probe in some(probes(problem, (1, -1), u)):
         z = np.concatenate([np.asarray(b, float) for b in probe.biases])
         z = np.append(z, np.asarray(probe.weights[0], float).sum())
         assert u**0.85 < np.exp(-np.abs(z).max()) < u**0.4

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+from some import some
 
 from gradcheck.problem import (
     DTYPES,
@@ -203,7 +204,7 @@ def test_with_parameters_replaces_the_parameters_and_nothing_else():
     parameters = {name: array + 1 for name, array in problem.parameters.items()}
     moved = problem.with_parameters(parameters)
     assert isinstance(moved, Problem)
-    assert all(moved.parameters[name] is parameters[name] for name in parameters)
+    assert all(moved.parameters[name] is parameters[name] for name in some(parameters))
     assert moved.inputs is problem.inputs
     assert moved.targets is problem.targets
     assert moved.architecture is problem.architecture

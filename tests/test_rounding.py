@@ -5,6 +5,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from some import some
 
 from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.reference import neuron_by_neuron, vectorised
@@ -206,7 +207,7 @@ def test_half_precision_does_not_exceed_the_bound():
 
 
 def test_every_class_allows_what_the_narrower_ones_allow():
-    for token in tokens_of(*BOTH)[::4]:
+    for token in some(tokens_of(*BOTH)[::4]):
         bounds = [gradient_bound(problem_of(token), name) for name in LADDER]
         losses = [loss_bound(problem_of(token), name) for name in LADDER]
         assert all((wide >= narrow).all() for narrow, wide in pairwise(bounds))
@@ -266,7 +267,7 @@ def test_the_increment_of_the_sigmoid_holds_every_pair_of_points():
 
 
 def test_pre_activations_and_activations_are_inside_theirs():
-    for token in tokens_of("float32")[:40]:
+    for token in some(tokens_of("float32")[:40]):
         problem = problem_of(token)
         a, wide = problem.inputs, Worst.of(problem, "cancellation_free")
         for layer, W, b in zip(

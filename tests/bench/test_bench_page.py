@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from some import some
 
 from gradcheck import cli
 from gradcheck.bench import ours, run
@@ -235,7 +236,7 @@ def test_our_checks_are_measured_in_a_process_of_their_own():
     assert found[ours.CERTIFIED]["passes"] == 0
     assert found[ours.AXES_AT_ONCE]["passes"] < found[ours.SEARCHED]["passes"] / 2
     assert found["course rule"]["passes"] == 2 * 19
-    assert all(math.isfinite(row["seconds"]) for row in found.values())
+    assert all(math.isfinite(row["seconds"]) for row in some(found.values()))
 
 
 def test_a_process_that_ends_early_is_told(monkeypatch):

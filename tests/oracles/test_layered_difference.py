@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from flint import arb, ctx
+from some import some
 
 from gradcheck.case import Case, sample_cases
 from gradcheck.oracles import layered_bound, layered_rises
@@ -161,7 +162,7 @@ def test_the_bound_holds_the_truncation_of_large_steps(case, step):
 
 def test_the_default_step_is_the_largest_whose_truncation_is_one_rounding():
     network = LayeredNetwork.of(DEEP.problem())
-    for stretch in stretches(network, MIB):
+    for stretch in some(stretches(network, MIB)):
         assert stretch.step**2 * stretch.Z / 6 <= 2.0**-53 < (2 * stretch.step) ** 2 * stretch.Z / 6
 
 

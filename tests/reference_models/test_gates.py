@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from some import some
 
 from reference_models import gates
 from reference_models.circuit import Circuit, variable
@@ -129,7 +130,7 @@ def test_a_wrong_rule_for_any_input_is_seen(name, by, defect):
         return DEFECTS[defect](gate.rules[by](g, *rest))
 
     rules = tuple(wrong if i == by else rule for i, rule in enumerate(gate.rules))
-    for check in witness(name):
+    for check in some(witness(name)):
         assert not check(replace(gate, rules=rules))
 
 
@@ -142,7 +143,7 @@ def test_a_textbook_mistake_is_seen_where_it_matters():
     }
     for name, rule in lossy.items():
         rules = (rule, *GATES[name].rules[1:])
-        assert not any(check(replace(GATES[name], rules=rules)) for check in witness(name))
+        assert not any(check(replace(GATES[name], rules=rules)) for check in some(witness(name)))
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "softplus", "tanh"])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from some import some
 
 from reference_models.memory import LARGE, LINE, aligned_empty
 from reference_models.sigmoid_network import Workspace
@@ -22,5 +23,5 @@ def test_an_array_is_whole_contiguous_and_large_ones_start_at_a_line(shape, dtyp
 
 
 def test_the_buffers_of_a_workspace_start_at_lines():
-    for layer in Workspace((200, 300, 200), 100, np.float64).layers:
+    for layer in some(Workspace((200, 300, 200), 100, np.float64).layers):
         assert layer.dW.ctypes.data % LINE == layer.a.ctypes.data % LINE == 0

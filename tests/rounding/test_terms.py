@@ -184,7 +184,7 @@ def test_products_entry_by_entry_and_quotients_by_m_have_every_term_of_their_tex
 
 # ---------------------------------------------------------------------- sigmoid, slope, residual
 
-Z = [-600.0, -88.5, -80.0, -9.5, -3.0, -0.25, 0.0, 0.5, 4.0, 16.0, 37.5, 90.0]
+Z = [-600.0, -88.5, -85.6, -80.0, -9.5, -3.0, -0.25, 0.0, 0.5, 4.0, 16.0, 37.5, 90.0]
 D = [0.0, 1e-18, 1e-9, 1e-2, 0.75]
 Y_ONE = [0.0, 0.3, 1.0]
 POINTS = [(z, d, Y_ONE[i % 3]) for i, (z, d) in enumerate(product(Z, D))]
@@ -318,6 +318,20 @@ def test_the_error_of_a_logarithm_is_known_from_four_times_its_error_on():
     assert loss.log_error(p, d).tolist() == [pytest.approx(-np.log1p(-1 / 4)), *[np.inf] * 3]
     rises = [np.log1p(1 / 5), np.log1p(1 / 4), np.log1p(1 / 3.9), np.inf]
     assert loss.log_rise(p, d).tolist() == pytest.approx(rises)
+
+
+@pytest.mark.parametrize(("z", "may"), [(-8.0, False), (8.0, False), (-80.0, True), (80.0, True)])
+def test_a_logarithm_may_be_lost_where_its_argument_is_not_four_times_its_error(z, may):
+    one = Case(sizes=(1, 1), batch=1, dtype="float32").problem()
+    at = one.with_parameters({"W1": np.zeros((1, 1), np.float32), "b1": np.float32([z])})
+    assert loss.may_lose_a_log(at, "absolute_sigmoid") == may
+    last = forward(at, rounding("float32", "absolute_sigmoid"))[-1]
+    for factor in (3.9, 4.1):  # on both sides of the edge
+        p = last.a.x if z < 0 else last.b
+        near = last._replace(a=last.a._replace(d=p / factor))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loss, "forward", lambda *_, near=near: [near])
+            assert loss.may_lose_a_log(at, "absolute_sigmoid") == (factor < 4)
 
 
 # ------------------------------------------------------------------------------- the whole gradient

@@ -29,6 +29,7 @@ def test_a_failure_is_folded_with_both_numbers_and_the_replay_line():
 def test_tables_are_whole_and_details_are_closed(name):
     text = markdown_of(name)
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert bool(tables) == (name != "empty")
     for table in tables:
         assert len({row.count("|") for row in table.splitlines()}) == 1
     assert text.count("<details>") == text.count("</details>")

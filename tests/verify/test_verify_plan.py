@@ -1,6 +1,7 @@
 """The plan: the same cases for the same settings, in every shard, within what is supported."""
 
 import pytest
+from some import some
 
 from gradcheck.case import largest_preactivation, missing_strata, parse
 from gradcheck.engines.base import EngineInfo, limited
@@ -62,7 +63,7 @@ def test_consistency_has_the_same_share_in_every_shard(shards):
 
 def test_consistency_is_examined_on_small_networks_and_agreement_on_all():
     a_plan = plan(examples=EXAMPLES)
-    for n, case in enumerate(cases_of(a_plan)):
+    for n, case in enumerate(some(cases_of(a_plan))):
         _, properties = next(iter(a_plan.tries(n)))
         assert properties == ("agreement", "consistency")[: 1 + is_small(n)]
         if is_small(n):
@@ -77,7 +78,7 @@ def test_the_default_number_of_examples_reaches_every_stratum():
 def test_draws_are_steered_to_what_the_engine_supports():
     limits = {"targets": "binary", "max_outputs": 1, "max_depth": 2, "max_width": 500}
     info = EngineInfo("some", "1", ("float64",), ("quadratic",), ("sum",), limits=limits)
-    for case in cases_of(plan(info)):
+    for case in some(cases_of(plan(info))):
         assert (case.dtype, case.loss, case.reduction) == ("float64", "quadratic", "sum")
         assert (case.targets, case.sizes[-1]) == ("binary", 1)
         assert len(case.sizes) <= 3
@@ -101,7 +102,7 @@ def test_limits_that_are_asked_for_narrow_those_of_the_engine():
         "max_batch": 2,
         "targets": ["binary"],
     }
-    for case in cases_of(plan(info, limits=asked)):
+    for case in some(cases_of(plan(info, limits=asked))):
         assert (len(case.sizes) <= 3, case.batch <= 2, case.targets) == (True, True, "binary")
     with pytest.raises(NothingToVerifyError, match="has the targets soft, binary: none is asked"):
         plan(info, limits=(("targets", ("half",)),))
@@ -111,7 +112,7 @@ def test_a_refused_case_is_replaced_by_others_of_its_kind_up_to_a_limit():
     tries = list(plan().tries(0))
     assert len({token for token, _ in tries}) == TRIES
     assert {properties for _, properties in tries} == {("agreement", "consistency")}
-    assert all(parse(token).architecture.n_parameters <= 40 for token, _ in tries)
+    assert all(parse(token).architecture.n_parameters <= 40 for token, _ in some(tries))
 
 
 def test_the_exact_tests_come_first_and_are_numbered_below_0():

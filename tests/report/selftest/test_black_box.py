@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from some import some
 
 from gradcheck.case import Case
 from gradcheck.engines.reference import vectorised
@@ -18,7 +19,7 @@ def test_the_vector_holds_the_parameters_in_order(problem):
     box = BlackBox(vectorised(), problem)
     assert box.x.shape == (26,)
     assert box.x.dtype == problem.dtype
-    for name, array in box.parameters(box.x).items():
+    for name, array in some(box.parameters(box.x).items()):
         assert np.array_equal(array, problem.parameters[name])
 
 

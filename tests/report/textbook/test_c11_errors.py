@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from some import some
 
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.c11_errors import (
@@ -44,7 +45,7 @@ EQUATION = {"output": 1, "recursion": 2, "bias": 3, "weight": 4}
 
 @pytest.mark.parametrize("defects", [BROKEN, SLIGHTLY], ids=["broken", "slightly"])
 def test_a_broken_equation_is_refuted_and_no_other(defects, networks):
-    for name, defect in defects.items():
+    for name, defect in some(defects.items()):
         evidence = networks(EQUATIONS._replace(**{name: defect}))
         assert ruling(CLAIM, evidence) == "refuted"
         assert [i for i, f in enumerate(evidence.findings) if not f.holds] == [EQUATION[name]]
