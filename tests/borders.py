@@ -12,16 +12,24 @@ OFF = 2.0**-30
 
 
 def numbers_at_a_border(render, report):
-    """Name the numbers of a report, "place = value", whose last bits decide what the page says."""
+    """Name the numbers of a report, "place = value", whose last bits decide what the page says.
+
+    Numbers are moved together, and by halves where that shows: few pages are written.
+    """
     page = render(report)
-    whole = [render(_moved(report, 1 + sign * OFF)) for sign in (1, -1)]
-    if whole == [page, page]:
-        return []
-    return [
-        f"{_name(place)} = {value!r}"
-        for place, value in _floats(report)
-        if any(render(_replaced(report, place, value * (1 + s * OFF))) != page for s in (1, -1))
-    ]
+
+    def shows(floats):
+        return any(render(_moved(report, floats, 1 + sign * OFF)) != page for sign in (1, -1))
+
+    def found(floats):
+        if not floats or not shows(floats):
+            return []
+        if len(floats) == 1:
+            return floats
+        half = len(floats) // 2
+        return found(floats[:half]) + found(floats[half:])
+
+    return [f"{_name(place)} = {value!r}" for place, value in found([*_floats(report)])]
 
 
 def _floats(node, place=()):
@@ -38,8 +46,8 @@ def _children(node):
     return enumerate(node) if isinstance(node, list) else ()
 
 
-def _moved(report, factor):
-    for place, value in _floats(report):
+def _moved(report, floats, factor):
+    for place, value in floats:
         report = _replaced(report, place, value * factor)
     return report
 

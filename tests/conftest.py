@@ -73,6 +73,7 @@ def pytest_collection_modifyitems(items):
 LOADED = (
     "pytest",
     "gradcheck.ladder",
+    "gradcheck.oracles.ball_network",
     "gradcheck.report.engines.worker",
     "gradcheck.engines.reference",
 )

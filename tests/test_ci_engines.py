@@ -34,8 +34,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A checkout of what the stage reads, and no more: it makes a copy of its own each time."""
+    root = tmp_path_factory.mktemp("checkout")
+    for folder in (".ci", "tests/engines", "tests/peers", "tests/wild"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
 @pytest.fixture
-def stage(tmp_path):
+def stage(tmp_path, checkout):
     """Run the stage with a stand-in for Python."""
     python = tmp_path / "python3"
     python.write_text(STAND_IN, "utf-8")
@@ -52,7 +61,7 @@ def stage(tmp_path):
             **variables,
         }
         return subprocess.run(
-            [str(ROOT / ".ci" / "engines")], capture_output=True, text=True, check=False,
+            [str(checkout / ".ci" / "engines")], capture_output=True, text=True, check=False,
             env=environment,
         )  # fmt: skip
 

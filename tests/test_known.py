@@ -18,8 +18,12 @@ from gradcheck.verify.declared import STATES
 from gradcheck.verify.expected import Expected
 from gradcheck.verify.judge import judge
 from gradcheck.verify.plan import Settings
+from gradcheck.verify.pool import Pool
 from gradcheck.verify.summary import summarise
 from gradcheck.verify.worker import Reply
+
+sys.path.insert(0, str(Path(__file__).parent / "verify"))
+from in_process import without_processes
 
 TOKEN = "gc1:1-1:cross_entropy:mean:m1:float64:w1:generic:binary:s0"
 TODAY = dt.date(2026, 6, 1)
@@ -356,6 +360,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "known_engines.py").write_text(ENGINES, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    without_processes(monkeypatch)
     return tmp_path
 
 
@@ -379,7 +384,7 @@ def timeless(name="run.log"):
     return re.sub(r'"seconds":[0-9.e-]+', '"seconds":0', Path(name).read_text("utf-8"))
 
 
-def test_a_declared_failure_is_told_as_known_and_is_no_failure(folder, file, capsys):
+def test_a_declared_failure_is_told_as_known_and_is_no_failure(folder, file, monkeypatch, capsys):
     file(twice=DOUBLED, elsewhere=DOUBLED | {"engine": "torch"})
     out = ("--junit", "j.xml", "--html", "h.html", "--markdown", "m.md")
     code, log = run("Doubled", "--known", "known.toml", *out)
@@ -411,7 +416,9 @@ def test_a_declared_failure_is_told_as_known_and_is_no_failure(folder, file, cap
     )
 
     first = timeless()
-    assert run("Doubled", "--known", "known.toml", "--jobs", "2")[0] == 0
+    with monkeypatch.context() as patch:  # the others are without processes
+        patch.setattr(running, "Pool", Pool)
+        assert run("Doubled", "--known", "known.toml", "--jobs", "2")[0] == 0
     assert timeless() == first
     whole = Path("run.log").read_bytes().splitlines(keepends=True)
     Path("run.log").write_bytes(b"".join(whole[:9]))

@@ -1,5 +1,8 @@
 """The table of full verifications, from their logs."""
 
+import sys
+from pathlib import Path
+
 import pytest
 from some import some
 
@@ -7,6 +10,9 @@ from gradcheck.report.engines import verified
 from gradcheck.verify import shrink
 from gradcheck.verify.plan import Settings
 from gradcheck.verify.run import verify
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "verify"))
+from in_process import without_processes
 
 SMALL = (("max_parameters", 20), ("max_depth", 3), ("max_batch", 4), ("corners", ("generic",)))
 
@@ -18,6 +24,7 @@ def logs(tmp_path_factory, request):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(request.path.parent)
         patch.setattr(shrink, "CHECKS", 12)
+        without_processes(patch)
         for name, spec in (("right", "reference"), ("wrong", "py:comparison_engines:doubled")):
             settings = Settings(engine=spec, examples=4, dtype="float64", limits=SMALL)
             verify(settings, log=folder / f"{name}.jsonl")
