@@ -262,7 +262,8 @@ def errs_as_predicted(
         places: the probes that count; default: those that the problem is like.
 
     Returns:
-        Whether it does, true also where it answers none of the probes; and the calls it took.
+        Whether it does, true also where it answers none of the probes; and the calls that takes,
+        also where the answer is remembered: what is counted does not depend on what came before.
     """
     if name not in PREDICTS:
         return True, 0
@@ -271,12 +272,13 @@ def errs_as_predicted(
     kept = kept or own
     known, key = _remembered(engine, problem, f"{name} {kept.u} {places}")
     if key in known:
-        return known[key], 0
+        errs, asked = known[key]
+        return errs, asked
     wider = "" if kept == own else kept.dtype
     answers = _half_saturated_answers(engine, problem, signs, kept.u, places)
     errs = _leaves(narrower, "", answers) and not _leaves(name, wider, answers)
-    known[key] = errs or not answers
-    return known[key], len(answers)
+    known[key] = errs or not answers, len(answers)
+    return errs or not answers, len(answers)
 
 
 def _half_saturated_answers(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,7 +12,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from gradcheck import cli
 from gradcheck.known import read_known
+
+sys.path.insert(0, str(Path(__file__).parent / "verify"))
+from in_process import without_processes
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -32,7 +37,7 @@ class Small:
 
     def value_and_grad(self, problem):
         value, layers = reference.value_and_grad(problem)
-        return value, [(FACTOR * W, b) for W, b in layers]
+        return value, [(1 * W, b) for W, b in layers]
 
     def close(self):
         pass
@@ -40,6 +45,8 @@ class Small:
 
 value_and_grad = Small()
 """
+DOUBLED = ENGINE.replace("1 * W", "2 * W").replace('"max_parameters": 6', '"max_parameters": 2')
+"""Wrong, and on so few problems that hardly any is left to be shrunk to."""
 
 
 def example(marker, language):
@@ -78,19 +85,17 @@ def job(tmp_path):
         (programs / name).write_text(f"#!/bin/sh\n{text}\n", "utf-8")
         (programs / name).chmod(0o755)
 
-    def run(command, shard, shards, factor=1):
+    def run(command, shard, shards, engine=ENGINE):
         folder = tmp_path / f"job {shard}"
         folder.mkdir(exist_ok=True)
-        (folder / "my_engine.py").write_text(ENGINE.replace("FACTOR", str(factor)), "utf-8")
-        told = {"matrix.shard": str(shard), "strategy.job-total": str(shards)}
-        text = re.sub(r"\$\{\{ (.+?) \}\}", lambda found: told[found[1]], command)
+        (folder / "my_engine.py").write_text(engine, "utf-8")
         environment = os.environ | {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
         }
         done = subprocess.run(
-            ["bash", "-e", "-c", text],  # noqa: S607 - as the CI server does
+            ["bash", "-e", "-c", told(command, shard, shards)],  # noqa: S607 - as the CI server does
             cwd=folder, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         return done.returncode, folder
@@ -98,14 +103,39 @@ def job(tmp_path):
     return run
 
 
-def test_the_workflow_runs_as_written_and_its_shards_are_the_whole(job):
+def told(command, shard, shards):
+    """The command of one job, as the CI server fills it in."""
+    values = {"matrix.shard": str(shard), "strategy.job-total": str(shards)}
+    return re.sub(r"\$\{\{ (.+?) \}\}", lambda found: values[found[1]], command)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """What `job` does with a command of gradcheck's, in this process."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    without_processes(monkeypatch)
+
+    def run(command, shard, shards):
+        folder = tmp_path / f"job {shard}"
+        folder.mkdir(exist_ok=True)
+        (folder / "my_engine.py").write_text(ENGINE, "utf-8")
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
+        words = shlex.split(os.path.expandvars(told(command, shard, shards)))
+        assert words[:3] == ["python", "-m", "gradcheck"]
+        return cli.main(words[3:]), folder
+
+    return run
+
+
+def test_the_workflow_runs_as_written_and_its_shards_are_the_whole(job, here):
     install, verify = commands(example("ci example", "yaml"))
     shards = json.loads(re.search(r"shard: (\[.*\])", example("ci example", "yaml"))[1])
     assert shards == list(range(1, len(shards) + 1))
     numbers = []
     for shard in shards:
         assert job(install, shard, len(shards))[0] == 0
-        code, folder = job(verify, shard, len(shards))
+        code, folder = here(verify, shard, len(shards))
         assert code == 0
         log = [
             json.loads(line) for line in (folder / "gradients.log").read_text("utf-8").splitlines()
@@ -123,7 +153,7 @@ def test_the_workflow_runs_as_written_and_its_shards_are_the_whole(job):
 
 def test_a_wrong_engine_makes_the_step_fail_and_tells_so_on_its_page(job):
     _, verify = commands(example("ci example", "yaml"))
-    code, folder = job(f"{verify} --examples 4", 1, 2, factor=2)
+    code, folder = job(f"{verify} --examples 4", 1, 2, engine=DOUBLED)
     assert code == 1
     assert "WRONG" in (folder / "summary.md").read_text("utf-8")
 
