@@ -6,8 +6,7 @@ import pytest
 from gradcheck import check_gradient
 
 RANDOM = np.random.default_rng(0)
-UPSTREAM_Q = RANDOM.standard_normal((4, 4))
-UPSTREAM_R = RANDOM.standard_normal((4, 4))
+UPSTREAM_Q, UPSTREAM_R = RANDOM.standard_normal((2, 4, 4))
 
 
 def loss(A):
@@ -18,10 +17,10 @@ def loss(A):
 def gradient(A):
     """(Q' + Q sym(M)) R^-T, M = R R'^T - Q'^T Q: S. F. Walter and L. Lehmann, 2010, section 3."""
     Q, R = np.linalg.qr(A)
-    M = R @ np.triu(UPSTREAM_R).T - UPSTREAM_Q.T @ Q
-    lower = np.tril(M)
-    symmetric = lower + np.tril(M, -1).T
-    return (UPSTREAM_Q + Q @ symmetric) @ np.linalg.inv(R).T
+    Q_bar, R_bar = UPSTREAM_Q.astype(A.dtype), np.triu(UPSTREAM_R).astype(A.dtype)
+    M = R @ R_bar.T - Q_bar.T @ Q
+    symmetric = np.tril(M) + np.tril(M, -1).T
+    return (Q_bar + Q @ symmetric) @ np.linalg.inv(R).T
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-6])
@@ -31,6 +30,13 @@ def test_a_backward_pass_that_solves_is_not_accused_of_its_rounding(scale, seed)
     A = scale * np.random.default_rng(seed).standard_normal((4, 4))
     told = check_gradient(loss, gradient, A)
     assert told.verdict.value == "PASS", str(told)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_it_has_lost_all_digits_it_is_not_accused_either(seed):
+    A = 1e-6 * np.random.default_rng(seed).standard_normal((4, 4))
+    told = check_gradient(lambda A: np.float32(loss(A)), gradient, A.astype(np.float32))
+    assert told.verdict.value != "FAIL", str(told)
 
 
 @pytest.mark.parametrize("error", [1e-4, 1.0, -2.0])

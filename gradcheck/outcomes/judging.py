@@ -14,7 +14,9 @@ In consistency the engine may round beside its largest numbers, too: a backward 
 sums passes through them. With S the largest |D| that stands out, r = sqrt(n) u S is what n = 2^20
 roundings add up to (zeros.py). An error of B + r is allowed where it is no mistake: where g has a
 third of its digits right, deviation <= u^(1/3) |D|, or D is 0 within B. The allowance is B + r
-there; beyond resolution |D| such a coordinate does not pass either, but is vacuous.
+there; beyond resolution |D| such a coordinate does not pass either, but is vacuous. So is one that
+is off by no more than FEW roundings of the largest number of its own array: all of its digits may
+be lost.
 
 The coordinate FAILs unless deviation <= allowance. In agreement that is a proof: no engine of the
 class that R was computed for returns g. One that does not fail is
@@ -79,6 +81,9 @@ DEFAULT_RESOLUTION: Mapping[int, float] = MappingProxyType({2: 0.5, 4: 0.1, 8: 1
 what they reach on nine of ten coordinates of a mild sigmoid network. Agreement is asked for no
 less; it usually reaches 1e-12 in float64 and 1e-4 in float32, and says what it reached."""
 
+FEW = 2**6
+"""Roundings of the largest number of an array: those of a sum of 2^12 such (a random walk)."""
+
 COMPARISONS, FALSE_ALARM = 1e9, 1e-6
 """Coordinates that all sweeps together compare, and the probability that one of them is called
 anomalous although its rounding errors are independent."""
@@ -113,7 +118,8 @@ def compare(
         allowance = estimate.bound + u * np.abs(gradient)
         size = np.where(estimate.status == Status.RESOLVED, np.abs(estimate.value), 0.0)
         r = sqrt(ROUNDINGS) * u * largest_shown(size, allowance, outputs)
-        excused = _excused(estimate, deviation, allowance, r, u)
+        few = FEW * u * _largest_beside(structure, np.where(size > allowance, size, 0.0))
+        excused = _excused(estimate, deviation, allowance, r, few, u)
         allowance = np.where(excused, estimate.bound + r, allowance)
         agrees = np.isfinite(gradient) & (deviation <= allowance)
         kind = _power(structure, size, allowance, resolution)
@@ -194,11 +200,16 @@ def beyond(gradient: FloatArray, value: FloatArray, allowance: FloatArray) -> Fl
 
 
 def _excused(
-    estimate: Estimate, deviation: FloatArray, allowance: FloatArray, r: FloatArray, u: FloatArray
+    estimate: Estimate,
+    deviation: FloatArray,
+    allowance: FloatArray,
+    r: FloatArray,
+    few: FloatArray,
+    u: FloatArray,
 ) -> npt.NDArray[np.bool_]:
     """Tell where more than the allowance is the rounding of larger numbers, and no mistake."""
     size, B = np.abs(estimate.value), estimate.bound
-    no_mistake = (deviation <= np.cbrt(u) * size) | (size <= B)
+    no_mistake = (deviation <= np.cbrt(u) * size) | (size <= B) | (deviation <= few)
     is_beyond = (deviation > allowance) & (deviation <= B + r)
     return np.asarray(is_beyond & no_mistake & (estimate.status == Status.RESOLVED))
 
@@ -228,13 +239,19 @@ def _power(
     structure: Structure, size: FloatArray, allowance: FloatArray, resolution: float
 ) -> npt.NDArray[np.uint8]:
     """Tell informative, small and vacuous coordinates apart."""
-    largest = np.zeros(len(size))
-    for leaf in structure.leaves:
-        largest[leaf.start : leaf.stop] = size[leaf.start : leaf.stop].max(initial=0.0)
+    largest = _largest_beside(structure, size)
     kind = np.full(len(size), Kind.VACUOUS, dtype=np.uint8)
     kind[allowance <= resolution * largest] = Kind.SMALL
     kind[allowance <= resolution * size] = Kind.INFORMATIVE
     return kind
+
+
+def _largest_beside(structure: Structure, size: FloatArray) -> FloatArray:
+    """Return the largest size in the array of each coordinate."""
+    largest = np.zeros(len(size))
+    for leaf in structure.leaves:
+        largest[leaf.start : leaf.stop] = size[leaf.start : leaf.stop].max(initial=0.0)
+    return largest
 
 
 def contested(comparison: Comparison, failed: IntArray, opinions: list[Estimate]) -> IntArray:

@@ -62,7 +62,7 @@ class Finding:
     @property
     def known(self) -> str:
         """Why the derivative is known to be wrong; "" if it is not."""
-        return why_wrong(self.sample.source, self.sample.name)
+        return why_wrong(self.sample.source, self.sample.name, self.sample.dtype)
 
 
 def is_flat(sample: Sample, resolution: float) -> bool:
