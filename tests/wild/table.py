@@ -22,7 +22,9 @@ import torch_samples
 from judged import Finding, judge
 from samples import Sample
 
-SOURCES = ("torch", "torch32", "jax", "jax32", "scipy", "cancelling")
+SOURCES = (
+    "torch", "torch32", "torch-jacobian", "torch-product", "jax", "jax32", "scipy", "cancelling",
+)  # fmt: skip
 
 
 def drawn(
@@ -45,7 +47,10 @@ def drawn(
     for source in sources:
         dtype = "float32" if source.endswith("32") else "float64"
         if source.startswith("torch"):
-            yield from torch_samples.samples(dtype, operators_drawn=operators, each=each, seed=seed)
+            kind = source.partition("-")[2] or "gradient"
+            yield from torch_samples.samples(
+                dtype, operators_drawn=operators, each=each, seed=seed, kind_of=kind
+            )
         elif source.startswith("jax"):
             yield from jax_samples.samples(dtype, functions=functions, each=each, seed=seed)
         else:
@@ -55,12 +60,12 @@ def drawn(
 
 def table(findings: list[Finding]) -> str:
     """Return one row a source and dtype: how many samples, and what became of them."""
-    groups = sorted({(f.sample.source, f.sample.dtype) for f in findings})
+    groups = sorted(set(map(_group, findings)))
     columns = sorted({_verdict(f) for f in findings}, key=lambda name: (name != "PASS", name))
     head = ["source", "dtype", "samples", *columns, "plants", "missed", "unseen", "passes", "s"]
     rows = [head, ["---"] * len(head)]
     for group in groups:
-        mine = [f for f in findings if (f.sample.source, f.sample.dtype) == group]
+        mine = [f for f in findings if _group(f) == group]
         counts = Counter(map(_verdict, mine))
         rows.append([
             *group, len(mine), *[counts[name] for name in columns],
@@ -69,6 +74,12 @@ def table(findings: list[Finding]) -> str:
             f"{sum(f.seconds for f in mine):.1f}",
         ])  # fmt: skip
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+
+
+def _group(finding: Finding) -> tuple[str, str]:
+    """Name the row that a finding is counted in."""
+    s = finding.sample
+    return f"{s.source}, {s.kind}s" if s.kind != "gradient" else s.source, s.dtype
 
 
 def _verdict(finding: Finding) -> str:

@@ -12,9 +12,11 @@ import pytest
 from judged import checked, judge, share
 
 SEED = int(os.environ.get("GRADCHECK_WILD_SEED", "0"))
-SOURCES = ("torch", "torch32", "jax", "jax32", "scipy", "cancelling")
+SOURCES = (
+    "torch", "torch32", "torch-jacobian", "torch-product", "jax", "jax32", "scipy", "cancelling",
+)  # fmt: skip
 
-DECIDED = ("torch", "jax", "scipy")
+DECIDED = ("torch", "torch-jacobian", "torch-product", "jax", "scipy")
 """Where nearly all can be decided: float64, and terms that do not cancel to the last digits."""
 
 
@@ -46,7 +48,9 @@ def test_a_sample_of_right_gradients_passes_and_of_wrong_ones_does_not(source, d
 @pytest.mark.parametrize("source", SOURCES)
 def test_right_gradients_pass_and_wrong_ones_do_not(source, drawn):
     each = 1 if source.startswith("torch") else 2
-    findings = [judge(sample, seed=SEED) for sample in drawn([source], each=each, seed=SEED)]
+    operators = 100 if "-" in source else None
+    samples = drawn([source], operators=operators, each=each, seed=SEED)
+    findings = [judge(sample, seed=SEED) for sample in samples]
     hold(findings)
     if source in DECIDED:
         assert share(findings) >= 0.96, Counter((f.verdict, f.reason) for f in findings)

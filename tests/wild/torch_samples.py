@@ -10,6 +10,10 @@ What is left out, and why:
 - points at which an output is not finite: outside the domain;
 - operators whose output is uninitialised memory: there is no function.
 
+Besides gradients there are Jacobians of all outputs, and products of the Hessian of the weighed
+outputs with a random v, by PyTorch's double backward; of points of at most FEW numbers, and as many
+outputs.
+
 Random operators (dropout) are seeded before every call, which makes them functions.
 """
 
@@ -19,6 +23,7 @@ import sys
 import unittest
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from types import ModuleType
 from typing import Any
@@ -27,6 +32,9 @@ import numpy as np
 import torch
 from samples import LARGEST, Sample, generator, some
 from torch.utils._pytree import tree_flatten, tree_unflatten
+
+FEW = 30
+"""Numbers in a point, and of outputs, of a Jacobian or a product."""
 
 OFFERED = 60
 """Inputs of one operator that are drawn from: some have thousands."""
@@ -55,7 +63,12 @@ def full_name(operator: Any) -> str:
 
 
 def samples(
-    dtype: str, *, operators_drawn: int | None = None, each: int = 2, seed: int = 0
+    dtype: str,
+    *,
+    operators_drawn: int | None = None,
+    each: int = 2,
+    seed: int = 0,
+    kind_of: str = "gradient",
 ) -> Iterator[Sample]:
     """Yield samples of the table's operators.
 
@@ -64,6 +77,7 @@ def samples(
         operators_drawn: how many operators; default: all.
         each: samples of each operator, at most.
         seed: which operators and which samples.
+        kind_of: "gradient", "jacobian" or "product".
     """
     kind = getattr(torch, dtype)
     usable = [
@@ -72,20 +86,23 @@ def samples(
         if operator.supports_autograd
         and kind in operator.supported_backward_dtypes("cpu")
         and not operator.has_nondeterministic_output
+        and (kind_of != "product" or operator.supports_gradgrad)
     ]
     for operator in some(operators_drawn, usable, "torch", seed):
-        found = [s for s in _of(operator, kind) if s is not None]
+        found = [s for s in _of(operator, kind, kind_of) if s is not None]
         yield from some(each, found, full_name(operator), seed)
 
 
-def _of(operator: Any, dtype: torch.dtype) -> Iterator[Sample | None]:
+def _of(operator: Any, dtype: torch.dtype, kind_of: str) -> Iterator[Sample | None]:
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - some of the table's inputs are drawn with it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         given = islice(operator.sample_inputs("cpu", dtype, requires_grad=True), OFFERED)
         for i, sample in enumerate(given):
-            yield _Function(operator, sample).sample(f"{full_name(operator)} #{i}")
+            function = _Function(operator, sample)
+            found = function.sample(f"{full_name(operator)} #{i}")
+            yield found if kind_of == "gradient" else function.of_kind(found, kind_of)
 
 
 class _Function:
@@ -122,6 +139,47 @@ class _Function:
         dtype = str(tensors[0].dtype).removeprefix("torch.")
         return Sample("torch op_db", dtype, name, self.value, self.gradient, x)
 
+    def of_kind(self, sample: Sample | None, kind: str) -> Sample | None:
+        """Return the Jacobian or a product in place of the gradient; None where it is too large."""
+        if sample is None or sum(a.size for a in sample.x) > FEW:
+            return None
+        if kind == "jacobian":
+            if not 0 < self.outputs(sample.x).size <= FEW:
+                return None
+            return replace(sample, f=self.outputs, derivative=self.jacobian, kind=kind)
+        random = generator("direction", sample.name)
+        v = tuple(random.standard_normal(a.shape).astype(a.dtype) for a in sample.x)
+        try:
+            product = self.product(sample.x, v)
+        except RuntimeError:  # some derivatives are not differentiable, or not implemented
+            return None
+        if not all(np.isfinite(a).all() for a in (*self.gradient(sample.x), *product)):
+            return None
+        return replace(sample, f=self.gradient, derivative=self.product, kind=kind, v=v)
+
+    def outputs(self, x: Any) -> np.ndarray:
+        """Return all outputs as one vector."""
+        found = self._outputs(self._tensors(x))
+        return torch.cat([o.detach().reshape(-1) for o in found]).numpy().copy()
+
+    def jacobian(self, x: Any) -> tuple[np.ndarray, ...]:
+        """Return the gradients of all outputs, one a row, by PyTorch's autograd."""
+        tensors = self._tensors(x)
+        every = torch.cat([o.reshape(-1) for o in self._outputs(tensors)])
+        rows = [self._gradient(y, tensors, x, retain_graph=True) for y in every]
+        return tuple(np.stack(parts) for parts in zip(*rows, strict=True))
+
+    def product(self, x: Any, v: Any) -> tuple[np.ndarray, ...]:
+        """Return H v, H the Hessian of `value`, by PyTorch's double backward."""
+        tensors = self._tensors(x)
+        total = self._total(tensors)
+        g = torch.autograd.grad(total, tensors, allow_unused=True, create_graph=True)
+        known = [(one, torch.from_numpy(w)) for one, w in zip(g, v, strict=True) if one is not None]
+        along = sum((one * w).sum() for one, w in known)
+        if not (isinstance(along, torch.Tensor) and along.requires_grad):
+            return tuple(np.zeros_like(a) for a in x)
+        return self._gradient(along, tensors, x)
+
     def value(self, x: Any) -> float:
         """Return sum_k w_k y_k of all outputs y."""
         with torch.no_grad():
@@ -130,7 +188,11 @@ class _Function:
     def gradient(self, x: Any) -> tuple[np.ndarray, ...]:
         """Return its gradient by PyTorch's autograd."""
         tensors = self._tensors(x)
-        found = torch.autograd.grad(self._total(tensors), tensors, allow_unused=True)
+        return self._gradient(self._total(tensors), tensors, x)
+
+    @staticmethod
+    def _gradient(total: Any, tensors: Any, x: Any, **options: bool) -> tuple[np.ndarray, ...]:
+        found = torch.autograd.grad(total, tensors, allow_unused=True, **options)
         return tuple(
             np.zeros_like(a) if g is None else g.detach().numpy().copy()
             for g, a in zip(found, x, strict=True)
