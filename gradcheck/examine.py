@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from math import isfinite
 from numbers import Integral, Real
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -210,18 +211,21 @@ def _narrow(lines: Lines, eps: Noise, g: FloatArray, estimate: Estimate, seen: C
     others = [kind for kind in INCONCLUSIVE_KINDS if kind is not Kind.VACUOUS]
     if np.isin(seen.kind, others).any():
         return
+    size = np.abs(estimate.value)
+    wanted = seen.resolution * _of_array(lines, np.where(size > estimate.bound, size, 0.0), np.fmax)
     wide = (seen.kind == Kind.VACUOUS) & (estimate.status == Status.RESOLVED)
-    rows = np.flatnonzero(wide & (np.abs(estimate.value) > estimate.bound))
+    rows = np.flatnonzero(wide & (estimate.reach == 0) & (wanted > 0))
     rows = rows[lines.sides(rows) == 0]
     if not rows.size:
         return
-    wanted = seen.resolution * _largest_beside(lines, estimate.value)
+    decided = np.where(seen.kind == Kind.VACUOUS, np.nan, estimate.step)
+    beside = _of_array(lines, decided, np.fmax)
     probes = np.unique(rows[np.linspace(0, len(rows) - 1, PROBES).astype(int)])
     with suppress(BudgetSpentError):
         for part in (probes, np.setdiff1d(rows, probes)):
             if not part.size:
                 return
-            found = narrower(lines, eps, estimate, part, wanted[part])
+            found = narrower(lines, eps, estimate, part, wanted[part], beside[part])
             stored = lines.machine_epsilon[part] / 2 * np.abs(g[part])
             agrees = np.abs(found.value - g[part]) <= found.bound + stored
             estimate.put(part[agrees], found.part(np.flatnonzero(agrees)))
@@ -230,13 +234,12 @@ def _narrow(lines: Lines, eps: Noise, g: FloatArray, estimate: Estimate, seen: C
                 return
 
 
-def _largest_beside(lines: Lines, value: FloatArray) -> FloatArray:
-    """Return the largest |value| of the array of each coordinate."""
-    largest = np.zeros(len(value))
-    for leaf in lines.structure.leaves:
-        own = np.abs(value[leaf.start : leaf.stop])
-        largest[leaf.start : leaf.stop] = np.max(own, initial=0.0)
-    return largest
+def _of_array(lines: Lines, numbers: FloatArray, what: np.ufunc) -> FloatArray:
+    """Return what a function makes of the numbers of the array of each coordinate."""
+    found = np.empty(len(numbers))
+    for leaf in filter(attrgetter("size"), lines.structure.leaves):
+        found[leaf.start : leaf.stop] = what.reduce(numbers[leaf.start : leaf.stop])
+    return found
 
 
 def _estimate(

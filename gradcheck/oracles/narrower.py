@@ -16,6 +16,9 @@ D6 is of order 6 (Richardson's extrapolation): its weights of noise are those of
 side of x alone, where the search can go further: a kink beside x, as that of |x| at 1e-7, ends all
 two-sided steps, but not those that lead away from it.
 
+So are the steps of the decided coordinates of the same array: where rounding is larger than it was
+estimated, a search may end at the first steps by accident.
+
 What is found must be within D +- B. Of an even function near its centre, such as cos x, D sees
 next to nothing, and S all: there J(h) is no suspicion if it fades as a Taylor polynomial makes it,
 by 2^5 for each halving of h; a kink would leave it as it is. By 2^3 is asked for, twice, as far as
@@ -52,7 +55,12 @@ C1_6 = (16 + 1 / 2) / 15 * C1
 
 
 def narrower(
-    lines: Lines, noise: Noise, estimate: Estimate, rows: IntArray, wanted: FloatArray
+    lines: Lines,
+    noise: Noise,
+    estimate: Estimate,
+    rows: IntArray,
+    wanted: FloatArray,
+    beside: FloatArray,
 ) -> Estimate:
     """Return estimates of some coordinates with narrower bounds; their own where none is found.
 
@@ -65,13 +73,17 @@ def narrower(
         estimate: of every coordinate of x.
         rows: the coordinates; RESOLVED, with room on both sides of x.
         wanted: the bound that is narrow enough, one entry for each of `rows`.
+        beside: the step of coordinates of the same array that are decided, or NaN.
 
     Returns:
         One entry for each of `rows`, in their order.
     """
     own, found = estimate.part(rows), estimate.part(rows)
     before = lines.forward_passes
-    _at_other_steps(AxisPoints(lines, rows), noise, own, found)
+    points = AxisPoints(lines, rows)
+    _at_other_steps(points, noise, own, found, own.step)
+    if np.any((found.bound > wanted) & (beside > 0)):
+        _at_other_steps(points, noise, own, found, np.where(beside > 0, beside, own.step))
     wide = np.flatnonzero(found.bound > wanted)
     if wide.size:
         one_sided = found.part(wide)
@@ -81,9 +93,11 @@ def narrower(
     return found
 
 
-def _at_other_steps(points: AxisPoints, noise: Noise, own: Estimate, found: Estimate) -> None:
-    """Try D and D6 at the steps around the one that was found."""
-    e = exponents_below(own.step, points.mantissas)
+def _at_other_steps(
+    points: AxisPoints, noise: Noise, own: Estimate, found: Estimate, steps: FloatArray
+) -> None:
+    """Try D and D6 at the steps around some."""
+    e = exponents_below(steps, points.mantissas)
     lowest, highest = LEVELS[0] - EIGHTH, LEVELS[-1] + 2
     table = {i: points.derivative(CENTRAL_4, e + i) for i in range(lowest, highest + 1)}
     D = {i: value for i, (value, _) in table.items()}

@@ -91,6 +91,30 @@ def test_a_slight_kink_below_a_large_curvature_accuses_nobody(slope):
         assert told.verdict.value != "FAIL", str(told)
 
 
+@pytest.mark.parametrize("seed", [2, 4])
+def test_a_coordinate_that_stopped_by_accident_takes_the_step_of_its_neighbours(seed):
+    """The rounding of a sigmoid is that of 1/2; the outputs cancel to less."""
+    random = np.random.default_rng(seed)
+    w = random.standard_normal(6).astype(np.float32)
+    x = (1e-6 * random.standard_normal(6)).astype(np.float32)
+
+    def slope(x):
+        return w / (1 + np.exp(-x)) / (1 + np.exp(x))
+
+    def f(x):
+        return np.float32(w @ (1 / (1 + np.exp(-x))))
+
+    told = check_gradient(f, slope, x)
+    assert told.verdict.value == "PASS", str(told)
+    assert check_gradient(f, lambda x: 2 * slope(x), x).verdict.value == "FAIL"
+
+
+def test_an_array_of_nothing_beside_it_does_not_matter():
+    f, gradient, x = CASES["cos at 1e-6"]
+    told = check_gradient(lambda p: f(p[0]), lambda p: (gradient(p[0]), p[1]), (x, np.empty(0)))
+    assert told.verdict.value == "PASS", str(told)
+
+
 def test_narrower_bounds_are_for_jacobians_too():
     told = check_jacobian(np.cos, lambda x: np.diag(-np.sin(x)), 1e-6 * SHAPE)
     assert told.verdict.value == "PASS", str(told)
