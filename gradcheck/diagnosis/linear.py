@@ -476,6 +476,7 @@ def _in_factor(told: Told, key: str, name: str) -> Told:
 def _told_of_columns(layer: int, x: Array) -> Told | None:
     """Say what the columns of dC/dW_l are made of: of each other, or of dC/db_l too."""
     p = (isqrt(4 * len(x) + 1) - 1) // 2
+    x = np.where(np.abs(x) <= NEAR, 0.0, x)  # what rounding leaves of a 0 that was solved for
     N, bias = x.reshape(p + 1, p)[:p], x.reshape(p + 1, p)[p]
     if not bias.any():
         return mixed(N, "column", "its columns")

@@ -62,6 +62,14 @@ class LastRowRepeated(Backprop):
         return dW
 
 
+class RowsCentred(Backprop):
+    """The mean over its columns is subtracted from dC/dW."""
+
+    def weight_gradient(self, layer):
+        dW = super().weight_gradient(layer)
+        return dW - dW.mean(axis=1, keepdims=True)
+
+
 class InputsClipped(Backprop):
     """dC/dW_1 has X clipped to [-1/2, 1/2]."""
 
@@ -125,6 +133,12 @@ def test_what_is_linear_is_told_by_what_it_does(wrong):
     assert layer == f"layer {2 if '_2 ' in PLANTED[wrong][:8] else 1}"
     assert "; sure: it gives every number on " in says
     assert outcome.suspects[0].key.startswith(LINEAR)
+
+
+def test_columns_that_are_centred_have_nothing_of_the_biases():
+    outcome = check_agreement(RowsCentred(), Case(sizes=(3, 1)).problem())  # 1/3: not in 6 digits
+    says = "layer 1: dC/dW_1 lacks its mean over its columns, which is subtracted; "
+    assert outcome.diagnosis.startswith(says)
 
 
 class Squared(Backprop):
