@@ -230,11 +230,12 @@ def where(at: Interval) -> str:
         return f"{z} is exactly {at.low:g}" if at.low == 0 else f"{z} is near {number(at.low)}"
     if isinf(at.low) and isinf(at.high):
         return f"{z} is anything"
-    low = None if isinf(at.low) else _end(at.low_after, at.low)
-    high = None if isinf(at.high) else _end(at.high_before, at.high)
-    if high is None:
-        return f"{z} > {low}"
-    return f"{z} < {high}" if low is None else f"{low} < {z} < {high}"
+    above, below = (" <= " if end == 0 else " < " for end in (at.low, at.high))
+    low = "" if isinf(at.low) else _end(at.low_after, at.low)
+    high = "" if isinf(at.high) else _end(at.high_before, at.high)
+    if not high:
+        return f"{z}{above.replace('<', '>')}{low}"
+    return f"{low}{above if low else ''}{z}{below}{high}"
 
 
 def variable(at: Interval) -> str:
@@ -244,7 +245,7 @@ def variable(at: Interval) -> str:
 
 def _end(outside: float, inside: float) -> str:
     """Write an end of an interval: 0 for the neighbours of 0."""
-    if outside == 0 or (outside < 0) != (inside < 0):
+    if 0 in (outside, inside) or (outside < 0) != (inside < 0):
         return "0"
     return simplest(outside, inside)
 
@@ -279,7 +280,7 @@ def number(x: float) -> str:
     """
     below = 1 - abs(x)
     if not 0 < abs(below) < NEAR_1:
-        return plain(f"{x:.4g}")
+        return plain(f"{x + 0.0:.4g}")  # no -0
     told = f"1 {'-' if below > 0 else '+'} {size(abs(below))}"
     return told if x > 0 else f"-({told})"
 

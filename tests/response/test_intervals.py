@@ -97,6 +97,14 @@ def test_a_cut_on_one_side_is_told_of_that_side():
     assert any(s.startswith("sigmoid'(z_l) is 0 where z_l < -12; ") for s in said(engine))
 
 
+@pytest.mark.parametrize(
+    ("kept", "told"), [(np.greater, "<= 0"), (np.greater_equal, "< 0"), (np.less, ">= 0")]
+)
+def test_a_mask_of_relu_ends_at_0_and_it_is_told_whether_with_it(kept, told):
+    engine = planted(slope=lambda z, a: np.where(kept(z, 0), a * (1 - a), -0.0))
+    assert any(s.startswith(f"sigmoid'(z_l) is 0 where z_l {told}; ") for s in said(engine))
+
+
 def test_a_floor_is_a_constant():
     engine = planted(sig=lambda z: np.maximum(sigmoid(z), 1e-4).astype(z.dtype))
     (interval,) = found(engine, ACTIVATION, 1.0)
