@@ -171,7 +171,9 @@ def test_an_engine_is_held_to_the_class_that_it_declares():
     tanh = scaled(1 + 1e-12)
     tanh.info = EngineInfo("declared", "1", ("float64",), ("cross_entropy",), ("mean",),
                            arithmetic="bfloat16")  # fmt: skip
-    assert check_agreement(tanh, PROBLEM).verdict is not Verdict.FAIL
+    outcome = check_agreement(tanh, PROBLEM)
+    assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+    assert outcome.model == "bfloat16"
 
 
 @pytest.mark.nightly

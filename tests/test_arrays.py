@@ -152,7 +152,7 @@ def test_none_stands_for_what_f_does_not_depend_on():
     outcome = check_gradient(
         lambda p: float(np.sum(np.sin(p["a"]))), lambda p: {"a": np.cos(p["a"]), "b": None}, x
     )
-    assert outcome.verdict is not Verdict.FAIL
+    assert outcome.verdict is Verdict.PASS
     wrong = check_gradient(
         lambda p: float(np.sum(np.sin(p["a"])) + p["b"] @ p["b"]),
         lambda p: {"a": np.cos(p["a"]), "b": None},

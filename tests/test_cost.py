@@ -537,7 +537,7 @@ def test_a_machine_that_slows_down_changes_the_seconds_and_not_the_ratio():
     assert turns.seconds[-1, 0] > 3 * turns.seconds[0, 0]
     ratio = turns.ratio(1, 0)
     assert ratio.q25 <= ratio.median <= ratio.q75
-    assert ratio.median == pytest.approx(3.0, rel=0.15)
+    assert ratio.median == 3.0  # of every other turn, in which the machine slows down in between
 
 
 def test_the_quartiles_are_those_of_the_turns():

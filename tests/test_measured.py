@@ -1,5 +1,6 @@
 """The model found for an engine is the narrowest that explains its answers, and excuses no bug."""
 
+from collections import Counter
 from functools import partial
 
 import numpy as np
@@ -85,10 +86,12 @@ def test_a_right_engine_is_explained_by_the_narrowest_model_that_holds_it(name, 
 def test_an_engine_without_cancellation_needs_no_wider_model():
     reference = find("reference")
     undeclared = engine_from_callable(reference.value_and_grad, "undeclared")
-    for case in sample_cases(40, 4, max_parameters=200):
-        outcome = check_agreement(undeclared, case.problem())
-        assert outcome.verdict is not Verdict.FAIL
-        assert outcome.model == "cancellation_free"
+    cases = list(sample_cases(40, 4, max_parameters=200))
+    outcomes = [check_agreement(undeclared, case.problem()) for case in cases]
+    assert {outcome.model for outcome in outcomes} == {"cancellation_free"}
+    verdicts = Counter(outcome.verdict for outcome in outcomes)
+    assert verdicts[Verdict.FAIL] == 0
+    assert verdicts[Verdict.PASS] >= 36
 
 
 @pytest.mark.parametrize("name", CORRECT)
@@ -96,23 +99,32 @@ def test_no_right_variant_is_accused_though_it_declares_nothing(name):
     variant = CORRECT[name]()
     undeclared = engine_from_callable(variant.value_and_grad, name)
     dtypes = [dtype for dtype in variant.info.dtypes if dtype != "float16"]
-    for case in sample_cases(8, 5, max_parameters=100, dtypes=dtypes, losses=variant.info.losses):
+    passed, losses = 0, variant.info.losses
+    for case in sample_cases(8, 5, max_parameters=100, dtypes=dtypes, losses=losses):
         outcome = check_agreement(undeclared, case.problem())
         assert outcome.verdict is not Verdict.FAIL, case.token
+        passed += outcome.verdict is Verdict.PASS
+    assert passed >= 6
 
 
 # --- what no model excuses ------------------------------------------------------------------------
 
 
+def excused(outcome, model):
+    """Whether a model allows the numbers, and more than could be decided by them."""
+    told = (Verdict.INCONCLUSIVE, Reason.VACUOUS, model)
+    return (outcome.verdict, outcome.reason, outcome.model) == told
+
+
 def test_the_digits_that_p_minus_y_loses_are_excused_only_if_it_loses_them():
     at = one_unit(40.0, 1)
-    assert check_agreement(engine("textbook"), at).verdict is not Verdict.FAIL
+    assert excused(check_agreement(engine("textbook"), at), "p_minus_y")
     assert check_agreement(engine("residual_0_beyond_37"), at).verdict is Verdict.FAIL
 
 
 def test_a_cut_off_is_no_sigmoid_of_absolute_accuracy():
     at = one_unit(-41.0, 0)
-    assert check_agreement(engine("tanh"), at).verdict is not Verdict.FAIL
+    assert excused(check_agreement(engine("tanh"), at), "absolute_sigmoid")
     assert check_agreement(engine("sigmoid_0_below_minus_40"), at).verdict is Verdict.FAIL
 
 
@@ -185,7 +197,7 @@ def test_a_requirement_moves_the_line():
     assert (strict.verdict, strict.reason) == (Verdict.FAIL, Reason.MISMATCH)
     assert strict.explanation.startswith("p_minus_y: ")
     tanh = one_unit(-30.0, 0)
-    assert check_agreement(engine("tanh"), tanh).verdict is not Verdict.FAIL
+    assert excused(check_agreement(engine("tanh"), tanh), "absolute_sigmoid")
     assert check_agreement(engine("tanh"), tanh, require="flushed").verdict is Verdict.FAIL
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import types
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -109,8 +110,10 @@ def test_the_noise_of_the_loss_meant_is_not_asked_of_another_loss():
         def close(self):
             pass
 
-    for case in sample_cases(20, 3, max_parameters=30, dtypes=["float64"]):
-        assert check_engine(Penalised(), case.problem()).verdict is not Verdict.FAIL, case.token
+    cases = list(sample_cases(20, 3, max_parameters=30, dtypes=["float64"]))
+    verdicts = Counter(check_engine(Penalised(), case.problem()).verdict for case in cases)
+    assert verdicts[Verdict.FAIL] == 0
+    assert verdicts[Verdict.PASS] >= 6
 
 
 class Offering:

@@ -132,13 +132,16 @@ def test_an_array_may_hold_numbers_of_all_scales(dtype):
 
 def test_waves_that_the_first_steps_jump_over_are_not_taken_for_agreement():
     """sin(a x + p) for a up to 1e5: no false agreement among hundreds of aliased stencils."""
-    random = np.random.default_rng(7)
+    random, resolved = np.random.default_rng(7), 0
     for _ in range(150):
         a, p = 10 ** random.uniform(2, 5), random.uniform(0, 6)
         x = np.array([random.uniform(0.5, 2)])
         estimate, _ = differentiate(lambda v, a=a, p=p: np.sin(a * v + p), x)
         error = abs(estimate.value[0] - a * np.cos(a * x[0] + p))
-        assert estimate.status[0] != Status.RESOLVED or error <= estimate.bound[0]
+        if estimate.status[0] == Status.RESOLVED:
+            assert error <= estimate.bound[0] <= 1e-3 * a
+            resolved += 1
+    assert resolved >= 140
 
 
 def test_a_function_without_values_nearby_is_undefined_there():
@@ -220,7 +223,8 @@ def test_evaluations_are_those_that_took_place(stencil):
     before = f.calls
     estimate = finite_difference(lines, noise, stencil=stencil)
     assert estimate.evaluations.sum() == f.calls - before
-    assert f.calls == lines.forward_passes == 1 + noise.forward_passes + f.calls - before
+    assert before == 1 + noise.forward_passes
+    assert f.calls == lines.forward_passes
 
 
 def test_kinks_and_missing_steps_count_too():
@@ -367,9 +371,11 @@ def test_bounds_cover_the_error_on_many_random_networks():
     check_coverage(errors_over_bounds(5000, seed=3))
 
 
-@pytest.mark.parametrize("stencil", [FORWARD, CENTRAL_2, CENTRAL_4])
-def test_differences_of_a_network_are_the_plain_formula(stencil):
+@pytest.mark.parametrize(("stencil", "p"), [(FORWARD, 1), (CENTRAL_2, 2), (CENTRAL_4, 4)])
+def test_differences_of_a_network_are_the_plain_formula(stencil, p):
+    """Their errors are about h^p, in units of the range of derivatives: orders are 2^10 apart."""
     problem = next(iter(sample_cases(1, 5, dtypes=("float64",), max_parameters=20))).problem()
     lines = Lines(lambda p: loss(p, problem), problem.parameters)
     D = difference_quotients(lines, 2.0**-10, stencil=stencil)
-    np.testing.assert_allclose(D, complex_derivatives(problem), atol=1e-2 * np.ptp(D) + 1e-9)
+    exact = complex_derivatives(problem)
+    assert 2.0 ** (-10 * p - 2) < np.abs(D - exact).max() / np.ptp(exact) < 2.0 ** (-10 * p + 2)

@@ -115,9 +115,9 @@ def test_stairs_accuse_a_wrong_gradient_if_their_height_is_known():
         return np.cos(x)
 
     x = np.array([0.4])
-    assert check_gradient(stairs, right, x).verdict is not Verdict.FAIL
+    assert check_gradient(stairs, right, x).verdict is Verdict.INCONCLUSIVE
     known = check_gradient(stairs, right, x, rounding=lambda _: STAIRS, resolution=0.9)
-    assert known.verdict is not Verdict.FAIL
+    assert known.verdict is Verdict.PASS
     wrong = check_gradient(stairs, lambda x: -np.cos(x), x, rounding=lambda _: STAIRS)
     assert wrong.verdict is Verdict.FAIL
 

@@ -37,13 +37,14 @@ def generator(seed=0):
 @pytest.mark.parametrize("smooth", [lambda t: 0 * t, lambda t: t, lambda t: t**3])
 def test_planted_gaussian_noise_is_found_within_a_factor_4(sigma, smooth):
     """In at least 90 of 100 tables; never more than 4 times too much where it settles."""
-    estimates = []
+    estimates, settled = [], []
     for seed in range(100):
         samples = sigma * (30 * smooth(T) + generator(seed).standard_normal(7))
         estimate, state = table_noise(samples)
-        if state == "settled":
-            assert estimate <= 4 * sigma
+        settled += [estimate] * (state == "settled")
         estimates.append(estimate / sigma)
+    assert len(settled) >= 80
+    assert max(settled) <= 4 * sigma
     assert np.mean((np.array(estimates) > 1 / 4) & (np.array(estimates) < 4)) >= 0.9
 
 

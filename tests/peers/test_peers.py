@@ -28,7 +28,13 @@ PASSES = {  # of a black box of N coordinates
     "course rule": lambda N: 2 * N,
     "scipy check_grad": lambda N: N + 1,
     "scipy 3-point": lambda N: 2 * N + 1,
+    "numdifftools": lambda N: 30 * N + 1,
+    "torch fast": lambda N: 4,
+    "jax check_grads": lambda N: 4,
+    "autograd check_grads": lambda N: 4,
 }
+ADAPTIVE = {"jacobi"}
+"""It asks until its own estimate of the error is small."""
 
 
 @pytest.fixture(params=available())
@@ -122,7 +128,7 @@ def test_every_forward_pass_is_a_call_of_the_loss(peer):
     peer.checker(counting, right, X)()
     passes = next(calls)
     assert passes >= (len(X) if peer.every_coordinate else 2)
-    assert passes == PASSES.get(peer.name, lambda N: passes)(len(X))
+    assert peer.name in ADAPTIVE or passes == PASSES[peer.name](len(X))
 
 
 def test_the_dtype_of_the_point_is_kept(peer):

@@ -177,7 +177,7 @@ def test_the_orders_of_the_stencils_are_found(tiny_report):
     for row in some(report["sections"]["step_size"]["measured"]["stencils"]):
         law, p = row["truncation"], row["order"]
         allowed = 3 * law["standard_error"] + row["bend"]
-        assert abs(law["exponent"] - p) <= allowed, row["stencil"]
+        assert abs(law["exponent"] - p) <= allowed < 0.5, row["stencil"]  # half way to the next
 
 
 # --- what is said ---------------------------------------------------------------------------------

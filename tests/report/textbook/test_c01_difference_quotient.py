@@ -1,5 +1,6 @@
 """C1 holds for the quotients of the textbook and for no quotient that is off by anything."""
 
+import numpy as np
 import pytest
 
 from gradcheck.report.settings import Settings
@@ -55,8 +56,8 @@ def test_a_central_quotient_is_no_forward_one():
 def test_the_best_steps_are_those_of_the_literature_to_an_order_of_magnitude(measured):
     """sqrt(u) = 1.1e-8 for forward and u^(1/3) = 4.8e-6 for central quotients."""
     _, _, _, forward, central, _ = measured(CLAIM).findings
-    assert forward.measured["best"] == pytest.approx(1.1e-8, rel=1)
-    assert central.measured["best"] == pytest.approx(4.8e-6, rel=1)
+    assert abs(np.log10(forward.measured["best"] / 1.1e-8)) < 0.5
+    assert abs(np.log10(central.measured["best"] / 4.8e-6)) < 0.5
 
 
 def test_its_table_has_every_step_of_both_curves(measured):
