@@ -3,8 +3,9 @@
     python tests/mutation/reached.py [FILE ...]
 
 writes a file for each file of tests to build/mutation/reached: each test with its seconds (as long
-as lines are traced), and for every line the tests that reach it, as the bits of a number. Tests
-that fail are left out. What runs in other processes is not seen.
+as lines are traced), and for every line the tests that reach it, as the bits of a number. A line is
+known by a hash of its text, so that it may move; lines of the same text count as one. Tests that
+fail are left out. What runs in other processes is not seen.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from zlib import crc32
 
 import pytest
 from forked import copied, run_pytest
@@ -32,6 +34,11 @@ LIMIT = 900.0
 Line = tuple[str, int]
 
 
+def hashed(text: str) -> int:
+    """Return what a line is known by, wherever it stands."""
+    return crc32(text.strip().encode())
+
+
 @dataclass
 class Reached:
     """Tests, their seconds, and the lines that they reach."""
@@ -41,16 +48,16 @@ class Reached:
     lines: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, test: str, seconds: float, lines: set[Line]) -> None:
-        """Add a test with the lines that it reaches."""
+        """Add a test with the lines that it reaches, by their hashes."""
         bit = 1 << len(self.tests)
         self.tests.append(test)
         self.seconds.append(seconds)
         for path, line in lines:
             self.lines[path][line] = self.lines[path].get(line, 0) | bit
 
-    def of_line(self, path: str, line: int) -> list[int]:
-        """Return the tests that reach a line; of a line that no test is in, of its module."""
-        bits = self.lines.get(path, {}).get(line, 0)
+    def of_line(self, path: str, text: str) -> list[int]:
+        """Return the tests that reach a line of a text."""
+        bits = self.lines.get(path, {}).get(hashed(text), 0)
         return [i for i in range(len(self.tests)) if bits >> i & 1]
 
     def of_module(self, path: str) -> list[int]:
@@ -79,6 +86,9 @@ class Tracer:
 
     def __init__(self, tree: Path, paths: list[str], target: Path) -> None:
         self.names = {str(tree / path): path for path in paths}
+        self.hashes = {
+            path: [0, *map(hashed, (tree / path).read_text("utf-8").splitlines())] for path in paths
+        }
         self.target = target
         self.seen: set[Line] = set()
         self.reached = Reached()
@@ -106,7 +116,8 @@ class Tracer:
         sys.settrace(None)
         threading.settrace(None)
         if item.nodeid not in self.failed:
-            self.reached.add(item.nodeid, time.process_time() - start, self.seen)
+            seen = {(path, self.hashes[path][line]) for path, line in self.seen}
+            self.reached.add(item.nodeid, time.process_time() - start, seen)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what fails."""

@@ -164,9 +164,9 @@ def fate(toy, before, after):
 def test_what_tests_reach_is_told_line_by_line(toy):
     _, reached = toy
     assert reached.tests == ["test_toy.py::test_clipped", "test_toy.py::test_count"]
-    assert reached.of_line("toy.py", 7) == [0]
-    assert reached.of_line("toy.py", 13) == [1]
-    assert reached.of_line("toy.py", 2) == []
+    assert reached.of_line("toy.py", "    return x") == [0]
+    assert reached.of_line("toy.py", "n -= 1") == [1]
+    assert reached.of_line("toy.py", "LIMIT = 10") == []
     assert reached.of_module("toy.py") == [0, 1]
 
 

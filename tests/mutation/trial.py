@@ -75,7 +75,7 @@ def attempt(defect: Defect, tree: Path, reached: Reached, output: Path | None = 
     shutil.copy2(module, sound)
     try:
         module.write_text(defect.apply(sound.read_text("utf-8")), "utf-8")
-        for names, seconds in rounds(defect, reached):
+        for names, seconds in rounds(defect, sound.read_text("utf-8").splitlines(), reached):
             files = list(dict.fromkeys(map(_file, names)))
             limit = SLOWER * seconds + SPARE
             code = run_pytest(tree, ["-x", *files], [Chosen(names)], seconds=limit, output=output)
@@ -88,13 +88,15 @@ def attempt(defect: Defect, tree: Path, reached: Reached, output: Path | None = 
     return Trial(defect, fate, asked)
 
 
-def rounds(defect: Defect, reached: Reached) -> Iterator[tuple[list[str], float]]:
+def rounds(
+    defect: Defect, lines: Sequence[str], reached: Reached
+) -> Iterator[tuple[list[str], float]]:
     """Return the tests that reach a defect in rounds, with their seconds.
 
     First quick ones of the two files that say most of the module: of its name, then with most tests
     that reach the defect. Then all others, the quickest first.
     """
-    tests = sorted(asked_of(defect, reached), key=lambda i: reached.seconds[i])
+    tests = sorted(asked_of(defect, lines, reached), key=lambda i: reached.seconds[i])
     count = Counter(_file(reached.tests[i]) for i in tests)
     stem = Path(defect.path).stem
     nearest = sorted(count, key=lambda file: (stem not in file, -count[file]))[:2]
@@ -115,7 +117,7 @@ def _totals(tests: Sequence[int], reached: Reached) -> list[float]:
     return list(accumulate(reached.seconds[i] for i in tests))
 
 
-def asked_of(defect: Defect, reached: Reached) -> list[int]:
+def asked_of(defect: Defect, lines: Sequence[str], reached: Reached) -> list[int]:
     """Return the tests that reach a defect: its line, its statement, or else its module.
 
     What stands outside of functions is computed before any test, and may matter to each test of
@@ -127,6 +129,6 @@ def asked_of(defect: Defect, reached: Reached) -> list[int]:
     if not defect.function:
         return sorted({*reached.of_module(defect.path), *of_its_name})
     for line in (defect.line, defect.statement):
-        if found := reached.of_line(defect.path, line):
+        if found := reached.of_line(defect.path, lines[line - 1]):
             return found
     return of_its_name
