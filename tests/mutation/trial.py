@@ -16,7 +16,7 @@ from defect import Defect
 from forked import HUNG, run_pytest
 from reached import Reached
 
-ROUNDS = (1.5, 12.0)
+ROUNDS = (1.5, 8.0)
 """Seconds of tests in each round; what none of them all catches is said to survive."""
 
 SLOWER, SPARE = 10, 60
