@@ -32,12 +32,13 @@ class Points:
     def __init__(self, D, growth=lambda e: 0.0, n=1):
         self.coordinates, self.evaluations = np.arange(n), np.full(n, 9)
         self.mantissas, self.D, self.growth = np.ones(n), D, growth
+        self.fetched = []
 
     def steps(self, exponents, rows=None):
         return np.ldexp(1.0, exponents)
 
     def prefetch(self, stencil, levels, rows):
-        pass
+        self.fetched.append([level.tolist() for level in levels])
 
     def derivative(self, stencil, exponents, rows=None):
         each = np.asarray(exponents).tolist()
@@ -83,7 +84,9 @@ def jumps(monkeypatch):
 def test_the_bound_is_noise_and_twice_the_larger_disagreement(above, below, jumps):
     D = {-2: 5 + above, -3: 5.0, -6: 5 + below}
     growth = {-2: 2.0**20, -3: 2.0**30, -6: 2.0**40}
-    found = module._bounded(Points(D.get, growth.get), CENTRAL_4, NOISE, np.array([-3]))
+    points = Points(D.get, growth.get)
+    found = module._bounded(points, CENTRAL_4, NOISE, np.array([-3]))
+    assert points.fetched == [[[-2], [-3], [-6]]]
     noise = 1.5 * float(NOISE.bound_at(np.array(2.0**20))) / 2.0**-3
     assert near(found.bound, noise + 2 * 0.25)
     assert (found.value[0], found.step[0], found.secant[0]) == (5.0, 0.125, 0.75)
@@ -173,6 +176,7 @@ def test_the_testing_ratio_is_the_disagreement_over_its_noise():
     eps_s = float(NOISE.level_at(np.array(2.0**7)))
     assert near(r, 2.0**-3 * 0.5 / (A * eps_s))
     assert gains.tolist() == [True]
+    assert points.fetched == [[[-3], [-2]]]  # what is needed, and nothing else
 
 
 @pytest.mark.parametrize(("factor", "gained"), [(1.0, True), (1.01, False)])

@@ -6,6 +6,7 @@ from math import exp, expm1, floor, isqrt, log2
 import numpy as np
 import pytest
 
+from gradcheck.oracles import layered_bound as module
 from gradcheck.oracles.layered_bound import (
     Stretch,
     activation_errors,
@@ -156,6 +157,15 @@ def test_errors_of_the_last_layer_count_beside_roundings(net):
     else:
         assert are_same(R, 2.25 * s * ((1 - y) * q + y * p))
         assert are_same(B, R * (44 * u + 2 * e))
+
+
+def test_slopes_change_by_the_largest_error_of_all_layers(monkeypatch):
+    net = NETWORKS[0]
+    e = [np.full((M, n), x) for n, x in zip(SIZES[1:], (0.25, 0.5, 0.125), strict=True)]
+    monkeypatch.setattr(module, "forward_errors", lambda *_: e)
+    monkeypatch.setattr(module, "cost_bounds", lambda net, e, F: (np.full_like(e, F), e))
+    found = layer_bounds(net, 0.25, 2**20)
+    assert are_same(found[-1].R, exp(0.25 + 2 * 0.5) * SLACK)
 
 
 @EVERY
