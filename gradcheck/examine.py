@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gradcheck.contract import DefectError, FloatArray, UndecidedError, UnderTest
 from gradcheck.diagnose import likely_mistake
@@ -25,7 +26,7 @@ from gradcheck.oracles.finite_difference import (
     second_opinions,
 )
 from gradcheck.oracles.fixed_steps import fixed_step_differences
-from gradcheck.oracles.jumps import Jump, jump_near, least_jump, noise_of_jump
+from gradcheck.oracles.jumps import Jump, jump_near, jumps_at_x, least_jump, noise_of_jump
 from gradcheck.oracles.known_noise import Rounding, differentiate_again
 from gradcheck.oracles.lines import (
     BudgetSpentError,
@@ -302,11 +303,34 @@ def _with_jumps(
         if flat and all(jump.flat and jump.size > eps.bound for jump in flat.values()):
             estimate.status[still] = Status.STAIRS
             stairs |= flat
+        _mark_jumps_at_x(lines, estimate, kind, names, notes)
     for j, jump in stairs.items():
         if kind[j] in (Kind.FAILED, Kind.NOISY, Kind.VACUOUS):
             estimate.status[j] = Status.STAIRS
             notes.append(_told_stairs(names.name(j), jump))
     return eps
+
+
+def _mark_jumps_at_x(
+    lines: Lines,
+    estimate: Estimate,
+    kind: npt.NDArray[np.uint8],
+    names: Structure,
+    notes: list[str],
+) -> None:
+    """Mark where f jumps at x among coordinates that no bound decides; PROBES are asked first."""
+    rows = np.flatnonzero(np.isin(kind, (Kind.VACUOUS, Kind.NOISY)))
+    rows = rows[lines.sides(rows) == 0]
+    if not rows.size:
+        return
+    probes = np.unique(rows[np.linspace(0, len(rows) - 1, PROBES).astype(int)])
+    if not jumps_at_x(lines, probes).any():
+        return
+    jumping = rows[jumps_at_x(lines, rows)]
+    estimate.status[jumping] = Status.STAIRS
+    notes.append(
+        f"f jumps at x itself along {len(jumping)} coordinates, {names.name(int(jumping[0]))} first"
+    )
 
 
 def _spare_treads(

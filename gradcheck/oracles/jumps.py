@@ -32,13 +32,20 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
-from gradcheck.oracles.lines import FloatArray, Lines
+from gradcheck.oracles.lines import FloatArray, IntArray, Lines
 from gradcheck.oracles.noise import STANDARD_DEVIATIONS, Noise
 from gradcheck.oracles.stencils import CENTRAL_4
 
 HALVINGS = 64
 """The most; from |x_j| to neighbours it takes 52 in float64."""
+
+SHOWN = 2**10
+"""By so many roundings f must have changed where it is said to jump at x."""
+
+SAME = 2**6
+"""Jumps are the same to this part; those of (t)^p, p >= 1/100, are not."""
 
 Point = tuple[float, float]
 """t and phi(t)."""
@@ -93,6 +100,28 @@ def noise_of_jump(noise: Noise, size: float) -> Noise:
 def least_jump(excess: FloatArray, step: FloatArray) -> FloatArray:
     """Return half the J whose noise, C1 z J / h, widens a bound by an excess; h is the step."""
     return np.asarray(excess * step / (2 * float(CENTRAL_4.noise_constant) * STANDARD_DEVIATIONS))
+
+
+def jumps_at_x(lines: Lines, coordinates: IntArray) -> npt.NDArray[np.bool_]:
+    """Tell along which axes f jumps at x itself, as where a number is compared with another.
+
+    On one side at least f differs from f(x) by SHOWN of its roundings or more, by as much at 32,
+    2^9 and 2^13 ulps of x_j, to a part of SAME. It takes six forward passes an axis.
+
+    Args:
+        lines: the black box at x.
+        coordinates: which.
+    """
+    x = np.abs(lines.origin[coordinates])
+    ulps = 32 * lines.machine_epsilon[coordinates] * np.where(x > 0, x, 2.0**-10 * lines.scale)
+    least = SHOWN * lines.unit_roundoff * abs(float(lines.value))
+    found = np.zeros(len(coordinates), dtype=bool)
+    for side in (1, -1):
+        rises = [lines.along_axes(coordinates, side * ulps * 2.0**k)[0] for k in (0, 4, 8)]
+        with np.errstate(invalid="ignore"):
+            same = np.maximum(*(np.abs(r - rises[0]) for r in rises[1:])) <= np.abs(rises[0]) / SAME
+        found |= same & (np.abs(rises[0]) > least)
+    return found
 
 
 class _Axis:

@@ -129,3 +129,27 @@ def test_many_stairs_along_many_axes_are_no_noise():
     w, x = random.standard_normal(100), 5 * random.standard_normal(100)
     told = check_gradient(lambda x: float(w @ np.trunc(3 * x)), np.zeros_like, x)
     assert (told.verdict.value, told.reason.value) == ("INCONCLUSIVE", "nondifferentiable")
+
+
+def hinge(p):
+    """A loss that compares its target with 1: a target that is moved is none."""
+    y, target = p
+    return float(np.sum(np.where(target == 1, y, np.maximum(0, 1 - y) * (target == -1))))
+
+
+def of_hinge(p):
+    y, target = p
+    return np.where(target == 1, 1.0, -1.0 * (y < 1) * (target == -1)), 0 * target
+
+
+def test_a_jump_at_x_itself_is_no_noise():
+    x = (np.array([0.3, -0.4, 0.9, 2.0]), np.array([1.0, -1.0, 1.0, 1.0]))
+    told = check_gradient(hinge, of_hinge, x)
+    assert (told.verdict.value, told.reason.value) == ("INCONCLUSIVE", "nondifferentiable")
+    assert "f jumps at x itself along 4 coordinates, x[1][0] first" in told.notes
+
+
+@pytest.mark.parametrize("p", [1, 0.5, 0.1])
+def test_what_is_steep_at_x_does_not_jump_there(p):
+    told = check_gradient(lambda x: float(np.sum(np.abs(x) ** p)), np.zeros_like, np.zeros(2))
+    assert not [note for note in told.notes if "jumps at x" in note]
