@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from in_process import InProcess
+from in_process import InProcess, without_processes
 
 from gradcheck import cli
 from gradcheck.verify import pool, run, shrink
@@ -37,6 +37,12 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     return tmp_path
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The engine lives in this process: what is tested is what is said of what it answers."""
+    without_processes(monkeypatch)
 
 
 BOTH = ("--jobs", "2")
@@ -164,20 +170,20 @@ def test_an_engine_that_raises_on_every_problem_is_unusable(capsys):
     assert "the engine raises on every one of 30 problems: " in log[-1]["verdict"]
 
 
-def test_an_engine_that_raises_on_some_problems_is_wrong():
+def test_an_engine_that_raises_on_some_problems_is_wrong(here):
     code, log = verify("raises_on_one_example", *SMALL, examples=6)
     assert code == 1
     assert "raised" in {finding["reason"] for case in cases(log) for finding in case["findings"]}
 
 
-def test_an_engine_that_refuses_everything_verifies_nothing():
+def test_an_engine_that_refuses_everything_verifies_nothing(here):
     code, log = verify("refuses", *SMALL, examples=2)
     assert code == 4
     assert verdicts(log) == {"UNSUPPORTED"}
     assert log[-1]["totals"]["refused"] == len(cases(log))
 
 
-def test_an_engine_without_a_loss_is_verified_by_agreement(capsys):
+def test_an_engine_without_a_loss_is_verified_by_agreement(here, capsys):
     code, log = verify("without_a_loss")
     assert code == 0
     told = capsys.readouterr().out
@@ -196,7 +202,7 @@ def test_an_engine_without_a_loss_is_verified_by_agreement(capsys):
         ),
     ],
 )
-def test_a_loss_that_is_wrong_is_told_and_no_gradient(engine, told, capsys):
+def test_a_loss_that_is_wrong_is_told_and_no_gradient(engine, told, here, capsys):
     code, log = verify(engine, *SMALL)
     assert code == 1
     failed = [f for case in cases(log) for f in case["findings"] if f["verdict"] == "FAIL"]
@@ -208,7 +214,7 @@ def test_a_loss_that_is_wrong_is_told_and_no_gradient(engine, told, capsys):
     )
 
 
-def test_what_is_refused_is_replaced(capsys):
+def test_what_is_refused_is_replaced(here, capsys):
     code = cli.main(["verify", "py:faulty_engines:refuses_float32", "--examples", "8",
                      *BOTH, "--log", "run.log"])  # fmt: skip
     log = cases(records())
