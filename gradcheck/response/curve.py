@@ -85,11 +85,21 @@ class Curve:
     def is_beyond(self, model: str) -> npt.NDArray[np.bool_]:
         """Return where the engine gives what no engine of the model gives."""
         with np.errstate(all="ignore"):
-            within = np.abs(self.value - self.exact) <= self.bound(model)
+            within = self._off <= self.bound(model)
+        return np.asarray(~within & ~self._is_nothing_asked)
+
+    @cached_property
+    def _off(self) -> FloatArray:
+        return np.abs(self.value - self.exact)
+
+    @cached_property
+    def _is_nothing_asked(self) -> npt.NDArray[np.bool_]:
+        """Where no number is expected: refused, or no loss of an engine that never gave one."""
         refused = np.array([told.startswith("refused") for told in self.told], bool)
-        no_loss = np.isnan(self.value) & (self.quantity == LOSS)
+        if self.quantity != LOSS or not self.has_no_value:
+            return refused
         answered = np.array([not told for told in self.told], bool)
-        return np.asarray(~within & ~refused & ~(no_loss & answered & self.has_no_value))
+        return refused | (np.isnan(self.value) & answered)
 
     @property
     def has_no_value(self) -> bool:
@@ -132,9 +142,11 @@ def _kept(function: Callable[..., FloatArray], about: tuple[Any, ...], z: FloatA
     if len(table) > MOST_KEPT:
         table.clear()
     asked = z.tolist()
-    new = [x for x in asked if x not in table]
-    if new:
-        table.update(zip(new, function(*about, np.array(new)).tolist(), strict=True))
+    try:
+        return np.array([table[x] for x in asked])
+    except KeyError:
+        new = [x for x in asked if x not in table]
+    table.update(zip(new, function(*about, np.array(new)).tolist(), strict=True))
     return np.array([table[x] for x in asked])
 
 
