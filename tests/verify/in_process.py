@@ -5,7 +5,7 @@ from contextlib import closing
 
 from gradcheck.engines.base import limited
 from gradcheck.engines.registry import find
-from gradcheck.verify import run
+from gradcheck.verify import replay, run
 from gradcheck.verify.guarded import Guarded, plain_info
 from gradcheck.verify.pool import EngineGoneError
 from gradcheck.verify.worker import Hired, _load, work
@@ -70,5 +70,6 @@ def driven(piece, engine, timeout=math.inf):
 
 
 def without_processes(monkeypatch):
-    """Have `verify` do its work in this process."""
-    monkeypatch.setattr(run, "Pool", InProcess)
+    """Have `verify` and `replay` do their work in this process."""
+    for module in (run, replay):
+        monkeypatch.setattr(module, "Pool", InProcess)

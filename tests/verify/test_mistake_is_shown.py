@@ -96,7 +96,8 @@ def test_the_terminal_names_the_first_mistake_beside_the_verdict(told):
 
 
 @pytest.mark.parametrize("token", [TOKEN, LATTICE])
-def test_replay_tells_the_equation_for_every_property(token, capsys):
+def test_replay_tells_the_equation_for_every_property(token, monkeypatch, capsys):
+    without_processes(monkeypatch)
     assert cli.main(["replay", token, f"py:gradcheck.mutants:{WRONG}"]) == 1
     blocks = [b for b in capsys.readouterr().out.split("\n\n") if "\nFAIL (mismatch)" in b]
     assert {block.split("\n")[0] for block in blocks} >= {"agreement", "consistency"}
@@ -138,7 +139,10 @@ def test_the_message_of_a_black_box_tells_the_pattern():
 @pytest.mark.parametrize(
     "name", [name for name, wrong in MUTANTS.items() if wrong.caught_by == ("consistency",)]
 )
-def test_no_equation_is_called_wrong_where_the_loss_is_another_and_the_gradient_right(name, capsys):
+def test_no_equation_is_called_wrong_where_the_loss_is_another_and_the_gradient_right(
+    name, monkeypatch, capsys
+):
+    without_processes(monkeypatch)
     cli.main(["replay", TOKEN, f"py:gradcheck.mutants:{name}"])
     said = capsys.readouterr().out
     assert not re.search("expected (delta|dC/d)", said)
