@@ -39,6 +39,12 @@ def wrong_engine(tmp_path, monkeypatch):
     return "py:sign_error:value_and_grad"
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are drawn in `tiny_report`."""
+    monkeypatch.setattr(run, "draw", lambda *_: {})
+
+
 def read(out):
     return json.loads((out / "report.json").read_text("utf-8"))
 
@@ -229,13 +235,14 @@ def test_a_planted_failure_is_said_and_ends_in_exit_code_1(path, value, claim, t
     assert "**NO**" in page or "**Refuted" in page
 
 
-@pytest.mark.usefixtures("fast_figures")
+@pytest.mark.usefixtures("undrawn")
 def test_a_wrong_engine_fails_in_the_first_sentence_and_in_the_exit_code(
     wrong_engine, tiny, tmp_path, monkeypatch
 ):
     chosen = {name: SECTIONS[name] for name in ("consistency", "real_data")}
     monkeypatch.setattr(run, "SECTIONS", chosen)
-    small = replace(tiny, engine=wrong_engine, problems=4, seed=6)  # of 10 to 50 weights
+    few = {"problems": 4, "seed": 6, "chain_rule_problems": 1}  # of 10 to 50 weights
+    small = replace(tiny, engine=wrong_engine, **few)
     report = write_report(tmp_path / "out", small, command="x")
     page = (tmp_path / "out" / "report.md").read_text("utf-8").splitlines()
     assert page[2].startswith("1. **FAIL: the gradient of engine `py:sign_error:value_and_grad` is")
@@ -293,7 +300,7 @@ def test_nothing_verified_is_exit_code_4(tiny_report):
 # --- interrupted ----------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("fast_figures")
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
 def test_what_was_measured_before_an_interruption_is_on_disk(stop, tiny, tmp_path, monkeypatch):
     def stopped(settings):
