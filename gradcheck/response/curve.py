@@ -99,7 +99,7 @@ class Curve:
         if self.quantity != LOSS or not self.has_no_value:
             return refused
         answered = np.array([not told for told in self.told], bool)
-        return refused | (np.isnan(self.value) & answered)
+        return np.asarray(refused | (np.isnan(self.value) & answered))
 
     @property
     def has_no_value(self) -> bool:
