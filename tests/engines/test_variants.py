@@ -137,23 +137,26 @@ def combined(parts):
 
 
 def test_no_combination_of_parts_exceeds_the_bound_of_its_class():
+    held = 0
     for i, parts in enumerate(COMBINATIONS):
         engine, token = combined(parts), tokens()[i % len(tokens())]
         if problem_of(token).dtype.name in engine.info.dtypes:
             ratio = ratio_of(engine, token, engine.info.arithmetic)
             assert ratio < 1, f"{engine.name}: error / bound = {ratio:.3g} at {token}"
+            held += 1
+    assert held > len(COMBINATIONS) / 2
 
 
 @pytest.mark.parametrize("name", CLASSED)
 def test_the_loss_stays_inside_the_bound_of_its_class(name):
     engine = CLASSED[name]()
-    for token in some(tokens()):
+    taken = [t for t in tokens() if problem_of(t).dtype.name in engine.info.dtypes]
+    for token in some(taken):
         problem = problem_of(token)
-        if problem.dtype.name in engine.info.dtypes:
-            value, _ = engine.value_and_grad(problem)
-            assert engine.loss(problem) == value
-            error = abs(value - exact(token).loss) + exact(token).loss_bound
-            assert error <= loss_bound(problem, engine.info.arithmetic), token
+        value, _ = engine.value_and_grad(problem)
+        assert engine.loss(problem) == value
+        error = abs(value - exact(token).loss) + exact(token).loss_bound
+        assert error <= loss_bound(problem, engine.info.arithmetic), token
 
 
 def test_the_right_engines_differ_from_each_other_in_their_last_bits(monkeypatch):

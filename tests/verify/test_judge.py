@@ -71,6 +71,38 @@ def test_where_gradcheck_itself_failed_nothing_is_verified():
     assert "gradcheck itself failed on 1 of 3 problems, first in agreement of t1" in found.verdict
 
 
+@pytest.mark.parametrize(("reason", "code"), [("internal", 4), ("mismatch", 0), (None, 0)])
+def test_so_it_is_where_it_failed_on_a_pinned_case(reason, code):
+    pinned = None if reason is None else {"reason": reason}
+    entry = {"kind": "known", "name": "an entry", "state": "known", "told": "", "pinned": pinned}
+    found = judge([HEADER, case(0, AGREES, CONSISTENT), entry], ())
+    assert found.exit_code == code
+    told = "gradcheck itself failed on the pinned case of an entry"
+    assert (told in found.verdict) == (code == 4)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "told"),
+    [
+        (["mismatch"], "wrong on 1 of 2 problems, in one way"),
+        (["mismatch", "shape"], "wrong on 1 of 2 problems, in 2 ways"),
+        (["mismatch", "loss"], "wrong on 1 of 2 problems, in 2 ways"),
+        (["loss"], "the loss is wrong on 1 of 2 problems, in one way"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_share_of_problems_and_the_number_of_ways(reasons, told):
+    failures = [{"reason": reason} for reason in reasons]
+    found = judged([WRONG, CONSISTENT], [AGREES, CONSISTENT], failures=failures)
+    assert (found.exit_code, found.verdict) == (1, told)
+
+
+def test_a_declaration_that_does_not_hold_condemns():
+    healed = {"kind": "known", "name": "an entry", "state": "healed", "told": "it passes now"}
+    found = judge([HEADER, case(0, AGREES, CONSISTENT), healed], ())
+    assert found.exit_code == 1
+    assert "known failure an entry: it passes now" in found.verdict
+
+
 def test_a_wrong_gradient_is_wrong_even_where_gradcheck_failed_elsewhere():
     found = judged([WRONG], [BROKEN], failures=[{"reason": "mismatch"}])
     assert found.exit_code == 1
