@@ -327,6 +327,8 @@ def _mark_jumps_at_x(
     if not jumps_at_x(lines, probes).any():
         return
     jumping = rows[jumps_at_x(lines, rows)]
+    if not jumping.size:  # f keeps state, and does not jump there again
+        return
     estimate.status[jumping] = Status.STAIRS
     notes.append(
         f"f jumps at x itself along {len(jumping)} coordinates, {names.name(int(jumping[0]))} first"
