@@ -332,7 +332,7 @@ def _decided_on(
     line: Line, g: FloatArray, exact: FloatArray, noise: Callable[[Problem], float] | None
 ) -> bool | None:
     """Decide by differences whether a loss has the engine's slopes and not the exact ones."""
-    if all(_is_clearly_meant(line, line.slopes(g)[0], line.slopes(exact)[0], h) for h in STEPS):
+    if _is_clearly_meant(line, line.slopes(g)[0], line.slopes(exact)[0]):
         return False
     rounding = None if noise is None else lambda x: noise(line.at(x))
     own = check_gradient(line.loss, lambda _: line.slopes(g), np.ones(2), rounding=rounding)
@@ -344,24 +344,26 @@ def _decided_on(
     return True if meant.reason is Reason.MISMATCH else None
 
 
-STEPS, CLEARLY = (2.0**-10, 2.0**-15), 16.0
-"""Steps of central differences, and how much nearer to a slope each must be than to another.
+STEP, CLEARLY = 2.0**-12, 16.0
+"""The step of one central difference, and how much nearer to a slope it must be than to another.
 
 **Modelled, not derived:** its own error is not bounded; it decides no verdict, only that a loss is
 not looked for by differences with bounds.
 """
 
 
-def _is_clearly_meant(line: Line, own: float, meant: float, h: float) -> bool:
+def _is_clearly_meant(line: Line, own: float, meant: float) -> bool:
     """Whether one difference of the loss is by far nearer to the exact slope than to another.
 
-    By far: 16 times as near, where what one rounding of the loss makes, u |loss| / h, is too.
+    By far: 16 times as near, where what one rounding of the loss makes, u |loss| / h, is too; and
+    over a step in which neither slope would change the loss by more than a 16th of itself.
     """
-    ahead, behind = (line.loss(np.array([1 + step, 1.0])) for step in (h, -h))
-    slope = (ahead - behind) / (2 * h)
+    ahead, behind = (line.loss(np.array([1 + h, 1.0])) for h in (STEP, -STEP))
+    slope, size = (ahead - behind) / (2 * STEP), max(abs(ahead), abs(behind))
     u = np.finfo(line.problem.dtype).eps / 2
-    off = max(abs(slope - meant), u * max(abs(ahead), abs(behind)) / h)
-    return bool(CLEARLY * off < abs(own - meant))
+    off = max(abs(slope - meant), u * size / STEP)
+    is_small = CLEARLY * STEP * max(abs(own), abs(meant)) <= size
+    return bool(is_small and CLEARLY * off < abs(own - meant))
 
 
 @dataclass(frozen=True)

@@ -166,9 +166,15 @@ def test_a_difference_that_rounding_makes_is_no_sign_of_the_loss_that_is_meant()
     assert is_the_derivative(planted("tanh"), flat) is True
 
 
-def test_one_difference_at_a_large_step_is_no_sign_of_the_loss_that_is_meant():
-    """Weights of size 30 bend the loss within a step of 2^-10 of them."""
-    bent = parse("gc1:2-200-1:cross_entropy:sum:m1:float32:w30:generic:zeros:s3481448532").problem()
+@pytest.mark.parametrize(
+    "token",
+    [
+        "gc1:2-200-1:cross_entropy:sum:m1:float32:w30:generic:zeros:s3481448532",
+        "gc1:8-16-16-16-16-16-2:quadratic:sum:m4:float64:w3:zero_preactivations:soft:s1",
+    ],
+)
+def test_a_difference_over_which_the_loss_bends_is_no_sign_of_the_loss_that_is_meant(token):
+    bent = parse(token).problem()
     steep = consistent("steep", hidden=lambda z: sigmoid(2 * z))
     assert is_the_derivative(steep, bent) is True
 
