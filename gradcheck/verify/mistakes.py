@@ -57,7 +57,7 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     small = Counter(step for one in (*units, *rest) if _is_small(one) for step in one.steps)
 
     def is_borne(group: Group) -> bool:
-        held = small if group.is_linear else unknown
+        held = (small if group.is_linear else unknown) - _alike_in_words(group, rest)
         products = failing[WEIGHT] + failing[BIAS] if group.place in DELTAS else 0
         return _is_borne(group, failing[group.place] + products, held[group.place])
 
@@ -75,6 +75,14 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     groups = of_one_loss([*groups, *below([*seen, *unnamed([*errors, *rest])])])
     groups = with_its_loss(of_the_same_loss(groups))
     return sorted(groups, key=lambda group: group.every[0].number)
+
+
+def _alike_in_words(group: Group, rest: list[Failing]) -> Counter[str]:
+    """Count patterns that say what a mistake says, of other numbers: "is 0 where ..."."""
+    says, where, _ = group.what.partition(" where ")
+    alike = (one for one in rest if where and is_pattern_of(one))
+    steps = (one.steps for one in alike if one.named[0].sentence.startswith(says + where))
+    return Counter(step for each in steps for step in each)
 
 
 def _covered(left: list[Failing]) -> Iterator[Group]:

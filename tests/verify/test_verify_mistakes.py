@@ -342,6 +342,16 @@ def test_what_explains_fewer_problems_than_it_leaves_open_at_its_step_is_a_coinc
     assert told(below, *lost) == [("dC/db_l is x", 1, 0), (what, 20, 0)]
 
 
+def test_patterns_that_say_what_a_formula_says_do_not_speak_against_it():
+    says = "layer 1: dC/dW_1 is 0 where |dC/dW_1| < t; expected x; a pattern, no formula gives it"
+    patterns = [wrong(token(seed=n), says=says) for n in range(9)]
+    small = "dC/dW_1 is 0 where it is below 0.0001"
+    formulas = [wrong(token(m=3 + n), (WEIGHT, 1, "small", small)) for n in range(3)]
+    assert told(*formulas, *patterns) == [("dC/dW_l is 0 where it is below 0.0001", 3, 9)]
+    others = [wrong(token(seed=n), says=says.replace("is 0", "is 1")) for n in range(9)]
+    assert told(*formulas, *others) != [("dC/dW_l is 0 where it is below 0.0001", 3, 9)]
+
+
 def test_what_has_no_known_cause_is_one_heading_with_a_wrong_delta_above_it():
     delta = [wrong(token(seed=n), says=DELTA) for n in range(3)]
     rest = [pattern(token(seed=10 + n), "is 0 in every wrong entry") for n in range(9)]
