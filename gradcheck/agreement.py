@@ -117,8 +117,6 @@ def check_agreement(
         outcome = replace(outcome, notes=(*outcome.notes, told))
     if not explained:
         return outcome
-    if outcome.verdict is Verdict.FAIL and found.is_excused:
-        return replace(outcome, diagnosis=EXCUSED)
     return answered_or(outcome, lambda: _explained(engine, problem, outcome, models, exact))
 
 
@@ -131,7 +129,6 @@ class _Compared:
         outcome: without an explanation.
         model: what the gradient was held to.
         refuted_by: the companion that a model leaves unexplained which explains the problem.
-        is_excused: whether rounding explains it, if hidden units were right elsewhere.
         loss: the engine's.
     """
 
@@ -140,7 +137,6 @@ class _Compared:
     outcome: Outcome
     model: str
     refuted_by: tuple[str, Problem] | None
-    is_excused: bool
     loss: float | None
 
 
@@ -159,9 +155,11 @@ def _compared(
     outcome = examine(test, held.compared, resolution=asked, budget=None)
     passes = outcome.backward_passes + held.backward_passes
     outcome = replace(outcome, backward_passes=passes, model=held.model_of(outcome))
-    return _Compared(
-        problem, exact, outcome, held.model, held.refuted_by, held.is_excused, losses[0]
-    )
+    if held.is_excused and outcome.verdict is Verdict.PASS:
+        outcome = replace(
+            outcome, verdict=Verdict.INCONCLUSIVE, reason=Reason.VACUOUS, detail=EXCUSED
+        )
+    return _Compared(problem, exact, outcome, held.model, held.refuted_by, losses[0])
 
 
 def _at_companion(
@@ -217,7 +215,7 @@ class _Held:
         model: the one of the latest comparison.
         backward_passes: how often the engine was asked besides.
         refuted_by: the companion that a model leaves unexplained which explains the problem.
-        is_excused: whether rounding explains the gradient, if hidden units were right elsewhere.
+        is_excused: whether rounding explains the gradient, though not all of the engine's.
     """
 
     engine: Engine
@@ -241,13 +239,11 @@ class _Held:
             return comparison
         found = narrowest_model(self.engine, self.problem, g, self.models[1:])
         self.backward_passes += found.backward_passes
-        self.refuted_by, self.is_excused = found.refuted_by, found.is_excused
+        self.refuted_by, self.is_excused = found.refuted_by, found.excuse is not None
+        if found.excuse and not found.refuted_by:
+            return self._within(g, Model(*found.excuse))
         if not found.name:
-            return (
-                comparison
-                if found.refuted_by or found.is_excused
-                else self._beyond_what_is_shown(g, comparison)
-            )
+            return comparison if found.refuted_by else self._beyond_what_is_shown(g, comparison)
         self.model = found.name
         return self._within(g, found)
 
@@ -266,8 +262,8 @@ class _Held:
         return strictest
 
     def model_of(self, outcome: Outcome) -> str:
-        """Return the model that explains an outcome, "" of one that fails."""
-        return "" if outcome.verdict is Verdict.FAIL else self.model
+        """Return the model that explains an outcome, "" where none does."""
+        return "" if outcome.verdict is Verdict.FAIL or self.is_excused else self.model
 
     def _within(self, g: FloatArray, model: Model) -> Comparison:
         bounds = _bounds(self.problem, model.name, model.wider)

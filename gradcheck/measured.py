@@ -104,17 +104,17 @@ class Model:
         name: a name in ARITHMETICS, "" if none of those that were allowed does.
         wider: the dtype whose rounding it is, "" for the problem's own.
         backward_passes: how often the engine was asked.
-        refuted_by: where none does, though one explains this answer and is borne out: the first
-            companion that it does not explain, and what that is.
-        is_excused: where none does, though one explains this answer and the output's half
-            saturated unit bears it out: hidden units alone do not.
+        refuted_by: where none does, though one explains this answer, and half saturated outputs
+            bear it out: the first companion that it does not explain, and what that is.
+        excuse: the name and format of that model, where half saturated hidden units alone do not
+            bear it out.
     """
 
     name: str
     wider: str = ""
     backward_passes: int = 0
     refuted_by: tuple[str, Problem] | None = None
-    is_excused: bool = False
+    excuse: tuple[str, str] | None = None
 
 
 def formats_of(problem: Problem) -> tuple[Format, ...]:
@@ -188,7 +188,7 @@ def narrowest_model(
     """
     exact, calls = Exact(), 0
     answers: list[Answer] | None = None
-    refuted_by, is_excused = None, False
+    refuted_by, excuse = None, None
     for name, kept in product(among, formats_of(problem)):
         wider = "" if kept == formats_of(problem)[0] else kept.dtype
         if not explains(name, wider, problem, gradient, exact):
@@ -202,12 +202,14 @@ def narrowest_model(
         calls += asked
         if errs and not first:
             return Model(name, wider, calls)
+        if not errs:
+            errs, asked = errs_as_predicted(engine, problem, name, kept, places=OUTPUT)
+            calls += asked
         if errs and first:
             refuted_by = refuted_by or first[:2]
-        elif not is_excused:
-            is_excused, asked = errs_as_predicted(engine, problem, name, kept, places=OUTPUT)
-            calls += asked
-    return Model("", "", calls, refuted_by, is_excused)
+        elif errs:
+            excuse = excuse or (name, wider)
+    return Model("", "", calls, refuted_by, excuse)
 
 
 def model_where_half_saturated(engine: Engine, problem: Problem, among: Sequence[str]) -> str:

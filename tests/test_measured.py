@@ -1,6 +1,7 @@
 """The model found for an engine is the narrowest that explains its answers, and excuses no bug."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -280,11 +281,18 @@ def test_what_rounding_explains_is_no_evidence_of_what_else_is_wrong():
     assert np.all(outcome.comparison.engine[wrong] != 0)
 
 
-def test_what_hidden_units_alone_do_not_bear_out_is_no_evidence_of_a_mistake():
-    wrong = engine_from_callable(hidden_biases_lack_the_slope, "wrong")
+def soft_targets_are_cut_off(problem):
+    """The textbook, with int(y) for y."""
+    return textbook_engines.textbook(replace(problem, targets=np.floor(problem.targets)))
+
+
+def test_what_rounding_explains_accuses_nobody_of_what_hidden_units_do_elsewhere():
+    wrong = engine_from_callable(soft_targets_are_cut_off, "wrong")
     W, one = np.array([[39.0]]), np.ones((1, 1))
     deep = Problem(Architecture((1, 1, 1)), (W, W), (np.zeros(1), np.zeros(1)), one, one)
-    outcome = agreement.check_agreement(wrong, deep)  # p - y is 0, and so is all below
+    outcome = check_agreement(wrong, deep)  # p - y is 0, and so is all below, as it may be
     assert np.all(outcome.comparison.engine == 0)
-    assert outcome.verdict is Verdict.FAIL
-    assert outcome.diagnosis.startswith("unknown; rounding explains these numbers")
+    assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+    assert outcome.model == ""
+    soft = replace(deep, weights=(W / 39, W / 39), targets=one / 4)
+    assert check_agreement(wrong, soft).verdict is Verdict.FAIL
