@@ -1,13 +1,18 @@
 """What the report counts of the differences: each bound that is exceeded, by however little."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from some import some
 
 from gradcheck.case import parse
+from gradcheck.engines.base import Unsupported, engine_from_callable
+from gradcheck.engines.registry import find
 from gradcheck.report import consistency
 from gradcheck.report.claims import judge
 from gradcheck.report.consistency import Examined
+from gradcheck.report.settings import Settings
 from gradcheck.report.truth import complex_step
 from gradcheck.structure import structure_of
 from gradcheck.verdict import Comparison, Kind
@@ -39,7 +44,8 @@ def test_where_no_bound_was_given_none_is_counted(kind):
     ratio, at = consistency._coverage(comparison([9, 9, 0.5], [kind, kind, Kind.VACUOUS]), CASE)
     assert ratio == pytest.approx([0.5], rel=1e-5)
     assert at == "b1[0]"
-    nothing, at = consistency._coverage(comparison([9, 9, 9], [kind] * 3), CASE)
+    off = [0, 0, 0] if kind == Kind.NOISY else [2, 2, 2]
+    nothing, at = consistency._coverage(comparison([9, 9, 9], [kind] * 3, off), CASE)
     assert (nothing.size, at) == (0, "")
 
 
@@ -92,6 +98,48 @@ def test_problems_verdicts_and_kinds_are_counted_in_all_and_in_every_stratum():
     assert all(row["coordinates"] == 23 and row["FAIL"] == 1 for row in some(rows))
     (failure,) = consistency._failures("reference", three)
     assert (failure["reason"], failure["ratio"]) == ("mismatch", 9)
+
+
+def test_each_dtype_is_counted_alone_and_what_was_not_compared_has_no_worst():
+    short = parse(CASE.token.replace("float64", "float32"))
+    nothing = {"coordinate": "", "ratio": np.nan, "seen": np.empty(0), "counts": {}}
+    refused = examined([], "", verdict="UNSUPPORTED", **nothing)
+    three = [
+        replace(examined([0.5, 2.0], "b1[0]"), case=short),
+        examined([0.25], "W1[0,1]", ratio=0.75, coordinate="W1[0,1]"),
+        refused,
+    ]
+    measured = consistency._measured(Settings(engine="reference"), three, [], [])
+    wide, narrow = measured["by_dtype"]
+    assert [part["dtype"] for part in (wide, narrow)] == ["float64", "float32"]
+    assert (wide["problems"], wide["verdicts"]["UNSUPPORTED"], wide["coordinates"]) == (2, 1, 1)
+    assert (wide["coverage"]["held"], wide["coverage"]["coordinates"]) == (1, 1)
+    assert (wide["worst"]["ratio"], wide["worst"]["coordinate"]) == (0.75, "W1[0,1]")
+    assert (narrow["problems"], narrow["coordinates"]) == (1, 2)
+    assert (narrow["coverage"]["held"], narrow["coverage"]["coordinates"]) == (1, 2)
+    assert measured["chain_rule_worst"] is None
+    alone = consistency._of_dtype("reference", "float64", [refused])
+    assert (alone["worst"], alone["seen"], alone["coverage"]["worst"]) == (None, None, None)
+
+
+def test_a_case_is_examined_refused_or_cannot_be_compared():
+    reference = find("reference")
+
+    def refuses(problem):
+        raise Unsupported("today")
+
+    def breaks(problem):
+        value, layers = reference.value_and_grad(problem)
+        return value, [(dW * np.nan, db) for dW, db in layers]
+
+    one = consistency.examine("reference", CASE.token, reference)
+    assert (one.verdict, one.reason, one.counts["informative"]) == ("PASS", "", 3)
+    assert (len(one.seen), len(one.coverage)) == (3, 3)
+    two = consistency.examine("a", CASE.token, engine_from_callable(refuses, "a"))
+    assert (two.verdict, two.reason, two.forward_passes) == ("UNSUPPORTED", "today", 0)
+    three = consistency.examine("b", CASE.token, engine_from_callable(breaks, "b"))
+    assert (three.verdict, three.reason) == ("FAIL", "nonfinite")
+    assert [len(part) for other in (two, three) for part in (other.seen, other.coverage)] == [0] * 4
 
 
 def claims(problems, by_dtype, failed=0, failed_second=0):

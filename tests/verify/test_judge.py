@@ -96,6 +96,20 @@ def test_what_is_wrong_is_said_with_the_share_of_problems_and_the_number_of_ways
     assert (found.exit_code, found.verdict) == (1, told)
 
 
+def test_a_wrong_gradient_does_not_hide_what_was_not_answered_in_time():
+    found = judged([WRONG], [SILENT], failures=[{"reason": "mismatch"}])
+    assert found.verdict.startswith("wrong on 1 of 2 problems, in one way; 1 of 2 were not answere")
+
+
+def test_problems_that_are_refused_are_not_among_those_examined():
+    refused = [finding(name, "UNSUPPORTED") for name in ("agreement", "consistency")]
+    found = judged([AGREES, CONSISTENT], refused, [OPEN, CONSISTENT])
+    assert (found.exit_code, found.verdict) == (
+        0,
+        "no wrong gradient on 2 problems; agreement passes on 1 of 2, consistency passes on 2 of 2",
+    )
+
+
 def test_a_declaration_that_does_not_hold_condemns():
     healed = {"kind": "known", "name": "an entry", "state": "healed", "told": "it passes now"}
     found = judge([HEADER, case(0, AGREES, CONSISTENT), healed], ())
@@ -119,7 +133,8 @@ def test_an_engine_that_cannot_be_used_any_more_outweighs_what_it_did_before(fai
 @pytest.mark.parametrize("failures", [(), ({"reason": "raised"},)])
 def test_so_does_one_that_raises_on_every_problem_and_not_one_that_answers_one(failures):
     raised = finding("agreement", "FAIL", "raised") | {"detail": "ValueError: no"}
-    found = judged([raised, NO_LOSS], [raised], failures=failures)
+    later = raised | {"detail": "TypeError: never"}
+    found = judged([raised, NO_LOSS], [later], failures=failures)
     assert found.exit_code == 3
     assert found.verdict == "the engine raises on every one of 2 problems: ValueError: no"
     assert judged([raised], [AGREES], failures=[{"reason": "raised"}]).exit_code == 1
