@@ -2,8 +2,9 @@
 
     python tests/mutation/run.py --seed 1 --count 300
 
-prints each defect with what becomes of it, then a table by module, and the survivors as entries of
-accepted.toml that lack a reason. Ends with exit code 1 if there is a survivor that is not accepted.
+prints each defect with what becomes of it, then a table by folder, and writes the survivors to
+build/mutation/survivors.toml, as entries of accepted.toml that lack a reason. Ends with exit code 1
+if there is a survivor that is not accepted.
 The first run finds which tests reach which lines, which takes as long as the tests do under a
 tracer (`python tests/mutation/reached.py FILE ...` does so again for some of them). `--again` tries
 those alone that survived the last time; `--resume` goes on with a run that was ended.
@@ -30,7 +31,7 @@ from trust import ROOT, modules
 KEPT = ROOT / "build" / "mutation"
 SURVIVORS = KEPT / "survivors.toml"
 
-COLUMNS = ("module", "drawn", "caught", "equivalent", "survived")
+COLUMNS = ("modules", "drawn", "caught", "accepted", "survived")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,10 +81,10 @@ def run(drawn: Sequence[Defect], tests: Reached, file: Path, *, resume: bool) ->
 
 
 def table(trials: Sequence[Trial], keys: set[tuple[str, str, str, str]]) -> str:
-    """Return a table in Markdown: what became of the defects, by folder or module."""
+    """Return a table in Markdown: what became of the defects, by folder."""
     rows: dict[str, Counter[str]] = {}
     for trial in sorted(trials, key=lambda t: t.defect.path):
-        fate = "equivalent" if trial.defect.key in keys else "survived"
+        fate = "accepted" if trial.defect.key in keys else "survived"
         for name in (_group(trial.defect.path), "together"):
             counts = rows.setdefault(name, Counter())
             counts["drawn"] += 1
@@ -96,8 +97,8 @@ def table(trials: Sequence[Trial], keys: set[tuple[str, str, str, str]]) -> str:
 
 
 def _group(path: str) -> str:
-    parts = Path(path).parts
-    return f"`{parts[1]}`"
+    folder = Path(path).parent.as_posix()
+    return "`gradcheck/*.py`" if folder == "gradcheck" else f"`{folder}/`"
 
 
 def _options() -> argparse.ArgumentParser:
