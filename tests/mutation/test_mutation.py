@@ -1,8 +1,11 @@
 """The defects are what they are said to be, and one that no test catches is seen to survive."""
 
 import ast
+import re
 import resource
 import signal
+import subprocess
+import sys
 
 import forked
 import pytest
@@ -225,6 +228,23 @@ def test_an_entry_without_a_reason_or_twice_is_refused(tmp_path):
         accepted(file)
 
 
+def test_the_table_in_the_readme_adds_up_and_95_of_100_are_caught():
+    text = (ROOT / "README.md").read_text("utf-8")
+    [table] = re.findall(r"<!-- mutation -->\n(.*?)\n\n", text, re.DOTALL)
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.split("\n")]
+    assert tuple(rows[0]) == run.COLUMNS
+    counts = {name: tuple(map(int, cells)) for name, *cells in rows[2:]}
+    drawn, caught, given, survived = together = counts.pop("together")
+    assert len(counts) > 1
+    assert together == tuple(map(sum, zip(*counts.values(), strict=True)))
+    assert all(row[0] == sum(row[1:]) for row in counts.values())
+    assert caught >= 0.95 * (caught + survived)
+    assert drawn >= 300
+
+
 @pytest.mark.nightly
 def test_a_sample_of_defects_is_caught():
-    assert run.main(["--seed", "1", "--count", "60"]) == 0
+    """In a process of its own: forks must not have the modules loaded."""
+    command = [sys.executable, run.__file__, "--seed", "20261201", "--count", "60"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -187,3 +187,17 @@ def test_a_replayed_problem_is_right_only_where_it_agrees_as_far_as_that_is_supp
     findings, code
 ):
     assert _code(findings) == code
+
+
+@pytest.mark.parametrize(
+    ("reasons", "told"),
+    [
+        (["loss"], "the loss is wrong on 1 of 2 problems, in one way"),
+        (["loss", "loss"], "the loss is wrong on 1 of 2 problems, in 2 ways"),
+        (["loss", "mismatch"], "wrong on 1 of 2 problems, in 2 ways"),
+        (["mismatch"], "wrong on 1 of 2 problems, in one way"),
+    ],
+)
+def test_a_wrong_engine_is_told_by_its_failures(reasons, told):
+    found = judged([WRONG], [AGREES], failures=[{"reason": reason} for reason in reasons])
+    assert (found.exit_code, found.verdict) == (1, told)
