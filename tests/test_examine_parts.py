@@ -274,3 +274,17 @@ def test_options_out_of_range_are_refused_by_name(name, value):
     usual = {"noise": None, "budget": None, "resolution": None, "seed": 0}
     with pytest.raises(ValueError, match=f"^{name}="):
         module.check_options(**{**usual, name: value})
+
+
+def test_where_the_budget_ends_before_stairs_are_looked_for_zeros_are_not_accused(monkeypatch):
+    def stairs(*_):
+        raise BudgetSpentError
+
+    monkeypatch.setattr(module, "_stairs", stairs)
+    lines, estimate, notes = lines_of(np.ones(4)), estimate_of(np.ones(4)), []
+    g = np.array([0.0, 5.0, 0.0, 0.0])
+    given = (lines, estimate, np.array([0, 1, 3]), g, lines.structure, notes)
+    assert module._spare_treads(*given).tolist() == [1]
+    waiting = Status.NOT_EVALUATED
+    assert estimate.status.tolist() == [waiting, Status.RESOLVED, Status.RESOLVED, waiting]
+    assert [note.partition(" ")[0] for note in notes] == ["x[0]"]

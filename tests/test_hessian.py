@@ -8,6 +8,7 @@ import pytest
 import gradcheck
 from gradcheck import hessian
 from gradcheck.hessian import check_hessian_vector_product
+from gradcheck.splitmix64 import Stream
 from gradcheck.verdict import Reason, Verdict
 from reference_models import sigmoid_network
 
@@ -337,3 +338,16 @@ def test_misuse_is_named():
     with pytest.raises(ValueError, match=r"noise=0\.0 must be"):
         check_hessian_vector_product(gradient, product, X, V, noise=0.0)
     assert gradcheck.check_hessian_vector_product is check_hessian_vector_product
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**-20])
+def test_the_noise_of_a_ray_is_that_of_half_an_ulp_of_what_moves(scale):
+    x, v = np.array([1.0, -4.0, 2.0]), np.array([1.0, 0.0, -2.0])
+    slopes = np.array([8.0, 2.0, -1.0])
+    ray = hessian._Ray(lambda p: scale * slopes * p, x, v)
+    ulps = np.array([2.0**-52, 0.0, 2.0**-51])
+    # a gradient of one coordinate each moves by as much whatever the signs are
+    noise = hessian.UNDERESTIMATE * scale * np.abs(slopes) * ulps / 2
+    assert ray.rounding_noise(Stream(0, "ray")).tolist() == noise.tolist()
+    lost = hessian._Ray(lambda p: np.where(p == x, p, np.nan), x, v)
+    assert lost.rounding_noise(Stream(0, "ray")).tolist() == [np.inf, 0.0, np.inf]

@@ -208,3 +208,10 @@ def test_an_engine_that_meddles_and_raises_leaves_nothing_behind():
     with pytest.raises(RaisedError):
         guarded(function).loss(PROBLEM)
     assert Surroundings.now() == before
+
+
+def test_an_engine_that_lives_elsewhere_answers_as_one_of_this_process_does():
+    there = engine_from_callable(REFERENCE.value_and_grad, "there")
+    there.is_elsewhere = True
+    here = guarded(REFERENCE.value_and_grad)
+    assert Guarded(there).loss(PROBLEM) == here.loss(PROBLEM) == REFERENCE.loss(PROBLEM)
