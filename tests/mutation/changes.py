@@ -49,7 +49,7 @@ INSTEAD = dict(PAIRS) | {b: a for a, b in PAIRS} | {"sum": "max", "hypot": "maxi
 """Functions, and others that stand instead of them."""
 
 CHOICES = {"min", "max", "minimum", "maximum", "fmin", "fmax", "hypot", "total"}
-"""Functions that take terms: each of them may be forgotten."""
+"""Functions of terms whose order does not matter, and each of which may be forgotten."""
 
 SIZES = {"abs", "sqrt", "sorted", "set", "square"}
 """Functions of one argument that may be forgotten."""
@@ -157,11 +157,11 @@ def _call(node: ast.Call) -> Iterator[Instead]:
     if name in INSTEAD:
         field = "attr" if isinstance(node.func, ast.Attribute) else "id"
         yield "function", _with(node, func=_with(node.func, **{field: INSTEAD[name]}))
-    if plain and len(node.args) > 1:
+    if plain and len(node.args) > 1 and name in CHOICES:
+        for i in range(len(node.args)):
+            yield "term", _with_one_less(node, i, name)
+    elif plain and len(node.args) > 1:
         yield "order", _with(node, args=[node.args[1], node.args[0], *node.args[2:]])
-        if name in CHOICES:
-            for i in range(len(node.args)):
-                yield "term", _with_one_less(node, i, name)
     if plain and len(node.args) == 1 and not node.keywords and name in SIZES:
         yield "function", node.args[0]
     for i, keyword in enumerate(node.keywords):
