@@ -271,7 +271,28 @@ def test_the_residual_with_a_floored_slope_has_every_term_of_its_text():
                 found = floored.floored_residual(layer, y, 0.1, one)
             forms = text.floored(c, Z, D, Y, text.arb(0.1))
             shares.hold(found.d, c, forms, below=room, room=room)
+            r, s = (1 - Y) * text.sigma(Z) - Y * text.sigma(-Z), text.sigma(Z) * text.sigma(-Z)
+            held_to(found.x, r * text.lesser(s / text.arb(0.1), 1))
     shares.all_needed()
+
+
+def held_to(found, exact):
+    """Numbers up to 1, and differences of such, after a few roundings."""
+    assert len(exact)
+    assert (np.abs(found - exact.astype(float)) <= 8 * 2.0**-53).all()
+
+
+def test_sigmoid_slope_residual_and_loss_are_those_of_their_texts():
+    _, one, layer, y, (Z, D, Y) = layer_of("float64", "absolute_sigmoid")
+    p, q = text.sigma(Z), text.sigma(-Z)
+    for found, exact in ((layer.a.x, p), (layer.b, q), (layer.s.x, p * q)):
+        assert found == pytest.approx(exact.astype(float), rel=ROOM, abs=0)
+    held_to(sigmoid.residual(layer, y, one).x, (1 - Y) * p - Y * q)
+    assert pytest.approx(text.increment(Z, D).astype(float), rel=ROOM, abs=2e-308) == layer.E
+    C = (1 - Y) * text.softplus(Z) + Y * text.softplus(-Z)
+    with np.errstate(all="ignore"):
+        entries = loss.cross_entropy(layer, OfTargets(y), one)
+    assert entries.x == pytest.approx(C.astype(float), rel=ROOM, abs=0)
 
 
 class OfTargets(NamedTuple):
