@@ -168,3 +168,20 @@ def test_a_model_that_the_output_alone_bears_out_excuses(search):
     # "a" and "b" in two formats each, and the output asked until it bears one out
     assert found.backward_passes == 2 + 4 * 1 + 3 * 10
     assert search("ab", "ab", "", "").is_excused is False
+
+
+# --- probes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_loss_is_asked_for_at_numbers_that_are_not_short_up_to_beyond_saturation(dtype):
+    problem = DEEP.astype(dtype)
+    farthest = -np.log(float(np.finfo(dtype).eps) / 2)
+    found = [(one.weights[0].item(), one.targets.item()) for one in module._one_unit(problem)]
+    expected = [
+        (dtype(sign * f * farthest * (1 + 2.0**-7 + 2.0**-10)), y)
+        for f in module.SATURATIONS
+        for sign in (1, -1)
+        for y in (0, 1)
+    ]
+    assert found == [(float(z), float(y)) for z, y in expected]
