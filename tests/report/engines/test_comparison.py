@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,6 +16,9 @@ from gradcheck.report.engines import run, tables, worker
 from gradcheck.report.engines.draw import Extent
 from gradcheck.report.engines.page import render, sentences
 from gradcheck.report.engines.run import exit_code, write_comparison
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "verify"))
+from in_process import without_processes
 
 EXTENT = Extent(agreement=4, consistency=2, timing_seconds=1e-4, timeout=30.0)
 OVERFLOWS, DOUBLED = "py:comparison_engines:overflows", "py:comparison_engines:doubled"
@@ -126,6 +131,7 @@ def test_every_cell_has_its_worst_case_with_a_line_that_repeats_it(comparison, m
         "gradient / loss",
     ]
     monkeypatch.chdir(out)
+    without_processes(monkeypatch)
     for row in some(reference):
         *_, command, _ = (cell.strip().strip("`") for cell in row.split("|"))
         words = shlex.split(command)
