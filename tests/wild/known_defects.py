@@ -18,7 +18,8 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
     },
     "jax.scipy.special": {
         "bessel_jn": "differentiates its recurrence, which is unstable for small x: 35307 at "
-        "x = 0.002, where 0.40 (of J_1, weighed) is right, and in float32 -6.4 at 4.4, where float64 has -0.77",
+        "x = 0.002, where 0.40 is right (mostly of J_1, weighed); -6.4 at 4.4 in float32, where "
+        "float64 has -0.77",
         "boxcox1p": "the derivative by lambda cancels: 3 digits are left at lambda = 1e-6",
         "hyp2f1": "the derivatives by a, b and c are sums that end too early: 3e-5 off at "
         "(0.32, 2.78, 0.68, 0.94), where 200-bit arithmetic gives 2775.12689 by a and JAX "
