@@ -153,3 +153,18 @@ def test_a_jump_at_x_itself_is_no_noise():
 def test_what_is_steep_at_x_does_not_jump_there(p):
     told = check_gradient(lambda x: float(np.sum(np.abs(x) ** p)), np.zeros_like, np.zeros(2))
     assert not [note for note in told.notes if "jumps at x" in note]
+
+
+@pytest.mark.parametrize("at", [3.3, -7.458315, -3.114499, 6.6644855, 9.0])
+def test_treads_of_few_roundings_in_float32_accuse_no_zero(at):
+    """3 decimals of a number near 9 are 2^10 of its roundings; a tread may end beside x."""
+    x = np.array([at], dtype=np.float32)
+    told = check_gradient(lambda p: np.float32(1.3) * np.round(p[0], 3), np.zeros_like, x)
+    assert told.verdict.value == "INCONCLUSIVE", str(told)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_zero_is_wrong_where_f_has_no_treads(dtype):
+    x = np.array([3.3, -7.458315], dtype=dtype)
+    told = check_gradient(lambda p: np.sum(np.sin(p) + p), np.zeros_like, x)
+    assert told.verdict.value == "FAIL"
