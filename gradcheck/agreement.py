@@ -240,7 +240,7 @@ class _Held:
         found = narrowest_model(self.engine, self.problem, g, self.models[1:])
         self.backward_passes += found.backward_passes
         self.refuted_by, self.is_excused = found.refuted_by, found.excuse is not None
-        if found.excuse and not found.refuted_by:
+        if found.excuse:
             return self._within(g, Model(*found.excuse))
         if not found.name:
             return comparison if found.refuted_by else self._beyond_what_is_shown(g, comparison)

@@ -209,7 +209,7 @@ def narrowest_model(
             refuted_by = refuted_by or first[:2]
         elif errs:
             excuse = excuse or (name, wider)
-    return Model("", "", calls, refuted_by, excuse)
+    return Model("", "", calls, None if excuse else refuted_by, excuse)
 
 
 def model_where_half_saturated(engine: Engine, problem: Problem, among: Sequence[str]) -> str:

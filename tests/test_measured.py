@@ -296,3 +296,17 @@ def test_what_rounding_explains_accuses_nobody_of_what_hidden_units_do_elsewhere
     assert outcome.model == ""
     soft = replace(deep, weights=(W / 39, W / 39), targets=one / 4)
     assert check_agreement(wrong, soft).verdict is Verdict.FAIL
+
+
+def hidden_units_in_a_chain_are_negated(problem):
+    """The textbook, and -dC/dW_1 in a chain of single units, as half saturated ones are asked."""
+    loss, pairs = textbook_engines.textbook(problem)
+    if problem.architecture.sizes == (1, 1, 1):
+        pairs = [(-pairs[0][0], pairs[0][1]), *pairs[1:]]
+    return loss, pairs
+
+
+def test_what_one_model_excuses_no_other_one_accuses():
+    wrong = engine_from_callable(hidden_units_in_a_chain_are_negated, "wrong")
+    token = "gc1:3-7-1:cross_entropy:mean:m1:float64:w10:generic:binary:s2149763870"
+    assert check_agreement(wrong, parse(token).problem()).reason is Reason.VACUOUS
