@@ -21,7 +21,7 @@ from gradcheck.exact import (
     scaled,
     zero_column,
 )
-from gradcheck.problem import LOSSES, REDUCTIONS, Problem
+from gradcheck.problem import LOSSES, REDUCTIONS, Architecture, Problem
 from gradcheck.verdict import Reason, Verdict
 
 DTYPES = ("float16", "float32", "float64")
@@ -562,3 +562,13 @@ def test_an_engine_with_rounded_inputs_of_products_is_held_to_its_own_bits():
     drawn = TESTS["lattice"].cases(declared.info, "float32", 0)
     assert {lattice(declared, case).verdict for case in drawn} == {Verdict.PASS}
     assert failures(gradient, "lattice", "float32")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_input_of_0_may_be_scaled_by_any_power_of_two(dtype):
+    W, X = np.array([[0.5, -0.25]], dtype), np.array([[1.0, 0.0], [0.0, -2.0]], dtype)
+    Y = np.ones((2, 1), dtype)
+    problem = Problem(Architecture((2, 1)), (W,), (np.zeros(1, dtype),), X, Y)
+    assert safe_shift(problem, "cancellation_free") == 20
+    weights = (np.array([[0.5, 0.0]], dtype),)
+    assert safe_shift(replace(problem, weights=weights), "cancellation_free") == 20

@@ -247,3 +247,8 @@ def test_rises_say_how_far_rounding_took_the_point_elsewhere():
     rises, drifts = lines.rises_along(v, t, g)
     assert np.all(np.abs(drifts) > 1e-9)
     np.testing.assert_allclose(rises, t * (g @ v) + drifts, rtol=1e-14)
+
+
+def test_a_whole_number_of_no_array_has_the_roundoff_of_double_precision():
+    lines = Lines(lambda _: 3, [])
+    assert (lines.unit_roundoff, lines.tiny) == (2.0**-53, 0.0)

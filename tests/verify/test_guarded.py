@@ -10,6 +10,7 @@ from gradcheck.case import parse
 from gradcheck.engines.base import (
     EngineUnusableError,
     MalformedAnswerError,
+    UnansweredError,
     Unsupported,
     engine_from_callable,
 )
@@ -215,3 +216,23 @@ def test_an_engine_that_lives_elsewhere_answers_as_one_of_this_process_does():
     there.is_elsewhere = True
     here = guarded(REFERENCE.value_and_grad)
     assert Guarded(there).loss(PROBLEM) == here.loss(PROBLEM) == REFERENCE.loss(PROBLEM)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_losses_one_by_one_are_asked_for_within_the_time_that_is_left(missing):
+    asked = []
+
+    def ask(problem, stacked, seconds):
+        asked.append((problem, stacked, seconds))
+        return [0.5, 0.25, 0.125][: 3 - missing]
+
+    engine = engine_from_callable(REFERENCE.value_and_grad, "there")
+    engine.losses_one_by_one, engine.is_elsewhere = ask, True
+    here, stacked = Guarded(engine), {"W1": np.zeros((3, 4, 3))}
+    here._left = here._seconds = 9.0
+    if missing:
+        with pytest.raises(UnansweredError, match="more than 9 seconds together"):
+            here.losses_one_by_one(PROBLEM, stacked)
+    else:
+        assert here.losses_one_by_one(PROBLEM, stacked).tolist() == [0.5, 0.25, 0.125]
+    assert asked == [(PROBLEM, stacked, 9.0)]
