@@ -229,7 +229,7 @@ def test_losses_one_by_one_are_asked_for_within_the_time_that_is_left(missing):
     engine = engine_from_callable(REFERENCE.value_and_grad, "there")
     engine.losses_one_by_one, engine.is_elsewhere = ask, True
     here, stacked = Guarded(engine), {"W1": np.zeros((3, 4, 3))}
-    here._left = here._seconds = 9.0
+    here.begin(9.0)
     if missing:
         with pytest.raises(UnansweredError, match="more than 9 seconds together"):
             here.losses_one_by_one(PROBLEM, stacked)
