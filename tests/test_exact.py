@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from some import some
 
+from gradcheck import exact
 from gradcheck.case import Case, parse
 from gradcheck.dyadic import lattice_gradient
 from gradcheck.engines.base import EngineInfo, Unsupported
@@ -572,3 +573,18 @@ def test_an_input_of_0_may_be_scaled_by_any_power_of_two(dtype):
     assert safe_shift(problem, "cancellation_free") == 20
     weights = (np.array([[0.5, 0.0]], dtype),)
     assert safe_shift(replace(problem, weights=weights), "cancellation_free") == 20
+
+
+@pytest.mark.parametrize(
+    ("sizes", "square", "adapted"),
+    [
+        ((3, 5, 7), True, (3, 4, 4)),  # outputs, a power of two, are the width
+        ((3, 5, 7), False, (3, 5, 4)),
+        ((3, 5, 6, 7), True, (3, 5, 5, 4)),
+        ((3, 1, 6, 7), True, (3, 1, 6, 4)),  # nothing to make square
+        ((5, 7), True, (5, 4)),
+    ],
+)
+def test_cases_are_adapted_without_growing(sizes, square, adapted):
+    found = exact._adapted(Case(sizes=sizes, batch=7, weight_scale=9.0), square=square)
+    assert (found.sizes, found.batch, found.weight_scale) == (adapted, 4, 3.0)

@@ -252,3 +252,10 @@ def test_rises_say_how_far_rounding_took_the_point_elsewhere():
 def test_a_whole_number_of_no_array_has_the_roundoff_of_double_precision():
     lines = Lines(lambda _: 3, [])
     assert (lines.unit_roundoff, lines.tiny) == (2.0**-53, 0.0)
+
+
+def test_each_coordinate_is_rounded_as_its_own_array_is():
+    x = {"a": np.ones(2), "b": np.ones(2, np.float32), "c": np.ones(1)}
+    lines = Lines(lambda _: 0.0, x)
+    moved = lines._moved(np.arange(5), np.full(5, 2.0**-30))
+    assert moved.tolist() == [1 + 2.0**-30] * 2 + [1.0] * 2 + [1 + 2.0**-30]
