@@ -288,3 +288,17 @@ def test_where_the_budget_ends_before_stairs_are_looked_for_zeros_are_not_accuse
     waiting = Status.NOT_EVALUATED
     assert estimate.status.tolist() == [waiting, Status.RESOLVED, Status.RESOLVED, waiting]
     assert [note.partition(" ")[0] for note in notes] == ["x[0]"]
+
+
+def test_coordinates_on_which_steps_differ_are_told_unless_f_is_a_staircase_there(monkeypatch):
+    monkeypatch.setattr(module, "second_opinions", lambda *_: [])
+    monkeypatch.setattr(module, "contested", lambda *_: np.array([0, 2]))
+    monkeypatch.setattr(module, "_stairs", lambda *_: np.array([2]))
+    lines, estimate, notes = lines_of(np.ones(3)), estimate_of(np.ones(3)), []
+    g = np.zeros(3)
+    seen = compare(lines.structure, g, estimate, resolution=1e-6)
+    given = (lines, EPS, g, estimate, seen, np.arange(3), notes)
+    assert module._confirmed(*given).tolist() == [1]
+    assert estimate.status.tolist() == [Status.NO_STEP, Status.RESOLVED, Status.NO_STEP]
+    assert [note.partition(",")[0] for note in notes] == ["1 coordinates"]
+    assert "x[0] first" in notes[0]

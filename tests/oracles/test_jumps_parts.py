@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gradcheck.oracles.jumps import _Axis
+from gradcheck.oracles.jumps import NO_JUMP, _Axis, jump_near
+from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.noise import Noise
 
 BOUND = 2.0**-20
 
@@ -101,3 +103,21 @@ def test_beside_the_end_of_f_there_is_no_jump():
     axis, _ = axis_of(lambda s: 1.0 * (s >= 0.6) if s < 0.6 + 1e-9 else np.nan, step=1 / 16)
     assert axis._size((0.6 - 1e-12, 0.0), (0.6, 1.0)) == 1.0
     assert axis._size((0.6 - 1e-9, 0.0), (0.6, 1.0)) == 0.0
+
+
+def test_both_sides_are_asked_and_none_beyond_the_first_jump(monkeypatch):
+    asked = []
+
+    def interval(axis, side):
+        asked.append(side)
+        return ((0.25, 0.0), (0.5, 1.0)) if side == found_at else None
+
+    monkeypatch.setattr(_Axis, "interval", interval)
+    monkeypatch.setattr(_Axis, "halved", lambda axis, a, b: (a, b))
+    lines = Lines(lambda x: 0.0, np.ones(1))
+    noise = Noise(BOUND, BOUND, 2.0**-53, 0)
+    for found_at, sides in ((None, [1.0, -1.0]), (-1.0, [1.0, -1.0]), (1.0, [1.0])):
+        asked.clear()
+        found = jump_near(lines, noise, 0, 1 / 8)
+        assert asked == sides
+        assert found == (((0.25, 0.0), (0.5, 1.0)) if found_at else NO_JUMP)
