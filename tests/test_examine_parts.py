@@ -142,23 +142,23 @@ def test_noise_beside_1_is_looked_for_where_no_jump_is_seen_and_it_may_matter(
 # --- stairs ---------------------------------------------------------------------------------------
 
 
-def test_f_is_constant_near_x_where_both_sides_have_its_bits_within_the_room():
+def test_f_is_constant_near_x_where_a_side_has_its_bits_within_the_room():
     moved = []
 
     def f(p):
         moved.append(p.copy())
-        return 2.0 if abs(p[1] - 1) < 1e-9 and p[2] >= 1 else 2.5
+        return 2.0 if p[1] == 1 and p[2] >= 1 else 2.5
 
     lines = lines_of(np.ones(4), f)
     moved.clear()
     estimate = estimate_of([0.5, 0.5, 0.5, 0.5])
-    assert module._constant_near(lines, estimate, np.arange(4)).tolist() == [0, 1, 3]
-    t = 2.0**10 * u * 2.0 / 0.5  # 1024 roundings of f
+    assert module._constant_near(lines, estimate, np.arange(4)).tolist() == [0, 2, 3]
+    t = 2.0**6 * u * 2.0 / 0.5  # 64 roundings of f
     assert np.abs(np.array(moved[0]) - 1).max() == t
     lower = np.full(4, -np.inf)
     lower[3] = 1 - t / 2
     near = lines_of(np.ones(4), f, Bounds(lower, np.full(4, np.inf)))
-    assert module._constant_near(near, estimate, np.arange(4)).tolist() == [0, 1]
+    assert module._constant_near(near, estimate, np.arange(4)).tolist() == [0, 2]
 
 
 def test_x_is_moved_by_32_ulps_at_least():
