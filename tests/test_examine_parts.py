@@ -155,9 +155,8 @@ def test_f_is_constant_near_x_where_a_side_has_its_bits_within_the_room():
     assert module._constant_near(lines, estimate, np.arange(4)).tolist() == [0, 2, 3]
     t = 2.0**6 * u * 2.0 / 0.5  # 64 roundings of f
     assert np.abs(np.array(moved[0]) - 1).max() == t
-    lower = np.full(4, -np.inf)
-    lower[3] = 1 - t / 2
-    near = lines_of(np.ones(4), f, Bounds(lower, np.full(4, np.inf)))
+    room = np.array([np.inf, np.inf, np.inf, t / 2])
+    near = lines_of(np.ones(4), f, Bounds(1 - room, 1 + room))
     assert module._constant_near(near, estimate, np.arange(4)).tolist() == [0, 2]
 
 
