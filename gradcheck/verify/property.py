@@ -24,6 +24,7 @@ from gradcheck.problem import Problem
 from gradcheck.sweep import check_engine
 from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict
 from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, told_of, trace_of
+from gradcheck.verify.long_numbers import agreement_at_long_numbers
 
 Finding: TypeAlias = dict[str, Any]
 
@@ -107,7 +108,8 @@ def internal(error: BaseException, told: str = "") -> Outcome:
 def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
     """Run the check that a property stands for; name what is wrong: the loss, else a mistake."""
     if name == "agreement":
-        return check_agreement(engine, problem, require=engine.require)
+        found = check_agreement(engine, problem, require=engine.require)
+        return agreement_at_long_numbers(engine, problem, found, require=engine.require)
     return precision_first(engine, problem, _other_outcome(engine, name, problem, case))
 
 

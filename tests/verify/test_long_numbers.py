@@ -1,0 +1,80 @@
+"""Rounding what is given to float32 is wrong, though the numbers of cases are those of float32."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import textbook_engines
+
+from gradcheck.agreement import check_agreement
+from gradcheck.case import parse
+from gradcheck.engines.base import engine_from_callable
+from gradcheck.verdict import Verdict
+from gradcheck.verify.long_numbers import ARRAYS, agreement_at_long_numbers, lengthened
+
+TOKEN = "gc1:3-4-2:cross_entropy:mean:m3:float64:w1:{}:soft:s0"
+
+
+def problem(corner="generic", **how):
+    return replace(parse(TOKEN.format(corner)), **how).problem()
+
+
+def in_float32(arrays):
+    if isinstance(arrays, tuple):
+        return tuple(map(in_float32, arrays))
+    return arrays.astype(np.float32).astype(arrays.dtype)
+
+
+def rounding(*symbols):
+    """The textbook, with some arrays rounded to float32 first."""
+
+    def value_and_grad(problem):
+        names = [ARRAYS[symbol] for symbol in symbols]
+        rounded = {name: in_float32(getattr(problem, name)) for name in names}
+        return textbook_engines.textbook(replace(problem, **rounded))
+
+    return engine_from_callable(value_and_grad, "rounding")
+
+
+def asked_again(engine, where):
+    return agreement_at_long_numbers(engine, where, check_agreement(engine, where))
+
+
+@pytest.mark.parametrize("symbol", ARRAYS)
+def test_an_array_that_is_rounded_to_float32_is_told(symbol):
+    wrong = rounding(symbol)
+    assert check_agreement(wrong, problem()).verdict is Verdict.PASS
+    outcome = asked_again(wrong, problem())
+    assert outcome.verdict is Verdict.FAIL
+    assert outcome.diagnosis.startswith(f"{symbol} is rounded to float32; ")
+
+
+def test_several_arrays_are_told_together():
+    assert asked_again(rounding("X", "b_l"), problem()).diagnosis.startswith("X or b_l is rounded")
+
+
+@pytest.mark.parametrize("corner", ["generic", "zero_feature", "saturated", "duplicated_examples"])
+def test_a_right_engine_is_as_right_as_before(corner):
+    before = check_agreement(rounding(), problem(corner))
+    after = asked_again(rounding(), problem(corner))
+    assert after.verdict is before.verdict
+    assert after.resolution == before.resolution
+
+
+def test_numbers_that_are_asked_have_more_bits_than_float32_and_nearly_the_same_value():
+    where = problem(targets="binary", corner="zero_feature")
+    longer = lengthened(where, *ARRAYS)
+    short = [where.inputs, *where.weights, *where.biases]
+    long = [longer.inputs, *longer.weights, *longer.biases]
+    for old, new in zip(short, long, strict=True):
+        assert np.all(np.abs(new - old) <= 2.0**-24 * np.abs(old))
+        changed = new[old != 0]
+        assert np.mean(changed != in_float32(changed)) > 0.9
+    assert np.array_equal(longer.targets, where.targets)
+    assert not longer.inputs[:, ~where.inputs.any(axis=0)].any()
+
+
+@pytest.mark.parametrize("how", [{"dtype": "float32"}, {"sizes": (3, 20, 1)}])
+def test_of_other_formats_and_large_networks_nothing_more_is_asked(how):
+    before = check_agreement(rounding("X"), problem(**how))
+    assert agreement_at_long_numbers(rounding("X"), problem(**how), before) is before
