@@ -10,32 +10,46 @@ number to another scale, and leaves 0 and the targets 0 and 1 as they are.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcheck.agreement import check_agreement
+from gradcheck.diagnosis.formula import ANSWER
 from gradcheck.engines.base import Unsupported
+from gradcheck.measured import STANDARD
+from gradcheck.oracles.certified import certified_gradient
+from gradcheck.rounding import gradient_bound
 from gradcheck.splitmix64 import Stream
-from gradcheck.verdict import Outcome, Verdict
+from gradcheck.verdict import Outcome, Suspect, Verdict, is_within
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gradcheck.engines.base import Engine
     from gradcheck.problem import Array, Problem
 
 ARRAYS = {"X": "inputs", "Y": "targets", "W_l": "weights", "b_l": "biases"}
 """The arrays of a problem, by their symbols."""
 
+WIDEST = STANDARD[-1]
+"""The rounding that an engine is granted when its numbers are looked for."""
+
 MOST_PARAMETERS = 60
 """Of the problems that are asked again."""
 
-IN_FLOAT32 = "{} is rounded to float32; the answer is right where float32 holds it"
+NOTE = "shown at numbers that float32 does not hold: at those of the problem itself it is right"
+SAYS, EXPECTED = "{} is rounded to float32", "{} as it is given"
 
 
 def agreement_at_long_numbers(
     engine: Engine, problem: Problem, outcome: Outcome, *, require: str | None = None
 ) -> Outcome:
     """Check agreement again at longer numbers, where it passed.
+
+    An engine that is wrong at the negated weights is left alone: what it keeps between calls would
+    look like rounded numbers.
 
     Args:
         engine: what was checked.
@@ -49,43 +63,66 @@ def agreement_at_long_numbers(
     is_asked = problem.dtype == np.float64 and problem.architecture.n_parameters <= MOST_PARAMETERS
     if outcome.verdict is not Verdict.PASS or not is_asked:
         return outcome
-
-    def at(*symbols: str) -> Outcome:
-        there = lengthened(problem, *symbols)
-        return check_agreement(engine, there, require=require, explained=False)
-
+    check = partial(check_agreement, engine, require=require, explained=False)
     try:
-        longer = at(*ARRAYS)
+        longer = check(lengthened(problem))
         passes = outcome.backward_passes + longer.backward_passes
         if longer.verdict is not Verdict.FAIL:
             return replace(outcome, backward_passes=passes)
-        wrong = [symbol for symbol in ARRAYS if at(symbol).verdict is Verdict.FAIL]
+        if check(_negated(problem)).verdict is Verdict.FAIL:
+            return outcome
     except Unsupported:
         return outcome
-    told = IN_FLOAT32.format(" or ".join(wrong)) if wrong else ""
-    return replace(longer, diagnosis=told, backward_passes=passes)
+    told = _told(lengthened(problem), longer)
+    return replace(told, notes=(*told.notes, NOTE), backward_passes=passes)
 
 
-def lengthened(problem: Problem, *symbols: str) -> Problem:
-    """Fill the bits that float32 lacks in some arrays of a float64 problem.
+def _negated(problem: Problem) -> Problem:
+    weights, biases = (
+        tuple(-array for array in each) for each in (problem.weights, problem.biases)
+    )
+    return replace(problem, weights=weights, biases=biases)
+
+
+def _told(problem: Problem, outcome: Outcome) -> Outcome:
+    """Name the one array that gives all of the engine's numbers if it is rounded to float32."""
+    if outcome.comparison is None:
+        return outcome
+    for symbol, name in ARRAYS.items():
+        rounded = _changed(problem, name, lambda array, _: array.astype(np.float32).astype(float))
+        exact = certified_gradient(rounded)
+        bound = gradient_bound(rounded, WIDEST) + exact.bound
+        if is_within(outcome.comparison.engine, exact.gradient, bound):
+            says, expected = SAYS.format(symbol), EXPECTED.format(symbol)
+            diagnosis = f"all layers: {says}; expected {expected}"
+            suspect = Suspect(ANSWER, 0, f"{symbol} in float32", says, expected)
+            return replace(outcome, diagnosis=diagnosis, suspects=(suspect,))
+    return outcome
+
+
+def lengthened(problem: Problem) -> Problem:
+    """Fill bits that float32 lacks in the arrays of a float64 problem.
 
     Args:
         problem: of dtype float64.
-        symbols: of the arrays, as in ARRAYS.
     """
-    changed: dict[str, Any] = {}
-    for symbol in symbols:
-        name = ARRAYS[symbol]
-        arrays = getattr(problem, name)
-        if isinstance(arrays, tuple):
-            longer = (_longer(array, f"{name} {i}") for i, array in enumerate(arrays))
-            changed[name] = tuple(longer)
-        else:
-            changed[name] = _longer(arrays, name)
-    return replace(problem, **changed)
+    for name in ARRAYS.values():
+        problem = _changed(problem, name, _longer)
+    return problem
+
+
+def _changed(problem: Problem, name: str, change: Callable[[Array, str], Array]) -> Problem:
+    """Return the problem with one of its arrays changed, or with all weights or biases."""
+    arrays = getattr(problem, name)
+    changed: Any
+    if isinstance(arrays, tuple):
+        changed = tuple(change(array, f"{name} {i}") for i, array in enumerate(arrays))
+    else:
+        changed = change(arrays, name)
+    return replace(problem, **{name: changed})
 
 
 def _longer(array: Array, purpose: str) -> Array:
-    r = Stream(0, f"low bits of {purpose}").uniform(array.size).reshape(array.shape)
+    r = Stream(0, f"low bits of {purpose}").uniform(array.shape)
     is_kept = (purpose == "targets") & ((array == 0) | (array == 1))
     return np.where(is_kept, array, array * (1 - r * 2.0**-24))
