@@ -17,6 +17,7 @@ from gradcheck.verify.mistakes import grouped
 from gradcheck.verify.size import rank_of, size_at, worst_of
 from gradcheck.verify.suspects import depth_of, lost, named
 from gradcheck.verify.tally import Entry
+from gradcheck.verify.unnamed import NO_MORE
 from gradcheck.verify.words import line
 
 BLOCK = re.compile(r"([Wb])([0-9]+)")
@@ -107,7 +108,7 @@ def on_the_path(failures: Iterable[Failure]) -> tuple[Failure, ...]:
 
 def _rank(failure: Failure) -> tuple[bool, tuple[int, int], float, tuple[int, str]]:
     worst, is_open = size_at(failure.worst.finding.worst), failure.cause is None
-    is_lost = is_open and bool(failure.look)
+    is_lost = is_open and (bool(failure.look) or failure.signature == NO_MORE)
     return is_lost, _place(failure), -worst.decade, rank_of(failure.property)
 
 

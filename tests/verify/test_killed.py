@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 10
+KILLS = 100
 COMMAND = ["verify", "reference", "--examples", "12", "--dtype", "float64", "--jobs", "2"]
 
 

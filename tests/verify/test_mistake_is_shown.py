@@ -178,7 +178,9 @@ def test_what_is_not_explained_comes_after_what_is():
     below = failure("layer 1: dC/db_1 is 0")
     above = replace(failure("unknown; layer 2: delta_2 is wrong"), look="delta_2")
     known = replace(below, cause=Cause("bias", 1, "dC/db_1 is 0", "dC/db_1 = sum_i delta_1"))
-    assert on_the_path([above, known]) == on_the_path([known, above]) == (known, above)
+    nothing = replace(above, look="", signature="the gradient is wrong")
+    for open_ in (above, nothing):
+        assert on_the_path([open_, known]) == on_the_path([known, open_]) == (known, open_)
 
 
 def test_a_diagnosis_is_told_line_by_line():
