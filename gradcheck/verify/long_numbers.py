@@ -63,17 +63,18 @@ def agreement_at_long_numbers(
     is_asked = problem.dtype == np.float64 and problem.architecture.n_parameters <= MOST_PARAMETERS
     if outcome.verdict is not Verdict.PASS or not is_asked:
         return outcome
-    check = partial(check_agreement, engine, require=require, explained=False)
+    check, there = partial(check_agreement, engine, require=require), lengthened(problem)
     try:
-        longer = check(lengthened(problem))
+        longer = check(there, explained=False)
         passes = outcome.backward_passes + longer.backward_passes
         if longer.verdict is not Verdict.FAIL:
             return replace(outcome, backward_passes=passes)
-        if check(_negated(problem)).verdict is Verdict.FAIL:
+        if check(_negated(problem), explained=False).verdict is Verdict.FAIL:
             return outcome
+        rounded = _told(there, longer)
+        told = check(there) if rounded is None else rounded
     except Unsupported:
         return outcome
-    told = _told(lengthened(problem), longer)
     return replace(told, notes=(*told.notes, NOTE), backward_passes=passes)
 
 
@@ -84,10 +85,10 @@ def _negated(problem: Problem) -> Problem:
     return replace(problem, weights=weights, biases=biases)
 
 
-def _told(problem: Problem, outcome: Outcome) -> Outcome:
+def _told(problem: Problem, outcome: Outcome) -> Outcome | None:
     """Name the one array that gives all of the engine's numbers if it is rounded to float32."""
     if outcome.comparison is None:
-        return outcome
+        return None
     for symbol, name in ARRAYS.items():
         rounded = _changed(problem, name, lambda array, _: array.astype(np.float32).astype(float))
         exact = certified_gradient(rounded)
@@ -97,7 +98,7 @@ def _told(problem: Problem, outcome: Outcome) -> Outcome:
             diagnosis = f"all layers: {says}; expected {expected}"
             suspect = Suspect(ANSWER, 0, f"{symbol} in float32", says, expected)
             return replace(outcome, diagnosis=diagnosis, suspects=(suspect,))
-    return outcome
+    return None
 
 
 def lengthened(problem: Problem) -> Problem:

@@ -43,6 +43,9 @@ LEAST_KNOWN = 0.5
 """The part that a mistake must explain of those problems which it could explain: those and the ones
 without a known cause at its step, which were held to every formula, too. In one problem of three
 the batch is a single example, and many formulas are the same there."""
+LEAST_SHARE = 0.01
+"""The part of all failing problems that a mistake must explain: less is a coincidence."""
+
 FEWEST = 3
 """Problems that bear out a mistake which none of them bears out by itself."""
 
@@ -57,6 +60,8 @@ def grouped(witnesses: Iterable[Witness]) -> list[Group]:
     small = Counter(step for one in (*units, *rest) if _is_small(one) for step in one.steps)
 
     def is_borne(group: Group) -> bool:
+        if len(group.members) < LEAST_SHARE * len(every):
+            return False
         held = (small if group.is_linear else unknown) - _alike_in_words(group, rest)
         products = failing[WEIGHT] + failing[BIAS] if group.place in DELTAS else 0
         return _is_borne(group, failing[group.place] + products, held[group.place])

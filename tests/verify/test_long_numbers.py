@@ -54,7 +54,19 @@ def test_an_array_that_is_rounded_to_float32_is_told(symbol):
 def test_of_several_arrays_none_is_named():
     outcome = asked_again(rounding("X", "b_l"), problem())
     assert outcome.verdict is Verdict.FAIL
-    assert outcome.diagnosis == "the deviations have both signs and the size of rounding to float32"
+    assert not any("is rounded to float32" in suspect.says for suspect in outcome.suspects)
+
+
+def test_another_mistake_that_only_longer_numbers_show_is_named():
+    def half_is_left_out(problem):
+        where = problem.targets != 0.5
+        return textbook_engines.textbook(replace(problem, targets=np.where(where, 0, 0.5)))
+
+    wrong = engine_from_callable(half_is_left_out, "wrong")
+    outcome = asked_again(wrong, problem(targets="half"))
+    assert outcome.verdict is Verdict.FAIL
+    assert "float32" not in outcome.diagnosis
+    assert outcome.diagnosis.startswith("the loss is not the one that is meant")
 
 
 def test_weights_that_are_kept_from_an_earlier_call_are_not_taken_for_rounded_ones():

@@ -342,6 +342,15 @@ def test_what_explains_fewer_problems_than_it_leaves_open_at_its_step_is_a_coinc
     assert told(below, *lost) == [("dC/db_l is x", 1, 0), (what, 20, 0)]
 
 
+def test_one_problem_of_hundreds_names_no_mistake_beside_theirs():
+    many = [wrong(token(seed=n), (WEIGHT, 1, "x", "dC/dW_1 is x")) for n in range(101)]
+    odd = wrong(token(seed=500), output("lacks examples", key=f"{LINEAR}examples"))
+    named, unnamed = told(*many, odd)
+    assert named == ("dC/dW_l is x", 101, 0)
+    assert unnamed == ("delta_L is wrong in a way that nothing explains", 1, 0)
+    assert ("delta_L lacks examples", 1, 0) in told(*many[:50], odd)
+
+
 def test_patterns_that_say_what_a_formula_says_do_not_speak_against_it():
     says = "layer 1: dC/dW_1 is 0 where |dC/dW_1| < t; expected x; a pattern, no formula gives it"
     patterns = [wrong(token(seed=n), says=says) for n in range(9)]
