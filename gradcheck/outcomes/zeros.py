@@ -82,6 +82,8 @@ def largest_shown(size: FloatArray, allowance: FloatArray, outputs: int = 1) -> 
     """
     with np.errstate(invalid="ignore"):
         shown = np.where(size > allowance, size, 0.0)
+    if not shown.size:
+        return shown
     S = np.repeat(shown.reshape(outputs, -1).max(axis=1, initial=0.0), len(shown) // outputs)
     return np.where(S > 0, S, shown.max(initial=0.0))
 
