@@ -77,7 +77,9 @@ def check_agreement(
 
     A value beyond the rounding bound FAILs: no engine of the model that is allowed returns it. The
     outcome's `explanation` then names the narrowest other class that does, if one does; else its
-    `model` is the narrowest that explains the gradient.
+    `model` is the narrowest that explains the gradient. Where a model explains it that the engine
+    bears out, but not what the engine answers to a companion of the problem (`gradcheck.ladder`),
+    the outcome is that of the companion, and a note says so.
 
     Args:
         engine: computes loss and gradient.

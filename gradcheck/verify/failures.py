@@ -11,13 +11,20 @@ from typing import Any
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.verdict import Reason
 from gradcheck.verify.failing import Failing
-from gradcheck.verify.findings import FAIL, Record, Witness, is_named_loss, read_witness
+from gradcheck.verify.findings import (
+    FAIL,
+    Record,
+    Witness,
+    is_named_loss,
+    loss_of,
+    read_witness,
+)
 from gradcheck.verify.group import Group
 from gradcheck.verify.mistakes import grouped
+from gradcheck.verify.signature import label
 from gradcheck.verify.size import rank_of, size_at, worst_of
 from gradcheck.verify.suspects import depth_of, lost, named
 from gradcheck.verify.tally import Entry
-from gradcheck.verify.unnamed import NO_MORE
 from gradcheck.verify.words import line
 
 BLOCK = re.compile(r"([Wb])([0-9]+)")
@@ -107,9 +114,15 @@ def on_the_path(failures: Iterable[Failure]) -> tuple[Failure, ...]:
 
 
 def _rank(failure: Failure) -> tuple[bool, tuple[int, int], float, tuple[int, str]]:
-    worst, is_open = size_at(failure.worst.finding.worst), failure.cause is None
-    is_lost = is_open and (bool(failure.look) or failure.signature == NO_MORE)
-    return is_lost, _place(failure), -worst.decade, rank_of(failure.property)
+    worst = size_at(failure.worst.finding.worst)
+    return _is_open(failure), _place(failure), -worst.decade, rank_of(failure.property)
+
+
+def _is_open(failure: Failure) -> bool:
+    """Whether numbers of the gradient are wrong and nothing explains them."""
+    found = first_of(failure).finding
+    is_explained = failure.cause is not None or loss_of(found)[0] or label(found)
+    return failure.reason == Reason.MISMATCH.value and not is_explained
 
 
 def _place(failure: Failure) -> tuple[int, int]:
