@@ -1,5 +1,7 @@
 """Causes that show in the numbers of any black box; silence where they would be chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,37 @@ def test_a_passing_jacobian_has_no_cause_and_a_wrong_one_does():
     assert "rounded to 2 decimals" in str(rounded)
     one = check_jacobian(np.sin, lambda x: jacobian(x) + 0.5 * np.eye(3)[:, :1] * [1, 0, 0], x)
     assert "only dF/dx[0,0] of 9 is wrong" in str(one)
+
+
+def test_of_few_outputs_that_are_all_wrong_none_is_singled_out():
+    x = np.array([0.5, -1.25, 2.0])
+    one = check_jacobian(np.sin, lambda x: np.diag(np.cos(x) * [1, 2, 1]), x)
+    assert "only in F[1]" in one.diagnosis
+    every = check_jacobian(np.sin, lambda x: np.diag(np.cos(x) * [3, 2, 4]), x)
+    assert "only in" not in every.diagnosis
+
+
+def test_the_only_wrong_one_of_a_few_numbers_is_not_called_one_of_many():
+    def found(n):
+        x = np.linspace(0.5, 2.0, n)
+        return check_gradient(
+            lambda x: float(np.exp(x).sum()), lambda x: np.exp(x) * np.where(x == 0.5, 2, 1), x
+        )
+
+    assert "only x[0] of 9 is wrong: it is 2 x its derivative" in found(9).diagnosis
+    assert " is wrong: " not in found(2).diagnosis
+
+
+def test_an_explanation_stands_in_what_is_printed():
+    outcome = check_gradient(lambda x: float(x @ x), lambda x: 2 * x, np.ones(3))
+    assert "explanation: p_minus_y" in str(replace(outcome, explanation="p_minus_y"))
+    assert "explanation" not in str(outcome)
+
+
+@pytest.mark.parametrize(("gradient", "reason"), [((7, 2), "subgradient"), ((7, 7), "mismatch")])
+def test_a_wrong_slope_at_a_kink_is_the_reason_only_where_nothing_else_is_wrong(gradient, reason):
+    x = np.array([0.0, 1.0])
+    outcome = check_gradient(
+        lambda x: float(abs(x[0]) + x[1] ** 2), lambda x: np.array(gradient, float), x
+    )
+    assert (outcome.verdict.value, outcome.reason.value) == ("FAIL", reason)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradcheck.verify.judge import judge
+from gradcheck.verify.judge import _late, ended, judge
 from gradcheck.verify.replay import _code
 from gradcheck.verify.worker import UNUSABLE
 
@@ -201,3 +201,16 @@ def test_a_replayed_problem_is_right_only_where_it_agrees_as_far_as_that_is_supp
 def test_a_wrong_engine_is_told_by_its_failures(reasons, told):
     found = judged([WRONG], [AGREES], failures=[{"reason": reason} for reason in reasons])
     assert (found.exit_code, found.verdict) == (1, told)
+
+
+@pytest.mark.parametrize("verdict", ["PASS", "FAIL", "UNSUPPORTED"])
+def test_late_is_only_what_was_left_undecided_for_want_of_time(verdict):
+    assert _late([case(0, SILENT), case(1, AGREES)], 2).startswith("; 1 of 2 were not answered")
+    assert _late([case(0, finding("agreement", verdict, "budget"))], 1) == ""
+
+
+def test_an_engine_that_was_started_again_has_not_ended():
+    again = {"kind": "engine", "event": "died"}
+    last = {"kind": "engine", "event": UNUSABLE}
+    assert ended([HEADER, again]) is None
+    assert ended([HEADER, again, last]) is last
