@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from gradcheck.check import check_gradient
 from gradcheck.oracles.finite_difference import Status, finite_difference, second_opinions
 from gradcheck.oracles.kinks import slope_jumps
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import estimate_noise
 from gradcheck.oracles.points import AxisPoints
 from gradcheck.splitmix64 import Stream
+from gradcheck.verdict import Verdict
 
 DTYPES = [np.float64, np.float32]
 
@@ -168,3 +170,17 @@ def test_looking_for_kinks_by_hand():
     assert found.lost_at[0] == -4
     assert found.lost_at[1] in (-10, -13)  # where 2^-12 was stepped back from
     assert found.uncertain[1] > 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_slopes_between_those_of_both_sides_are_allowed_whichever_is_the_larger(sign):
+    def verdict(slope):
+        x = np.zeros(1)
+        return check_gradient(
+            lambda x: float(sign * abs(x[0])), lambda x: np.array([slope]), x
+        ).verdict
+
+    for slope in (-1.0, -0.5, 0.0, 1.0):
+        assert verdict(slope) is not Verdict.FAIL
+    for slope in (-1.5, 1.5):
+        assert verdict(slope) is Verdict.FAIL

@@ -112,7 +112,8 @@ def test_zero_is_exact_beside_any_finite_ball_and_nothing_beside_one_that_is_not
     assert rounded.settled[first].all()
     assert not rounded.settled[3:5].any()
     assert np.isnan(rounded.value[3:5]).all()
-    assert rounded.value[5] == 0
+    assert rounded.settled[5]
+    assert (rounded.value[5], rounded.bound[5], rounded.bits[5]) == (0, 0, np.inf)
     assert not np.signbit(rounded.value[rounded.value == 0]).any()
 
 
