@@ -52,7 +52,7 @@ T = TypeVar("T")
 AT_COMPANION = (
     "shown {}: rounding explains what the engine answers to the problem itself, but not this"
 )
-EXCUSED = "unknown; rounding explains these numbers, but not what half saturated hidden units give"
+EXCUSED = "rounding explains these numbers, but not what half saturated hidden units give"
 AS_COMPANIONS = {
     "milder": "at smaller weights",
     "generic": "at random numbers of the same sizes",
@@ -110,7 +110,7 @@ def check_agreement(
     models = allowed_models(engine.info.arithmetic, require)
     found = _compared(engine, problem, models, resolution, exact)
     if found.outcome.verdict is Verdict.FAIL and found.refuted_by:
-        found = _at_companion(engine, found, models, resolution)
+        found = _at_companion(engine, found, *found.refuted_by, models, resolution)
     problem, exact, outcome = found.problem, found.exact, found.outcome
     if told := _about_the_loss(found.loss, exact, problem, _bounds(problem, found.model)):
         if explained and told != NO_LOSS and outcome.verdict is not Verdict.FAIL:
@@ -165,14 +165,17 @@ def _compared(
 
 
 def _at_companion(
-    engine: Engine, found: _Compared, models: tuple[str, ...], resolution: float | None
+    engine: Engine,
+    found: _Compared,
+    name: str,
+    companion: Problem,
+    models: tuple[str, ...],
+    resolution: float | None,
 ) -> _Compared:
     """Return the comparison at the companion that refutes what would explain a problem.
 
     The numbers of the problem itself are what rounding makes of them; those are not, and are shown.
     """
-    assert found.refuted_by is not None  # noqa: S101
-    name, companion = found.refuted_by
     there = _compared(engine, companion, models, resolution)
     if there.outcome.verdict is not Verdict.FAIL:
         return found

@@ -86,19 +86,26 @@ def _negated(problem: Problem) -> Problem:
 
 
 def _told(problem: Problem, outcome: Outcome) -> Outcome | None:
-    """Name the one array that gives all of the engine's numbers if it is rounded to float32."""
+    """Name the array that gives all of the engine's numbers if it is rounded to float32.
+
+    None if no array does, or if several do.
+    """
     if outcome.comparison is None:
         return None
+    fitting = []
     for symbol, name in ARRAYS.items():
         rounded = _changed(problem, name, lambda array, _: array.astype(np.float32).astype(float))
         exact = certified_gradient(rounded)
         bound = gradient_bound(rounded, WIDEST) + exact.bound
         if is_within(outcome.comparison.engine, exact.gradient, bound):
-            says, expected = SAYS.format(symbol), EXPECTED.format(symbol)
-            diagnosis = f"all layers: {says}; expected {expected}"
-            suspect = Suspect(ANSWER, 0, f"{symbol} in float32", says, expected)
-            return replace(outcome, diagnosis=diagnosis, suspects=(suspect,))
-    return None
+            fitting.append(symbol)
+    if len(fitting) != 1:
+        return None
+    [symbol] = fitting
+    says, expected = SAYS.format(symbol), EXPECTED.format(symbol)
+    suspect = Suspect(ANSWER, 0, f"{symbol} in float32", says, expected)
+    diagnosis = f"all layers: {says}; expected {expected}"
+    return replace(outcome, diagnosis=diagnosis, suspects=(suspect,))
 
 
 def lengthened(problem: Problem) -> Problem:

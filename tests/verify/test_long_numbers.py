@@ -57,6 +57,13 @@ def test_of_several_arrays_none_is_named():
     assert not any("is rounded to float32" in suspect.says for suspect in outcome.suspects)
 
 
+def test_where_several_arrays_would_give_the_numbers_none_is_named(monkeypatch):
+    monkeypatch.setattr("gradcheck.verify.long_numbers.is_within", lambda *_: True)
+    outcome = asked_again(rounding("X"), problem())
+    assert outcome.verdict is Verdict.FAIL
+    assert not any("is rounded to float32" in suspect.says for suspect in outcome.suspects)
+
+
 def test_another_mistake_that_only_longer_numbers_show_is_named():
     def half_is_left_out(problem):
         where = problem.targets != 0.5

@@ -122,6 +122,23 @@ def _identity(settings: Settings, formulas: Formulas) -> Finding:
 
 
 def _by_differences(settings: Settings, formulas: Formulas) -> list[Finding]:
+    """Every formula beside differences of its own function."""
+    findings = []
+    for name, (f, gradient, x) in _functions(settings, formulas).items():
+        found = told([check_gradient(f, gradient, x, seed=settings.seed)])
+        findings.append(
+            Finding(
+                "{name}: {n} numbers, the worst off by {worst} of what differences allow; a "
+                "relative error of {seen} would have been seen",
+                found.passed,
+                {"name": name, "n": found.n},
+                {"worst": found.worst, "seen": found.seen},
+            )
+        )
+    return findings
+
+
+def _functions(settings: Settings, formulas: Formulas) -> dict[str, tuple[Any, Any, Any]]:
     """Every function of its own argument: L of p, p of z, L of z, J of w and b."""
     L = LOSSES["cross_entropy"].value
     P = sigmoid(LOGITS)
@@ -141,7 +158,7 @@ def _by_differences(settings: Settings, formulas: Formulas) -> list[Finding]:
         _, (dw, db) = formulas.gradient(at["w"], at["b"][0], X, y)
         return {"w": np.array(dw), "b": np.array([db])}
 
-    tests: dict[str, tuple[Any, Any, Any]] = {
+    return {
         "dL/dp = -y/p + (1 - y)/(1 - p)": (
             loss_of_p,
             lambda p: np.asarray(formulas.by_p(p, Y)).sum(axis=0),
@@ -160,19 +177,6 @@ def _by_differences(settings: Settings, formulas: Formulas) -> list[Finding]:
             model,
         ),
     }  # fmt: skip
-    findings = []
-    for name, (f, gradient, x) in tests.items():
-        found = told([check_gradient(f, gradient, x, seed=settings.seed)])
-        findings.append(
-            Finding(
-                "{name}: {n} numbers, the worst off by {worst} of what differences allow; a "
-                "relative error of {seen} would have been seen",
-                found.passed,
-                {"name": name, "n": found.n},
-                {"worst": found.worst, "seen": found.seen},
-            )
-        )
-    return findings
 
 
 def _exact_gradient(settings: Settings, formulas: Formulas) -> Finding:
