@@ -372,7 +372,7 @@ def _compare_engines(options: argparse.Namespace) -> int:
 
 def _one_claim(name: str, *, full: bool) -> int:
     from gradcheck.report.settings import Settings  # noqa: PLC0415
-    from gradcheck.report.textbook.claim import REFUTED, sentences  # noqa: PLC0415
+    from gradcheck.report.textbook.claim import CONFIRMED, sentences  # noqa: PLC0415
     from gradcheck.report.textbook.registry import TEXTBOOK, measure_claims  # noqa: PLC0415
 
     claim = TEXTBOOK.get(name.upper())
@@ -382,9 +382,10 @@ def _one_claim(name: str, *, full: bool) -> int:
     settings = Settings.full() if full else Settings()
     content = measure_claims([claim], settings).to_json()
     found = content["results"][claim.id]
-    code = WRONG if found["ruling"] == REFUTED else VERIFIED
+    code = VERIFIED if found["ruling"] == claim.expected else WRONG
+    instead = claim.precise if found["ruling"] != CONFIRMED else ""
     terminal.say(f"{claim.id}: {claim.statement}")
-    terminal.say(f"{found['ruling']}{': ' + claim.precise if claim.precise else ''}")
+    terminal.say(f"{found['ruling']}{': ' + instead if instead else ''}")
     for sentence in sentences(content, claim.id):
         terminal.say(f"- {sentence}")
     return code

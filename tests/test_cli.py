@@ -283,7 +283,7 @@ def test_one_claim_is_printed_and_nothing_written(tmp_path, monkeypatch, capsys)
     assert cli.main(["report", "--claim", "c10"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("C10: The circuit f = (x + y) z")
-    assert "\nrefined: " in said
+    assert "\nconfirmed\n- f = -12" in said
     assert "f = -12" in said
     assert list(tmp_path.iterdir()) == []
 

@@ -78,7 +78,7 @@ class Settings:
     location_seeds: int = 2
     location_right: int = 4
     location_growth: tuple[int, ...] = (100, 1_000, 10_000, 100_000)
-    million_network: tuple[int, ...] = (1000, 1000, 1)
+    million_network: tuple[int, ...] = (999, 999, 1)
     deep_network: tuple[int, ...] | None = None
     digits_hidden: int = 30
     digits_rows: int | None = 64

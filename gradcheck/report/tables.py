@@ -46,12 +46,17 @@ def textbook(section: dict[str, Any]) -> str:
         {
             "": f"[{name}](#{name.lower()})",
             "claim": claim["statement"],
-            "ruling": f"**{claim['ruling']}**",
+            "ruling": f"**{claim['ruling']}**" + _unexpected(claim),
             "look": f"[figure]({claim['look']})" if claim["look"] else "",
         }
         for name, claim in section["results"].items()
     ]
     return markdown(pd.DataFrame(rows), left=4)
+
+
+def _unexpected(claim: dict[str, Any]) -> str:
+    same = claim["ruling"] == claim["expected"]
+    return "" if same else f", expected: {claim['expected']}"
 
 
 def machine(report: dict[str, Any]) -> str:

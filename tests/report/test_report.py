@@ -216,7 +216,8 @@ def test_eight_sentences_and_no_failure(tiny_report):
         ("million.results.rows.1.holds", False, "million", "of the 4 ways"),
         ("million.results.memory_kept", False, "memory", ""),
         ("real_data.results.checks.2.verdict", "FAIL", "real-data", "FAIL on real data**: digits"),
-        ("textbook.results.C9.ruling", "refuted", "C9", "| **refuted**"),
+        ("textbook.results.C9.ruling", "refuted", "C9", "| **refuted**, expected: refined"),
+        ("textbook.results.C9.ruling", "confirmed", "C9", "| **confirmed**, expected: refined"),
     ],
 )
 def test_a_planted_failure_is_said_and_ends_in_exit_code_1(path, value, claim, told, tiny_report):
@@ -232,7 +233,7 @@ def test_a_planted_failure_is_said_and_ends_in_exit_code_1(path, value, claim, t
     assert exit_code(altered) == 1
     page = render(altered)
     assert told in page
-    assert "**NO**" in page or "**Refuted" in page
+    assert "**NO**" in page or "(expected: " in page
 
 
 @pytest.mark.usefixtures("undrawn")

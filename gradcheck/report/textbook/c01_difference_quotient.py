@@ -34,7 +34,7 @@ from gradcheck.report.figures import BLUE, GREY, ORANGE, STYLE
 from gradcheck.report.fits import fit_power_law
 from gradcheck.report.settings import Settings
 from gradcheck.report.step_size import DOMINANCE, NEXT_TERM
-from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.report.words import plus_minus
 
 FloatArray = npt.NDArray[np.float64]
@@ -77,6 +77,7 @@ def measure(
         "{points} points are at most {largest}",
         max(at_loss) == 0,
         {"h": LOST, "points": len(POINTS), "largest": max(at_loss)},
+        contradicts=True,
     )
     return Evidence(
         (
@@ -233,4 +234,5 @@ CLAIM = Claim(
     source="Taylor's theorem; Gill, Murray, Saunders and Wright 1983",
     measure=measure,
     look=f"figures/{NAME}.svg",
+    expected=REFINED,
 )

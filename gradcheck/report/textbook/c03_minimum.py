@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from gradcheck.report.figures import BLUE, GREY, STYLE
 from gradcheck.report.settings import Settings
-from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.report.textbook.landscape import (
     Convex,
     Parameters,
@@ -152,6 +152,7 @@ def _converse(value_and_grad: ValueAndGrad) -> Finding:
         norm(gradient) <= allowed and fall > 0,
         {"hidden": HIDDEN, "t": T_SADDLE, "allowed": allowed},
         {"norm": norm(gradient), "fall": fall, "predicted": T_SADDLE**2 * sigma / 4},
+        contradicts=True,
     )
 
 
@@ -188,4 +189,5 @@ CLAIM = Claim(
     source="Fermat's theorem on stationary points; Nesterov 2004, section 1.2",
     measure=measure,
     look=f"figures/{NAME}.svg",
+    expected=REFINED,
 )

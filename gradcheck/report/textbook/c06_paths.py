@@ -33,7 +33,7 @@ from gradcheck.problem import Problem
 from gradcheck.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, WIDTH
 from gradcheck.report.fits import PowerLaw, fit_power_law
 from gradcheck.report.settings import Settings
-from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.report.textbook.witness import rounding_bounds, worst_ratio
 from reference_models import sigmoid_network
 from reference_models.paths import (
@@ -271,6 +271,7 @@ def _single_neurons(count: Count) -> Finding:
             "recursion": counts[0].remembered,
             "recursion_last": counts[-1].remembered,
         },
+        contradicts=True,
     )
 
 
@@ -371,4 +372,5 @@ CLAIM = Claim(
     source="Nielsen 2015, chapter 2; Griewank and Walther 2008, chapter 3",
     measure=measure,
     look="figures/c6_paths.svg",
+    expected=REFINED,
 )

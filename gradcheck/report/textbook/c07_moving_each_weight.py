@@ -135,8 +135,6 @@ CLAIM = Claim(
     "(C(w + eps e_j) - C(w)) / eps, at the price of one forward pass for each",
     how="forward and central differences of real networks, passes counted where the loss is "
     "evaluated, derivatives compared with backprop within error bounds",
-    precise="forward differences of all N weights and biases take N + 1 forward passes, central "
-    "ones 2N; both equal the derivatives up to an error that is bounded but not 0",
     source="Nielsen 2015, chapter 2",
     measure=measure,
 )

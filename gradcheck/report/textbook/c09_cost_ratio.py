@@ -38,7 +38,7 @@ from gradcheck.cost import cost_ratio, count_flops, processor_clock, time_in_tur
 from gradcheck.report.figures import BLUE, GREY, ORANGE, STYLE
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.settings import Settings
-from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from reference_models import sigmoid_network
 
 ARCHITECTURES: tuple[tuple[int, ...], ...] = (
@@ -199,6 +199,7 @@ def _deep(value_and_grad: ValueAndGrad, seed: int) -> Finding:
         "is {last:.3f}",
         kept == len(DEPTHS),
         {"depths": ", ".join(map(str, DEPTHS)), "kept": kept, "n": len(DEPTHS), "last": last},
+        contradicts=True,
     )
 
 
@@ -325,4 +326,5 @@ CLAIM = Claim(
     source="Griewank and Walther 2008, chapters 3 and 4; Baur and Strassen 1983",
     measure=measure,
     look=f"figures/{NAME}.svg",
+    expected=REFINED,
 )

@@ -10,9 +10,10 @@ its local derivative, without remainder:
 
     [g(u + h, v) - g(u, v)] / h = dg/du.
 
-Moved along their gradient by s of it, x and y become x - 4 s and y - 4 s, and f, linear in x + y,
-changes by (16 + 16) s; moved against it, by -(16 + 16) s: the output *falls*. It is q that rises,
-by 8 s, and f = q z falls because z is negative.
+x and y have negative derivatives: moved along their gradient by s of it, they *decrease*, to
+x - 4 s and y - 4 s. The add gate's output q falls by 8 s, and f = q z, z being negative, rises by
+32 s: by the squared length of their gradient, 16 + 16, a unit of s. The force on q is -4: q + 1 in
+place of q changes f by -4.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def measure(settings: Settings, backward: Any = Circuit.backward, draw: Any = dr
             _gates_alone(gradient, float(g[q])),
             _elsewhere(settings, backward),
             _stepped(gradient, float(values[f])),
+            _force(float(g[q])),
             _drawn(draw, gradient, float(g[q])),
         )
     )
@@ -110,27 +112,36 @@ def _elsewhere(settings: Settings, backward: Any) -> Finding:
 
 
 def _stepped(gradient: Mapping[str, float], here: float) -> Finding:
-    """Move x and y along and against their gradient; everything is exact."""
-
-    def moved(sign: float) -> tuple[float, float]:
-        step = {"x": sign * STEP * gradient["x"], "y": sign * STEP * gradient["y"], "z": 0.0}
-        found = CIRCUIT.forward({name: value + step[name] for name, value in POINT.items()})
-        return float(found[f]) - here, float(found[q]) - (POINT["x"] + POINT["y"])
-
-    (up, q_up), (down, q_down) = moved(+1.0), moved(-1.0)
+    """Move x and y along their gradient; everything is exact."""
+    change = {name: STEP * gradient[name] for name in "xy"}
+    moved = {name: value + change.get(name, 0.0) for name, value in POINT.items()}
+    found = CIRCUIT.forward(moved)
+    f_change, q_change = float(found[f]) - here, float(found[q]) - (POINT["x"] + POINT["y"])
     predicted = STEP * (gradient["x"] ** 2 + gradient["y"] ** 2)
     return Finding(
-        "x and y moved along their gradient by {s:g} of it change f by {up:g} and q by {q_up:g}, "
-        "moved against it f by {down:g} and q by {q_down:g}; predicted for f ±{predicted:g}",
-        up == predicted > 0 and down == -predicted and q_down > 0 > q_up,
+        "x and y, moved along their negative gradient by {s:g} of it, decrease by {x:g} and {y:g}; "
+        "the output of the add gate decreases by {q:g}, that of the multiply gate rises by {f:g} "
+        "(predicted: {predicted:g}), to {there:g}",
+        f_change == predicted > 0 > q_change and max(change.values()) < 0,
         {
             "s": STEP,
-            "up": up,
-            "down": down,
-            "q_up": q_up,
-            "q_down": q_down,
+            **{name: -size for name, size in change.items()},
+            "q": -q_change,
+            "f": f_change,
             "predicted": predicted,
+            "there": float(found[f]),
         },
+    )
+
+
+def _force(g_q: float) -> Finding:
+    """Move the intermediate value q by 1, as nothing but the multiply gate sees it."""
+    here, z = POINT["x"] + POINT["y"], POINT["z"]
+    change = float(f.gate.forward(here + 1, z) - f.gate.forward(here, z))
+    return Finding(
+        "q moved by 1 changes f by {change:g}, the gradient that q receives",
+        change == g_q,
+        {"change": change},
     )
 
 
@@ -154,13 +165,11 @@ def _drawn(draw: Any, gradient: Mapping[str, float], g_q: float) -> Finding:
 CLAIM = Claim(
     id="C10",
     statement="The circuit f = (x + y) z at x = -2, y = 5, z = -4 gives f = -12 and gradient "
-    "(-4, -4, 3); each gate needs only its own local derivative; moving x and y against their "
-    "gradient raises f's output as predicted",
+    "(-4, -4, 3); each gate needs only its own local derivative; if x and y decrease, responding "
+    "to their negative gradient, the add gate's output decreases and the multiply gate's increases",
     how="the circuit run forward and backward; every gate taken out and differentiated alone, the "
-    "local derivatives multiplied by hand; x and y moved by 1/128 of their gradient",
-    precise="moving x and y along their gradient raises f, against it lowers f, by the "
-    "squared length of the gradient a unit of step, exactly; what rises when they move against it "
-    "is q = x + y, by which the derivative of f is negative",
+    "local derivatives multiplied by hand; x and y moved along their gradient by 1/128 of it, q by "
+    "1",
     source="Karpathy, CS231n notes, backpropagation",
     measure=measure,
 )

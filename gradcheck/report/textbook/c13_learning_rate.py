@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 from gradcheck.report.figures import BLUE, GREEN, ORANGE, RED, STYLE
 from gradcheck.report.settings import Settings
-from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.report.textbook.landscape import (
     Array,
     Convex,
@@ -267,6 +267,7 @@ def _limit(near: list[Run], wild: Run, bottom: Bottom, convex: Convex) -> Findin
             "longest": longest,
             "bound": float(np.mean(lengths)),
         },
+        contradicts=True,
     )
 
 
@@ -375,4 +376,5 @@ CLAIM = Claim(
     source="Cauchy 1847; Nesterov 2004, section 1.2.3; Polyak 1987, section 1.4",
     measure=measure,
     look=f"figures/{NAME}.svg",
+    expected=REFINED,
 )

@@ -37,7 +37,7 @@ from matplotlib.figure import Figure
 from gradcheck.check import check_gradient
 from gradcheck.report.figures import BLUE, GREEN, ORANGE, STYLE, WIDTH
 from gradcheck.report.settings import Settings
-from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.report.textbook.witness import U, told, worst_ratio
 from gradcheck.report.words import number
 from reference_models import logistic_regression
@@ -300,6 +300,7 @@ def _breakdown(scans: list[_Scan]) -> Finding:
         holds,
         {"step": STEP, "near": NEAR},
         {"where": "; ".join(lines)},
+        contradicts=True,
     )
 
 
@@ -415,4 +416,5 @@ CLAIM = Claim(
     source="Goodfellow, Bengio and Courville 2016, sections 5.7.1 and 6.2.2",
     measure=measure,
     look="figures/c14_logistic.svg",
+    expected=REFINED,
 )

@@ -24,7 +24,7 @@ import numpy as np
 
 from gradcheck.report.fits import PowerLaw, fit_power_law
 from gradcheck.report.settings import Settings
-from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.report.textbook.curves import (
     HIDDEN,
     KINDS,
@@ -211,6 +211,7 @@ def _stuck(study: Study, value_and_grad: ValueAndGrad) -> Finding:
         record.gradient_norms[0] <= allowed and moved <= reach and fall > 0,
         {"steps": SADDLE_STEPS, "t": T_SADDLE},
         {"moved": moved, "reach": reach, "fall": fall},
+        contradicts=True,
     )
 
 
@@ -300,4 +301,5 @@ CLAIM = Claim(
     source="Cauchy 1847; Rumelhart, Hinton and Williams 1986",
     measure=measure,
     look=f"figures/{NAME}.svg",
+    expected=REFINED,
 )

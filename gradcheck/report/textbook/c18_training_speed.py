@@ -306,8 +306,6 @@ CLAIM = Claim(
     statement="Backprop finds good weights relatively quickly, even for large networks",
     how="the same epoch on the same digits by backprop and by forward differences: losses after "
     "it, passes and seconds; then training by backprop to a held-out result",
-    precise="beside finite differences, its gain is the number of passes: 2 against N + 1 a step, "
-    "so it grows with the network; that the weights are good is seen on held-out rows, not implied",
     source="Rumelhart, Hinton and Williams 1986; Nielsen 2015, chapter 2",
     measure=measure,
 )

@@ -1,8 +1,8 @@
 """A claim of the textbooks, what was found of it, and the ruling.
 
-A claim is *refuted* as soon as one finding does not hold. Else it is *confirmed*, or *refined*
-where the popular wording is loose and `precise` says what was found to be true instead. A claim
-without findings is refuted: nothing was shown.
+A claim is *refuted* as soon as one of the findings that it implies does not hold, or if there is
+none: nothing was shown. Else it is *refined* if a finding holds that contradicts its wording, and
+*confirmed* if none does. What is found decides, never a word beside it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ CONFIRMED, REFINED, REFUTED = "confirmed", "refined", "refuted"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was measured, and whether it is as claimed.
+    """One thing that was sought, and whether it was found.
 
     Attributes:
         text: a sentence with the names of its numbers in braces; `{name}` is written with few
             digits, `{name:seconds}` as a duration, `{name:times}` as a ratio, any other format as
             Python has it.
-        holds: whether it is as claimed: computed, never a constant.
+        holds: whether it was found: computed, never a constant.
         results: numbers that follow from the settings alone.
         measured: numbers that depend on the last bits of the arithmetic.
         timings: seconds and what follows from them.
+        contradicts: whether it contradicts the wording of the claim; else the claim implies it.
     """
 
     text: str
@@ -40,6 +41,7 @@ class Finding:
     results: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, Any] = field(default_factory=dict)
+    contradicts: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,11 @@ class Claim:
         statement: as the textbooks say it.
         how: how it is tested.
         measure: runs the test.
-        precise: what is true where the statement is loose, else "".
+        precise: what is true instead, said where the ruling is not "confirmed".
         source: where it is said.
         look: a figure or table of the report where looking is better than reading, else "".
+        expected: the ruling this project stands for: where measurement rules otherwise, the report
+            ends with exit code 1.
     """
 
     id: str
@@ -78,13 +82,16 @@ class Claim:
     precise: str = ""
     source: str = ""
     look: str = ""
+    expected: str = CONFIRMED
 
 
-def ruling(claim: Claim, evidence: Evidence) -> str:
+def ruling(evidence: Evidence) -> str:
     """Rule on a claim by its findings."""
-    if not evidence.findings or not all(finding.holds for finding in evidence.findings):
+    implied = [finding.holds for finding in evidence.findings if not finding.contradicts]
+    if not implied or not all(implied):
         return REFUTED
-    return REFINED if claim.precise else CONFIRMED
+    loose = any(finding.holds for finding in evidence.findings if finding.contradicts)
+    return REFINED if loose else CONFIRMED
 
 
 def section(claims: list[Claim], evidence: list[Evidence]) -> Section:
@@ -101,17 +108,24 @@ def section(claims: list[Claim], evidence: list[Evidence]) -> Section:
             "precise": claim.precise,
             "source": claim.source,
             "look": claim.look,
-            "ruling": ruling(claim, found),
-            "findings": [
-                {"text": f.text, "holds": bool(f.holds), "numbers": to_json(f.results)}
-                for f in found.findings
-            ],
+            "ruling": ruling(found),
+            "expected": claim.expected,
+            "findings": [_finding(finding) for finding in found.findings],
         }
         measured[claim.id] = [to_json(f.measured) for f in found.findings]
         timings[claim.id] = [to_json(f.timings) for f in found.findings]
         frames.update(found.frames)
         figures.update(found.figures)
     return Section(results, measured, timings, frames, figures)
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "text": finding.text,
+        "holds": bool(finding.holds),
+        "contradicts": finding.contradicts,
+        "numbers": to_json(finding.results),
+    }
 
 
 def sentences(content: dict[str, Any], claim_id: str) -> list[str]:
@@ -126,9 +140,14 @@ def sentences(content: dict[str, Any], claim_id: str) -> list[str]:
     for finding, measured, timings in groups:
         numbers = {**finding["numbers"], **measured, **timings}
         shown = {name: _Shown(value) for name, value in numbers.items()}
-        mark = "" if finding["holds"] else "**does not hold:** "
-        written.append(mark + finding["text"].format(**shown))
+        written.append(_mark(finding) + finding["text"].format(**shown))
     return written
+
+
+def _mark(finding: dict[str, Any]) -> str:
+    if finding["contradicts"]:
+        return "*against the wording:* " if finding["holds"] else "*not found:* "
+    return "" if finding["holds"] else "**does not hold:** "
 
 
 @dataclass(frozen=True)

@@ -35,17 +35,17 @@ def kept_alive(f, x, h):
 
 
 def test_the_claim_is_refined(measured):
-    assert ruling(CLAIM, measured(CLAIM)) == REFINED
+    assert ruling(measured(CLAIM)) == REFINED
 
 
 @pytest.mark.parametrize("forward", [one_percent_long, backward, of_two_steps, kept_alive])
 def test_a_wrong_forward_quotient_refutes_it(forward):
-    assert ruling(CLAIM, measure(Settings(), forward=forward)) == REFUTED
+    assert ruling(measure(Settings(), forward=forward)) == REFUTED
 
 
 @pytest.mark.parametrize("central", [forward_quotient, off_centre])
 def test_a_wrong_central_quotient_refutes_it(central):
-    assert ruling(CLAIM, measure(Settings(), central=central)) == REFUTED
+    assert ruling(measure(Settings(), central=central)) == REFUTED
 
 
 def test_a_central_quotient_is_no_forward_one():

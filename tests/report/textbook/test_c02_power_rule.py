@@ -19,12 +19,12 @@ WRONG = {
 
 
 def test_the_claim_is_confirmed(measured):
-    assert ruling(CLAIM, measured(CLAIM)) == CONFIRMED
+    assert ruling(measured(CLAIM)) == CONFIRMED
 
 
 @pytest.mark.parametrize("rule", WRONG.values(), ids=WRONG)
 def test_another_rule_refutes_it(rule):
-    assert ruling(CLAIM, measure(Settings(), rule=rule)) == REFUTED
+    assert ruling(measure(Settings(), rule=rule)) == REFUTED
 
 
 def test_a_rule_that_is_right_for_positive_exponents_only_is_told_so():

@@ -11,7 +11,7 @@ from reference_models.sigmoid_network import value_and_grad
 
 def holds(wrong):
     evidence = measure(Settings(), value_and_grad=wrong)
-    assert ruling(CLAIM, evidence) == REFUTED
+    assert ruling(evidence) == REFUTED
     return [finding.holds for finding in evidence.findings]
 
 
@@ -33,7 +33,7 @@ def pointed(parameters, X, Y):
 
 
 def test_the_claim_is_refined(measured):
-    assert ruling(CLAIM, measured(CLAIM)) == REFINED
+    assert ruling(measured(CLAIM)) == REFINED
 
 
 @pytest.mark.parametrize("wrong", [decayed, without_bias])

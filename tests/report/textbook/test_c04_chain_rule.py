@@ -33,13 +33,13 @@ def of_two_at_most(functions, x):
 
 
 def test_the_claim_is_confirmed(measured):
-    assert ruling(CLAIM, measured(CLAIM)) == CONFIRMED
+    assert ruling(measured(CLAIM)) == CONFIRMED
 
 
 @pytest.mark.parametrize("rule", [all_at_x, outer_alone, in_the_wrong_order])
 def test_another_rule_refutes_every_finding(rule):
     evidence = measure(Settings(), rule=rule)
-    assert ruling(CLAIM, evidence) == REFUTED
+    assert ruling(evidence) == REFUTED
     assert not any(finding.holds for finding in some(evidence.findings))
 
 

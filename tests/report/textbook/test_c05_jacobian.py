@@ -31,7 +31,7 @@ def twice(circuit, values, wrt):
 
 
 def test_the_claim_is_confirmed(measured):
-    assert ruling(CLAIM, measured(CLAIM)) == CONFIRMED
+    assert ruling(measured(CLAIM)) == CONFIRMED
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_the_claim_is_confirmed(measured):
 def test_what_wrong_rows_break(rows, expected):
     evidence = measure(Settings(), rows=rows)
     assert [finding.holds for finding in evidence.findings] == expected
-    assert ruling(CLAIM, evidence) == REFUTED
+    assert ruling(evidence) == REFUTED

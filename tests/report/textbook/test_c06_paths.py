@@ -9,7 +9,7 @@ from reference_models.paths import count_multiplications, derivatives, paths, su
 
 def refuted_by(**broken):
     evidence = measure(Settings(), **broken)
-    assert ruling(CLAIM, evidence) == "refuted"
+    assert ruling(evidence) == "refuted"
     return [finding.text for finding in evidence.findings if not finding.holds]
 
 
@@ -19,7 +19,7 @@ def right(measured):
 
 
 def test_the_contributions_of_all_paths_add_and_memory_saves(right):
-    assert ruling(CLAIM, right) == "refined"
+    assert ruling(right) == "refined"
     assert all(sentences(section([CLAIM], [right]).to_json(), "C6"))
 
 

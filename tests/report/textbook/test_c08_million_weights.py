@@ -10,7 +10,7 @@ from gradcheck.report.forward_cost import Network
 from gradcheck.report.million import plain_passes, ways
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import c08_million_weights as c08
-from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
+from gradcheck.report.textbook.claim import CONFIRMED, REFINED, REFUTED, ruling
 
 
 def from_scratch(lines, h, *, stencil, coordinates):
@@ -56,36 +56,52 @@ def test_the_claim_is_refined(monkeypatch):
     monkeypatch.setattr(plain_passes.time, "perf_counter", lambda: next(ticks))
     monkeypatch.setattr(plain_passes, "BLOCK", 10)
     evidence = c08.measure(Settings())
-    assert ruling(c08.CLAIM, evidence) == REFINED
-    size, sample = evidence.findings
-    assert size.results["N"] == 1_002_001
-    assert sample.results == {"n": 200, "passes": 201, "total": 1_002_002}
+    assert ruling(evidence) == REFINED
+    size, sample, by_layers = evidence.findings
+    assert by_layers.holds
+    assert by_layers.results == {"differences": 2_000_000, "passes": 1_000_001}
+    assert by_layers.measured["equivalents"] < 20
+    assert size.results["N"] == 1_000_000
+    assert sample.results == {"n": 200, "passes": 201, "total": 1_000_001}
     t = sample.timings
     assert 0 < t["low"] < t["seconds"] < t["high"]
-    assert t["seconds"] == pytest.approx(1_002_002 * t["one"])
+    assert t["seconds"] == pytest.approx(1_000_001 * t["one"])
 
 
 def test_a_small_network_is_no_million(small):
     evidence = c08.measure(Settings())
-    assert [finding.holds for finding in evidence.findings] == [False, True]
-    assert ruling(c08.CLAIM, evidence) == REFUTED
+    assert [finding.holds for finding in evidence.findings] == [False, True, True]
+    assert ruling(evidence) == REFUTED
 
 
 def test_the_whole_run_counts_every_pass(small):
-    whole = c08.measure(Settings(run_the_million=True)).findings[2]
+    whole = c08.measure(Settings(run_the_million=True)).findings[3]
     assert whole.holds
     assert whole.results == {"N": 661, "passes": 662}
     assert whole.timings["seconds"] > 0
 
 
 @pytest.mark.parametrize(
-    "broken",
-    [{"differences": from_scratch}, {"gradient": wrong_gradient}],
+    ("broken", "by_layers"),
+    [({"differences": from_scratch}, True), ({"gradient": wrong_gradient}, False)],
     ids=["passes", "gradient"],
 )
-def test_more_passes_or_a_wrong_gradient_refute_it(small, broken):
+def test_more_passes_or_a_wrong_gradient_refute_it(small, broken, by_layers):
     found = c08.measure(Settings(run_the_million=True), **broken).findings
-    assert [finding.holds for finding in found] == [False, False, False]
+    assert [finding.holds for finding in found] == [False, False, by_layers, False]
+
+
+def test_it_is_confirmed_where_differences_by_layers_take_as_many_passes(small, monkeypatch):
+    monkeypatch.setattr(c08, "MILLION", 661)
+
+    def as_many(*arguments, layered=ways.layered, **names):
+        row = layered(*arguments, **names)
+        row.measured["forward_pass_equivalents"] = 662.0
+        return row
+
+    assert ruling(c08.measure(Settings())) == REFINED
+    monkeypatch.setattr(ways, "layered", as_many)
+    assert ruling(c08.measure(Settings())) == CONFIRMED
 
 
 def test_one_wrong_derivative_of_all_is_seen_by_the_whole_run(small):
@@ -94,4 +110,4 @@ def test_one_wrong_derivative_of_all_is_seen_by_the_whole_run(small):
         gradient["b2"][0] *= 1.001
         return gradient
 
-    assert not c08.measure(Settings(run_the_million=True), gradient=one_wrong).findings[2].holds
+    assert not c08.measure(Settings(run_the_million=True), gradient=one_wrong).findings[3].holds

@@ -43,7 +43,7 @@ def few(monkeypatch):
 
 def test_the_claim_is_refined(measured):
     evidence = measured(c09.CLAIM)
-    assert ruling(c09.CLAIM, evidence) == REFINED
+    assert ruling(evidence) == REFINED
     (frame,) = evidence.frames.values()
     assert len(frame) == len(c09.ARCHITECTURES) >= 12
     assert set(frame["flop_ratio"][frame["layers"] == 1]) == {2.0}
@@ -55,7 +55,7 @@ def test_the_claim_is_refined(measured):
 @pytest.mark.parametrize("value_and_grad", [forward_twice, with_respect_to_inputs])
 def test_more_matrix_products_refute_it(few, quick, value_and_grad):
     evidence = c09.measure(quick, value_and_grad)
-    assert ruling(c09.CLAIM, evidence) == REFUTED
+    assert ruling(evidence) == REFUTED
     whole, counted, deep, _, batch_one = (finding.holds for finding in evidence.findings)
     assert (whole, counted, deep, batch_one) == (True, False, False, False)
 

@@ -19,7 +19,7 @@ from reference_models.circuit import Circuit
 
 def test_the_error_and_each_equation_agree_with_differences(measured):
     evidence = measured(CLAIM)
-    assert ruling(CLAIM, evidence) == "confirmed"
+    assert ruling(evidence) == "confirmed"
     assert len(evidence.findings) == 5
     assert all(sentences(section([CLAIM], [evidence]).to_json(), "C11"))
 
@@ -47,7 +47,7 @@ EQUATION = {"output": 1, "recursion": 2, "bias": 3, "weight": 4}
 def test_a_broken_equation_is_refuted_and_no_other(defects, networks):
     for name, defect in some(defects.items()):
         evidence = networks(EQUATIONS._replace(**{name: defect}))
-        assert ruling(CLAIM, evidence) == "refuted"
+        assert ruling(evidence) == "refuted"
         assert [i for i, f in enumerate(evidence.findings) if not f.holds] == [EQUATION[name]]
 
 

@@ -8,13 +8,13 @@ from reference_models.circuit import Circuit
 
 def refuted_by(**broken):
     evidence = measure(Settings(), **broken)
-    assert ruling(CLAIM, evidence) == "refuted"
+    assert ruling(evidence) == "refuted"
     return [i for i, finding in enumerate(evidence.findings) if not finding.holds]
 
 
 def test_both_kinds_agree_and_one_goes_on(measured):
     evidence = measured(CLAIM)
-    assert ruling(CLAIM, evidence) == "confirmed"
+    assert ruling(evidence) == "confirmed"
     assert len(evidence.findings) == 7
     assert all(sentences(section([CLAIM], [evidence]).to_json(), "C12"))
 

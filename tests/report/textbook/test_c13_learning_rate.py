@@ -29,7 +29,7 @@ def slightly_long(*args, learning_rate, **keywords):
 
 def test_the_claim_is_refined(measured):
     evidence = measured(CLAIM)
-    assert ruling(CLAIM, evidence) == REFINED
+    assert ruling(evidence) == REFINED
     (name,) = evidence.frames
     assert CLAIM.look == f"figures/{name}.svg"
     assert set(evidence.figures) == {name}
@@ -46,5 +46,5 @@ def test_the_claim_is_refined(measured):
 )
 def test_what_another_use_of_lambda_breaks(descend, expected):
     evidence = measure(Settings(), descend=descend)
-    assert ruling(CLAIM, evidence) == REFUTED
+    assert ruling(evidence) == REFUTED
     assert [finding.holds for finding in evidence.findings] == expected

@@ -11,13 +11,13 @@ CHAIN_BITS, CHAIN_ROUNDING, BITS, ROUNDING, PATHS, SHAPES = range(6)
 
 def refuted_by(*arguments, **broken):
     evidence = measure(Settings(), *arguments, **broken)
-    assert ruling(CLAIM, evidence) == "refuted"
+    assert ruling(evidence) == "refuted"
     return [i for i, finding in enumerate(evidence.findings) if not finding.holds]
 
 
 def test_what_is_written_out_is_the_vectorised_form(measured):
     evidence = measured(CLAIM)
-    assert ruling(CLAIM, evidence) == "confirmed"
+    assert ruling(evidence) == "confirmed"
     told = sentences(section([CLAIM], [evidence]).to_json(), "C15")
     assert "W1[1,2] -> z1[1] -> z2[0] -> C" in told[PATHS]
     assert told[SHAPES].startswith("3-2-1: dW1 is 2 x 3, dW2 is 1 x 2")

@@ -61,7 +61,7 @@ def uphill(theta, X, Y, reduction="mean"):
 
 def test_the_claim_is_confirmed(measured):
     evidence = measured(CLAIM)
-    assert ruling(CLAIM, evidence) == CONFIRMED
+    assert ruling(evidence) == CONFIRMED
     (name,) = evidence.frames
     assert CLAIM.look == f"figures/{name}.svg"
     assert set(evidence.figures) == {name}
@@ -69,7 +69,7 @@ def test_the_claim_is_confirmed(measured):
 
 def findings(**broken):
     evidence = measure(Settings(), **broken)
-    assert ruling(CLAIM, evidence) == REFUTED
+    assert ruling(evidence) == REFUTED
     return [finding.holds for finding in evidence.findings]
 
 

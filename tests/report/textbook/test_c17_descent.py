@@ -49,7 +49,7 @@ REST = [True, True]
 
 def test_the_claim_is_refined(measured):
     evidence = measured(CLAIM)
-    assert ruling(CLAIM, evidence) == REFINED
+    assert ruling(evidence) == REFINED
     (name,) = evidence.frames
     assert CLAIM.look == f"figures/{name}.svg"
     assert set(evidence.figures) == {name}
@@ -67,5 +67,5 @@ def test_the_claim_is_refined(measured):
 )
 def test_what_each_wrong_part_breaks(broken, expected):
     evidence = measure(Settings(), **broken)
-    assert ruling(CLAIM, evidence) == REFUTED
+    assert ruling(evidence) == REFUTED
     assert [finding.holds for finding in evidence.findings] == expected

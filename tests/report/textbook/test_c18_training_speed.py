@@ -8,7 +8,7 @@ from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.stencils import CENTRAL_8
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import c18_training_speed as c18
-from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
+from gradcheck.report.textbook.claim import CONFIRMED, REFUTED, ruling
 from reference_models import sigmoid_network
 
 SMALL = Settings(digits_hidden=4, digits_rows=16)
@@ -41,9 +41,9 @@ def from_scratch(lines, h, *, stencil):
     return difference_quotients(lines, h, stencil=stencil)
 
 
-def test_the_claim_is_refined():
+def test_the_claim_is_confirmed():
     evidence = c18.measure(Settings())
-    assert ruling(c18.CLAIM, evidence) == REFINED
+    assert ruling(evidence) == CONFIRMED
     _, passes, time, _ = evidence.findings
     assert passes.results["by_differences"] == 4 * 2261
     assert passes.results["ratio"] == time.results["passes"] == 2261 / 2
@@ -64,7 +64,7 @@ def test_the_bound_is_tight_enough_to_see_a_ten_thousandth(one_epoch):
 
 def test_passes_beyond_n_plus_1_refute_it(one_epoch):
     evidence = c18.measure(SMALL, differences=from_scratch)
-    assert ruling(c18.CLAIM, evidence) == REFUTED
+    assert ruling(evidence) == REFUTED
     assert not evidence.findings[1].holds
 
 

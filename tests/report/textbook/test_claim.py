@@ -17,26 +17,30 @@ from gradcheck.report.textbook.claim import (
 from gradcheck.report.textbook.registry import TEXTBOOK, measure_claims
 
 
-def claim(precise=""):
-    return Claim("C0", "water is wet", "touching it", lambda _: Evidence(()), precise)
+def claim():
+    return Claim("C0", "water is wet", "touching it", lambda _: Evidence(()))
 
 
-def evidence(*holds):
-    return Evidence(tuple(Finding("it is", h) for h in holds))
+def evidence(*holds, contradicting=()):
+    implied = [Finding("it is", h) for h in holds]
+    return Evidence((*implied, *(Finding("it is dry", h, contradicts=True) for h in contradicting)))
 
 
 @pytest.mark.parametrize(
-    ("precise", "holds", "expected"),
+    ("holds", "contradicting", "expected"),
     [
-        ("", (True, True), CONFIRMED),
-        ("wet to the touch", (True,), REFINED),
-        ("", (True, False), REFUTED),
-        ("wet to the touch", (False,), REFUTED),
-        ("", (), REFUTED),
+        ((True, True), (), CONFIRMED),
+        ((True, True), (False,), CONFIRMED),
+        ((True,), (True,), REFINED),
+        ((True,), (False, True), REFINED),
+        ((True, False), (), REFUTED),
+        ((True, False), (True,), REFUTED),
+        ((), (), REFUTED),
+        ((), (True,), REFUTED),
     ],
 )
-def test_a_ruling_rests_on_every_finding(precise, holds, expected):
-    assert ruling(claim(precise), evidence(*holds)) == expected
+def test_a_ruling_follows_from_the_findings_alone(holds, contradicting, expected):
+    assert ruling(evidence(*holds, contradicting=contradicting)) == expected
 
 
 def test_sentences_are_written_from_json_alone():
@@ -51,9 +55,14 @@ def test_sentences_are_written_from_json_alone():
     assert sentences(content, "C0") == ["3 found in 2.1 ms, 1,200 times, 1.235, dry"]
 
 
-def test_a_finding_that_does_not_hold_says_so():
-    content = section([claim()], [evidence(False)]).to_json()
-    assert sentences(content, "C0") == ["**does not hold:** it is"]
+def test_a_finding_says_whether_it_holds_and_what_it_contradicts():
+    content = section([claim()], [evidence(True, False, contradicting=(True, False))]).to_json()
+    assert sentences(content, "C0") == [
+        "it is",
+        "**does not hold:** it is",
+        "*against the wording:* it is dry",
+        "*not found:* it is dry",
+    ]
 
 
 def test_all_eighteen_claims_are_there_in_order():
@@ -63,5 +72,5 @@ def test_all_eighteen_claims_are_there_in_order():
 def test_one_claim_is_measured_alone():
     content = measure_claims([TEXTBOOK["C10"]], Settings()).to_json()
     assert list(content["results"]) == ["C10"]
-    assert content["results"]["C10"]["ruling"] == REFINED
+    assert content["results"]["C10"]["ruling"] == CONFIRMED
     assert sentences(content, "C10")[0].startswith("f = -12")
