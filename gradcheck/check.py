@@ -259,6 +259,7 @@ class _Witness:
             resolution=asked,
             notes=self.test.notes,
             rounding=self.rounding,
+            moved=self.test.moved,
         )
         if self.directional:
             return self._screen(eps, g, asked, differences)

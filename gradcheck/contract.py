@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gradcheck.arrays import Array, as_array, is_of_jax
 from gradcheck.ending import ENDS_CHECK, EndsCheckError
-from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.lines import BudgetSpentError, Lines
 from gradcheck.structure import Leaf, Structure, UnlikeError, arrays_like, originals_of
 from gradcheck.verdict import Reason
 
@@ -197,6 +197,27 @@ class UnderTest:
             )
         finally:
             lines.restore()
+
+    def moved(self, coordinate: int, t: float, output: int = 0) -> float:
+        """Return the derivative of an output by x_j where x_j is moved by t; NaN if there is none.
+
+        f is called there just before. What is wrong with that answer is no defect: x is elsewhere.
+        """
+        lines = self.lines
+        point = lines.origin.copy()
+        point[coordinate] += t
+        lines.move_to(point)
+        lines.reserve += 1  # what follows takes one
+        try:
+            lines.again()
+            answer = self.layout.vector(self._call())
+        except Exception as error:
+            if isinstance(error, BudgetSpentError):
+                raise
+            return float("nan")
+        finally:
+            lines.restore()
+        return float(answer[output * lines.size + coordinate])
 
     def must_be_a_function(self, again: FloatArray) -> None:
         """Compare what f says at x with what it said at first: noise, or no function of x alone.

@@ -37,6 +37,7 @@ from gradcheck.oracles.lines import (
 from gradcheck.oracles.narrower import narrower
 from gradcheck.oracles.noise import UNDERESTIMATE, Noise, noise_beside_one
 from gradcheck.oracles.one_sided import settle_kinks
+from gradcheck.oracles.own_scale import Moved, far_beyond, goes_away, opinion_near
 from gradcheck.oracles.points import FAR
 from gradcheck.outcomes.conventions import conventions
 from gradcheck.outcomes.reasons import INCONCLUSIVE_KINDS
@@ -122,6 +123,7 @@ def differentiate(  # noqa: PLR0913 - options that are named
     progress: Callable[[int], None] | None = None,
     suspected: bool = False,
     jumps: bool = True,
+    moved: Moved | None = None,
 ) -> Estimate:
     """Differentiate f along its axes; ask again, at smaller steps, where g would be accused.
 
@@ -138,6 +140,8 @@ def differentiate(  # noqa: PLR0913 - options that are named
         suspected: whether something else speaks against these coordinates: fixed steps do not
             decide them.
         jumps: whether jumps of f are looked for before anybody is accused.
+        moved: gives the derivative under test where x_j is moved; asked before anybody is accused
+            by steps far beyond x_j.
 
     Returns:
         An estimate in which a coordinate contradicts g only if every opinion does; one on which
@@ -165,6 +169,8 @@ def differentiate(  # noqa: PLR0913 - options that are named
             _narrow(lines, eps, g, estimate, comparison)
         return estimate
     accused = _confirmed(lines, eps, g, estimate, comparison, failed, notes)
+    if moved is not None:
+        accused = _spare_hidden(lines, eps, g, estimate, comparison, accused, moved, notes)
     accused = _spare_treads(lines, estimate, accused, g, names, notes)
     if rounding is not None and accused.size:
         estimate.put(accused, differentiate_again(lines, eps, rounding, accused))
@@ -203,6 +209,46 @@ def _confirmed(
             "differences at one step and not at a smaller one: neither wrong nor right"
         )
     return accused
+
+
+def _spare_hidden(
+    lines: Lines,
+    eps: Noise,
+    g: FloatArray,
+    estimate: Estimate,
+    comparison: Comparison,
+    accused: IntArray,
+    moved: Moved,
+    notes: list[str],
+) -> IntArray:
+    """Accuse nobody by steps far beyond x_j whose slope may be hidden; return the accused still.
+
+    PROBES of them first: the others are much alike.
+    """
+    far = far_beyond(lines, estimate, accused)
+    if not far.size:
+        return accused
+    names, hidden = comparison.structure, np.empty(0, dtype=np.intp)
+    try:
+        far = contested(comparison, far, [opinion_near(lines, eps, far)])
+        probes = (
+            np.unique(far[np.linspace(0, len(far) - 1, PROBES).astype(int)]) if len(far) else far
+        )
+        for part in (probes, np.setdiff1d(far, probes)):
+            away = [goes_away(lines, estimate, g, j, moved) for j in part.tolist()]
+            hidden = np.union1d(hidden, part[np.array(away, dtype=bool)])
+            if not any(away):
+                break
+    except BudgetSpentError:
+        hidden = far
+    estimate.status[hidden] = Status.NO_STEP
+    if hidden.size:
+        notes.append(
+            f"{hidden.size} coordinates, {names.name(int(hidden[0]))} first, contradict "
+            "differences at steps far beyond x, and agree with them once x is moved as far: f may "
+            "change on the scale of x by less than its noise"
+        )
+    return np.setdiff1d(accused, hidden)
 
 
 def _narrow(lines: Lines, eps: Noise, g: FloatArray, estimate: Estimate, seen: Comparison) -> None:

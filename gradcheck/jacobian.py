@@ -82,7 +82,7 @@ def check_jacobian(
     names = _stacked(rows)
     layout = Layout("jacobian(x)", "the Jacobian by", structure, shape)
     test = UnderTest(lines, jacobian, layout, names, outputs.first, "F")
-    columns = Columns(outputs, x, rows, noise, budget, asked, seed, test.notes, limits)
+    columns = Columns(outputs, x, rows, noise, budget, asked, seed, test.notes, limits, test.moved)
 
     test.latest = lambda: outputs.first
 

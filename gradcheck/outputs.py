@@ -21,6 +21,7 @@ from gradcheck.oracles.bounds import Bounds
 from gradcheck.oracles.finite_difference import Estimate
 from gradcheck.oracles.lines import BudgetSpentError, IntArray, Lines, Undefined
 from gradcheck.oracles.noise import STANDARD_DEVIATIONS, Noise, estimate_noise, given_noise
+from gradcheck.oracles.own_scale import Moved
 from gradcheck.splitmix64 import Stream
 from gradcheck.structure import Structure, leaves_of
 from gradcheck.verdict import Reason
@@ -130,6 +131,7 @@ class Columns:
         noise, budget, resolution, seed: as in `check_jacobian`.
         notes: receives what could not be confirmed.
         bounds: what x must never leave, or None.
+        moved: gives the numbers under test where x_j is moved: j, t and which output; or None.
     """
 
     outputs: Outputs
@@ -141,6 +143,7 @@ class Columns:
     seed: int
     notes: list[str]
     bounds: Bounds | None = None
+    moved: Callable[[int, float, int], float] | None = None
     _bounds: list[float] = field(default_factory=list)
 
     def estimate(self, G: FloatArray, rounding: FloatArray | None = None) -> Estimate:
@@ -170,12 +173,17 @@ class Columns:
                     resolution=self.resolution,
                     notes=self.notes,
                     coordinates=block,
+                    moved=None if self.moved is None else self._moved_output(self.moved, k),
                 )
                 estimate.put(k * len(g) + block, part.part(block))
             self.outputs.forget()
         if self.outputs.undefined.count:
             self.notes.append(str(self.outputs.undefined))
         return estimate
+
+    @staticmethod
+    def _moved_output(moved: Callable[[int, float, int], float], k: int) -> Moved:
+        return lambda j, t: moved(j, t, k)
 
     def bounds_of_noise(self) -> FloatArray:
         """Return the bound of the noise of each output, once they were differentiated."""

@@ -203,15 +203,32 @@ def second_opinions(
     """
     points = AxisPoints(lines, coordinates, "second opinions")
     exponents = exponents_below(steps, points.mantissas)
-    opinions = []
-    for e in (exponents - EIGHTH, exponents - 2 * EIGHTH):
-        opinion = _bounded(points, stencil, noise.at_level(), e)
-        near, growth = points.derivative(stencil, e)
-        far, _ = points.derivative(stencil, e - EIGHTH)
-        allowed = R_UPPER * _noise_between(stencil, noise.level_at(growth), points.steps(e))
-        opinion.bound[~(np.abs(near - far) <= allowed)] = np.inf
-        opinions.append(opinion)
-    return opinions
+    return [
+        _opinion(points, stencil, noise, e) for e in (exponents - EIGHTH, exponents - 2 * EIGHTH)
+    ]
+
+
+def opinion_at(
+    lines: Lines,
+    noise: Noise,
+    coordinates: IntArray,
+    steps: FloatArray,
+    *,
+    stencil: Stencil = CENTRAL_4,
+) -> Estimate:
+    """Differentiate again at steps just below the given ones, as `second_opinions` does."""
+    points = AxisPoints(lines, coordinates, "second opinions")
+    return _opinion(points, stencil, noise, exponents_below(steps, points.mantissas))
+
+
+def _opinion(points: AxisPoints, stencil: Stencil, noise: Noise, exponents: IntArray) -> Estimate:
+    """Evaluate at h = c 2^exponents; the bound is infinite where f is not smooth there."""
+    opinion = _bounded(points, stencil, noise.at_level(), exponents)
+    near, growth = points.derivative(stencil, exponents)
+    far, _ = points.derivative(stencil, exponents - EIGHTH)
+    allowed = R_UPPER * _noise_between(stencil, noise.level_at(growth), points.steps(exponents))
+    opinion.bound[~(np.abs(near - far) <= allowed)] = np.inf
+    return opinion
 
 
 def difference_quotients(

@@ -1,0 +1,156 @@
+"""f may change on the scale of x by less than its noise, and by nothing further out."""
+
+import numpy as np
+import pytest
+
+from gradcheck import check_gradient, check_jacobian
+from gradcheck.oracles.bounds import Bounds
+from gradcheck.oracles.finite_difference import Estimate, Status
+from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.own_scale import far_beyond, goes_away
+
+
+def quotient(p):
+    """1 + a z / b, in the format of p, as the first terms of 1F1(a, b, z)."""
+    a, b, z = p
+    return p.dtype.type(1) + a * z / b
+
+
+def slopes_of_quotient(p):
+    a, b, z = p
+    return np.array([z / b, -a * z / b**2, a / b], dtype=p.dtype)
+
+
+def step(p):
+    """1 + x tanh(y / x): y may be 0, beside an x that says how fast f changes."""
+    return p.dtype.type(1) + p[0] * np.tanh(p[1] / p[0])
+
+
+def slopes_of_step(p):
+    t = np.tanh(p[1] / p[0])
+    return np.array([t - p[1] / p[0] * (1 - t * t), 1 - t * t], dtype=p.dtype)
+
+
+HIDDEN = [(np.float32, 10.0**-k) for k in (6, 7, 9)] + [
+    (np.float64, 10.0**-k) for k in (15, 16, 18)
+]
+
+
+def drawn(dtype, scale, seed, size):
+    return (scale * np.random.default_rng(seed).exponential(size=size)).astype(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), HIDDEN)
+def test_a_right_slope_that_noise_hides_is_not_accused(dtype, scale):
+    with np.errstate(all="ignore"):
+        for seed in range(20):
+            x = drawn(dtype, scale, seed, 3)
+            told = check_gradient(quotient, slopes_of_quotient, x, seed=seed)
+            assert told.verdict.value != "FAIL", str(told)
+            for y in (x[:2], np.array([x[0], 0], dtype=dtype)):
+                told = check_gradient(step, slopes_of_step, y, seed=seed)
+                assert told.verdict.value != "FAIL", str(told)
+
+
+def test_nor_a_jacobian():
+    with np.errstate(all="ignore"):
+        for seed in range(10):
+            x = drawn(np.float32, 1e-6, seed, 3)
+            told = check_jacobian(
+                lambda p: np.array([p[0] + 2, quotient(p)], dtype=p.dtype),
+                lambda p: np.array([[1, 0, 0], slopes_of_quotient(p)], dtype=p.dtype),
+                x,
+                seed=seed,
+            )
+            assert told.verdict.value != "FAIL", str(told)
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1e-6, 1e-9, 1e-16, 1e-30])
+@pytest.mark.parametrize("factor", [0.0, -1.0, 1.0001])
+def test_a_slope_that_does_not_go_away_is_accused(scale, factor):
+    def f(p):
+        return float(np.sum(1 / (1 + np.exp(-p))))
+
+    def wrong(p):
+        right = np.exp(-p) / (1 + np.exp(-p)) ** 2
+        return factor * right
+
+    for seed in range(3):
+        x = drawn(np.float64, scale, seed, 3)
+        assert check_gradient(f, wrong, x, seed=seed).verdict.value == "FAIL"
+
+
+def test_where_f_shows_the_scale_of_x_a_slope_that_goes_away_is_accused():
+    """A mistake for small numbers alone: differences near x see it."""
+
+    def wrong(p):
+        return np.where(np.abs(p) < 1e-7, 1.01, 1.0) * np.cos(p)
+
+    def f(p):
+        return float(np.sum(1 + np.sin(p)))
+
+    told = check_gradient(f, wrong, np.array([1.7e-9, 2.2e-8]))
+    assert sorted(d.name for d in told.discrepancies) == ["x[0]", "x[1]"]
+
+
+def test_other_numbers_of_the_same_gradient_are_accused():
+    def wrong(p):
+        return slopes_of_quotient(p) * np.array([1.0, 1.0, 1.5], dtype=p.dtype)
+
+    told = check_gradient(
+        lambda p: p.dtype.type(quotient(p) + 3 * p[0]),
+        lambda p: wrong(p) + np.array([5, 0, 0], dtype=p.dtype),
+        np.array([1e-6, 2e-6, 1.5e-6], dtype=np.float32),
+    )
+    assert "x[0]" in [d.name for d in told.discrepancies]
+    assert "x[1]" not in [d.name for d in told.discrepancies]
+
+
+# --- the parts ------------------------------------------------------------------------------------
+
+
+def estimate_of(steps, value=0.0):
+    found = Estimate.empty(len(steps))
+    found.step[:], found.value[:], found.bound[:] = steps, value, 2.0**-30
+    found.status[:] = Status.RESOLVED
+    return found
+
+
+def test_far_is_an_eighth_of_a_step_beyond_x_or_its_array():
+    x = {"a": np.array([0.5, -0.25, 0.0]), "b": np.zeros(1)}
+    lines = Lines(lambda _: 0.0, x)
+    for steps, far in (
+        ([4.0, 2.0, 4.0, 4.0], []),
+        ([4.01, 2.01, 4.01, 4.01], [0, 1, 2, 3]),
+        ([4.01, np.nan, 4.0, 4.01], [0, 3]),
+    ):
+        assert far_beyond(lines, estimate_of(steps), np.arange(4)).tolist() == far
+    assert far_beyond(lines, estimate_of([9.0] * 4), np.array([1, 3])).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("there", "gone"), [(1.0, True), (2.9, True), (3.1, False), (5.0, False), (np.nan, False)]
+)
+def test_a_slope_goes_away_where_it_is_nearer_to_the_differences(there, gone):
+    lines, asked = Lines(lambda _: 0.0, np.array([1e-9])), []
+
+    def moved(j, t):
+        asked.append((j, t))
+        return there + 7 * np.sign(t)  # the other side takes that back
+
+    assert goes_away(lines, estimate_of([8.0], 1.0), np.array([5.0]), 0, moved) == gone
+    assert asked == [(0, 1.0), (0, -1.0)]
+
+
+@pytest.mark.parametrize(("lo", "hi", "asked"), [(0, 1, [1]), (-2, 0, [-1]), (-0.9, 0.9, [])])
+def test_within_bounds_it_is_asked_where_there_is_room(lo, hi, asked):
+    x = np.array([0.0])
+    lines = Lines(lambda _: 0.0, x, bounds=Bounds(np.array([lo]), np.array([hi])))
+    seen = []
+
+    def moved(_, t):
+        seen.append(t)
+        return 0.0
+
+    assert goes_away(lines, estimate_of([8.0], 0.0), np.array([1.0]), 0, moved) == bool(asked)
+    assert seen == asked
