@@ -31,6 +31,13 @@ FILES = (
     "c16_batches",
     "c17_descent",
     "c18_training_speed",
+    "c26_layer_below",
+    "c27_without_a_rate",
+    "c28_few_lines",
+    "c29_optimisers",
+    "c30_one_path",
+    "c31_each_weight",
+    "c32_extrema",
 )
 
 
