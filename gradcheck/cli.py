@@ -134,7 +134,7 @@ def _add_report(commands: Commands) -> None:
                         "(default: reference); \"all\", or several, compares them")  # fmt: skip
     report.add_argument("--seed", type=_whole, metavar="S", help="of the random networks")
     report.add_argument("--claim", metavar="C", help="measure one claim of the textbooks alone, "
-                        "C1 to C18, and print it")  # fmt: skip
+                        "C1 to C32, and print it")  # fmt: skip
     report.add_argument("--check", action="store_true",
                         help="measure again and compare with the report in DIR")  # fmt: skip
     report.set_defaults(run=_report)

@@ -77,7 +77,7 @@ def _errors(problem: Problem, derivative: Derivative) -> Array:
     g = certified_gradient(problem).gradient
     C, w = _loss(problem), _point(problem)
     D = np.array([derivative(C, w, e) for e in np.eye(w.size)])
-    return np.abs(D - g) / np.median(np.abs(g))
+    return np.asarray(np.abs(D - g) / np.median(np.abs(g)))
 
 
 def _lines(derivative: Derivative) -> Finding:
@@ -103,7 +103,11 @@ def _beside(problems: list[Problem], errors: Array) -> Finding:
     seen, passes = [], 0
     for problem in problems:
         gradient = certified_gradient(problem).gradient
-        outcome = check_gradient(_loss(problem), lambda _, g=gradient: g, _point(problem))
+
+        def right(_: Array, gradient: Array = gradient) -> Array:
+            return gradient
+
+        outcome = check_gradient(_loss(problem), right, _point(problem))
         passes += outcome.forward_passes
         if outcome.comparison is not None:
             told = outcome.comparison.kind == Kind.INFORMATIVE

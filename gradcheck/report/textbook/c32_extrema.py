@@ -92,11 +92,15 @@ def _extrema(generator: np.random.Generator, slope: Slope) -> Finding:
     )
 
 
+def _line(k: Any, c: Any) -> Callable[[Any], Any]:
+    return lambda x: k * x + c
+
+
 def _straight(generator: np.random.Generator, quotient: Quotient) -> Finding:
     exact = 0
     for k, c, x in generator.integers(-999, 1000, (LINES, 3)).tolist():
         k_, c_, x_ = Fraction(k, 7), Fraction(c, 11), Fraction(x, 13)
-        exact += all(quotient(lambda x, k=k_, c=c_: k * x + c, x_, h) == k_ for h in H)
+        exact += all(quotient(_line(k_, c_), x_, h) == k_ for h in H)
     return Finding(
         "in rational arithmetic the quotient of {exact} of {lines} random straight lines is their "
         "slope, exactly, at every dx from 10^6 to 10^-12",
@@ -123,7 +127,7 @@ def _rounded(generator: np.random.Generator, quotient: Quotient) -> Finding:
     k, c, x = generator.uniform(1, 2, (3, LINES))
 
     def worst(h: float) -> float:
-        return float(np.max(np.abs(quotient(lambda x: k * x + c, x, h) / k - 1)))
+        return float(np.max(np.abs(quotient(_line(k, c), x, h) / k - 1)))
 
     wide, narrow = worst(1.0), worst(1e-12)
     return Finding(
