@@ -31,6 +31,7 @@ FILES = (
     "c16_batches",
     "c17_descent",
     "c18_training_speed",
+    "c22_intermediate",
     "c26_layer_below",
     "c27_without_a_rate",
     "c28_few_lines",
