@@ -26,14 +26,18 @@ from gradcheck.response.intervals import (
 )
 from gradcheck.response.samples import INFINITE, NAN, OTHER
 
+BIAS = "dC/db"
+"""A delta, which is taken from dC/db, where dC/dW shows another one."""
+
 NAMES = {
     DELTA: "delta_L",
+    BIAS: "dC/db_L",
     WEIGHT: "dC/dW_L",
     LOSS: "the loss",
     SLOPE: "sigmoid'(z_l)",
     ACTIVATION: "a_l",
 }
-ORDER = (DELTA, WEIGHT, SLOPE, ACTIVATION, LOSS)
+ORDER = (DELTA, BIAS, WEIGHT, SLOPE, ACTIVATION, LOSS)
 LOSSES = {"cross_entropy": "cross-entropy", "quadratic": "quadratic"}
 
 VAGUE = (DIGITS, DEPARTS, OTHER)
@@ -69,6 +73,7 @@ def sentences(
     kept = [
         i for i in told_apart(every) if i.kind not in VAGUE or (i.quantity, i.dtype) not in named
     ]
+    kept = [_of_the_bias(i, every) for i in kept]
     pairs = _at_0(kept)
     texts = [_linear(*pair, pairs) for pair in pairs]
     rest = [i for i in kept if all(i not in pair for pair in pairs)]
@@ -84,6 +89,14 @@ def told_apart(intervals: Sequence[Interval]) -> list[Interval]:
     """
     every = list(intervals)
     return [i for i in every if not _is_told_by(i, every)]
+
+
+def _of_the_bias(i: Interval, every: list[Interval]) -> Interval:
+    """Name dC/db in place of delta where dC/dW, which is made of delta too, is within its bound."""
+    about = (WEIGHT, i.loss, i.y, i.dtype)
+    weights = [j for j in every if (j.quantity, j.loss, j.y, j.dtype) == about]
+    apart = not any(j.low <= i.high and i.low <= j.high for j in weights)
+    return replace(i, quantity=BIAS) if i.quantity == DELTA and apart else i
 
 
 def _at_0(intervals: list[Interval]) -> list[tuple[Interval, Interval]]:

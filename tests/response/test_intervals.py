@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from planted import log_loss, planted, sigmoid
+from some import some
 
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.variants import CORRECT, WIDER
@@ -237,6 +238,22 @@ def test_dc_dw_that_is_not_as_delta_is_told():
     assert found(engine, DELTA) == []
     assert found(engine, WEIGHT)
     assert any(s.startswith("dC/dW_L is 0 where z_L > 9") for s in said(engine))
+
+
+@pytest.mark.parametrize(
+    ("W", "b", "told"), [(1, -1, "dC/db_L"), (-1, -1, "delta_L"), (-1, 1, "dC/dW_L")]
+)
+def test_delta_is_told_where_both_derivatives_show_it_else_the_one_that_does(W, b, told):
+    right = planted()
+
+    def value_and_grad(problem):
+        loss, gradient = right.value_and_grad(problem)
+        one_unit = len(gradient) == 1
+        return loss, [(W * dW, b * db) for dW, db in gradient] if one_unit else gradient
+
+    value_and_grad.losses = ("cross_entropy",)
+    told_of = some(said(engine_from_callable(value_and_grad, "signs")))
+    assert {s.partition(" ")[0] for s in told_of} == {told}
 
 
 # --- the loss -------------------------------------------------------------------------------------
