@@ -162,7 +162,7 @@ def written(group: Group, smallest: Failing) -> Record:
         "kind": "failure",
         "property": smallest.witness.finding.property,
         "reason": smallest.witness.finding.reason,
-        "signature": group.what,
+        "signature": group.heading,
         "reasons": sorted({f.reason for f in found}),
         "count": len({one.witness.token for one in group.every}),
         "properties": {name: count[name] for name in names},

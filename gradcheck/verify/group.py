@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from gradcheck.diagnosis.linear import LINEAR
 from gradcheck.verify.factors import Product
 from gradcheck.verify.failing import PATTERN, Failing, Id, common_of, is_of_a_formula
 from gradcheck.verify.phrases import at_layer, common
-from gradcheck.verify.suspects import LIMIT, Named, sizes_of, told_limit
+from gradcheck.verify.suspects import LIMIT, Named, depth_of, sizes_of, told_limit
 
 STEP_NAMES = {
     OUTPUT: "delta_L",
@@ -59,6 +60,22 @@ class Group:
         """Whether the mistake is a relation that is solved for: small problems are held to it."""
         key = self.mistake[1] if self.mistake else ""
         return isinstance(key, str) and key.startswith(LINEAR)
+
+    @property
+    def heading(self) -> str:
+        """What is wrong, told of the last layer where a mistake shows there alone.
+
+        Problems of one layer do not tell it from the others.
+        """
+        layers = [
+            (found.layer, depth_of(one.witness.token))
+            for one in self.members
+            if (found := self.told(one)) is not None and self.is_named
+        ]
+        last = all(layer == depth for layer, depth in layers)
+        if not last or max((depth for _, depth in layers), default=0) < 2:
+            return self.what
+        return re.sub(r"_({?)l(?![\w])", r"_\1L", self.what)
 
     def told(self, one: Failing) -> Named | None:
         """Tell the mistake of one problem, as its layers have it; None where it has another."""

@@ -37,6 +37,33 @@ def told(*witnesses):
     return [(group.what, len(group.members), len(group.joined)) for group in groups]
 
 
+# --- the last layer ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "layers", "heading"),
+    [
+        (BIAS, [(1, 1), (2, 2), (3, 3)], "dC/db_L has a_{L-1} for delta_L"),
+        (WEIGHT, [(2, 2)], "dC/dW_L has a_{L-1} for delta_L"),
+        (BIAS, [(1, 1), (2, 2), (2, 3)], "dC/db_l has a_{l-1} for delta_l"),
+        (BIAS, [(1, 1), (1, 1)], "dC/db_l has a_{l-1} for delta_l"),  # there is no other layer
+        (HIDDEN, [(1, 2), (2, 3)], "delta_l has a_{l-1} for delta_l"),
+    ],
+)
+def test_a_mistake_of_the_last_layer_alone_is_told_of_it(place, layers, heading):
+    step = {BIAS: "dC/db", WEIGHT: "dC/dW", HIDDEN: "delta"}[place]
+    problems = [
+        wrong(
+            token("-".join(["2"] * (depth + 1)), seed=seed),
+            (place, l, "other", f"{step}_{l} has a_{l - 1} for delta_{l}"),
+        )
+        for seed, (l, depth) in enumerate(layers)  # noqa: E741
+    ]
+    (group,) = grouped(problems)
+    assert group.heading == heading
+    assert group.told(group.members[0]).layer == layers[0][0]
+
+
 # --- factors --------------------------------------------------------------------------------------
 
 
