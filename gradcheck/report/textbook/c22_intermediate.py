@@ -7,7 +7,7 @@ Symbols: f = q z with q = x + y, as in C10; g_q = df/dq the gradient that q rece
 g_q enters two of the three derivatives and not the third. In a network q is any z_l and g_q its
 delta_l = dC/dz_l, of which all that lies below is made:
 
-    dC/dW_l = delta_l^T a_{l-1},   dC/db_l = delta_l,   delta_{l-1} = (delta_l W_l) * sigma'(z_{l-1})
+    dC/dW_l = delta_l^T a_{l-1},  dC/db_l = delta_l,  delta_{l-1} = (delta_l W_l) * sigma'(z_{l-1})
 
 (Rumelhart, Hinton and Williams 1986; Nielsen 2015, chapter 2.) A circuit is cut at q: what lies
 above hands g_q down, what lies below is differentiated with g_q for a seed, or with 1 in its place.
