@@ -67,9 +67,6 @@ PROBES = 2
 DOUBTFUL = (Kind.FAILED, Kind.NOISY, Kind.KINK)
 """What jumps of f may have made of a coordinate."""
 
-AMPLIFIED = 2**20
-"""A program that makes more of one rounding is not asked for it once more."""
-
 ROUNDS = 4
 """How often; each round asks at the larger steps of the one before."""
 
@@ -495,15 +492,11 @@ def _jumps(
 
 
 def _jump(lines: Lines, eps: Noise, coordinate: int, step: float, least: float) -> Jump:
-    """Look for a jump along one axis; if there is none, for noise that f has beside 1.
-
-    Not where that would have to be AMPLIFIED times the rounding of 1, or of f(x), to matter.
-    """
+    """Look for a jump along one axis; if there is none, for noise that f has beside 1."""
     jump = jump_near(lines, eps, coordinate, step, least)
-    rounding = lines.unit_roundoff * max(1.0, abs(float(lines.value)))
-    if jump.size > eps.bound or least > AMPLIFIED * rounding:
+    if jump.size > eps.bound:
         return jump
-    noise = UNDERESTIMATE * noise_beside_one(lines, coordinate, eps.level)
+    noise = UNDERESTIMATE * noise_beside_one(lines, coordinate, eps.level, least / UNDERESTIMATE)
     return Jump(noise, np.inf, flat=False) if noise else jump
 
 

@@ -75,9 +75,6 @@ happens to f, as in sigmoid(1e-30)."""
 NEVER = np.iinfo(np.int64).max
 """The exponent of a step that was never too large."""
 
-LARGE = 2.0**10
-"""Beside numbers larger than this, one that is 0 may be of another unit."""
-
 EIGHTH = 3
 """The lower disagreement looks at h / 2^3."""
 
@@ -439,7 +436,7 @@ class _Walk:
 
         Never above |x_j|: where the scales of an array differ, the steps of its large numbers
         would step over all that f does on the scale of its small ones. An x_j that is 0 has no
-        scale of its own; beside large numbers it starts from the smallest step.
+        scale of its own; beside large numbers (`_has_no_scale`) it starts from the smallest step.
         """
         coordinates = points.coordinates
         start = np.empty(len(coordinates))
@@ -455,7 +452,16 @@ class _Walk:
         return exponents_below(start, points.mantissas)
 
     def _has_no_scale(self, coordinates: IntArray) -> npt.NDArray[np.bool_]:
-        return np.asarray((self.lines.origin[coordinates] == 0) & (self.lines.scale > LARGE))
+        """Tell which x_j are 0 in an array whose first step exceeds 1.
+
+        x_j may be of the unit of its array, or of another; then 1 stands for it. What varies over 1
+        is seen by stencils whose nearest points are within 1, and the search goes down from there.
+        """
+        alien = np.asarray(self.lines.origin[coordinates] == 0)
+        for leaf in self.lines.structure.leaves if alien.any() else ():
+            inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)
+            alien &= ~inside | (self._blind_start(leaf) > 1)
+        return alien
 
     def _sizes(self, coordinates: IntArray) -> FloatArray:
         """Return the size of the array of each coordinate."""

@@ -223,33 +223,44 @@ def _wide_noise(lines: Lines, stream: Stream, spacing: float, narrow: float) -> 
     return _jumping_noise(lines, origin, direction, spacing, narrow)
 
 
-def noise_beside_one(lines: Lines, coordinate: int, narrow: float) -> float:
+def noise_beside_one(lines: Lines, coordinate: int, narrow: float, least: float = 0.0) -> float:
     """Return the noise that f shows along one axis where it adds powers of x_j to 1, or 0.
 
     1 + t^p loses t^p below t = u^(1/p). Where |x_j| is smaller, tables that are narrow beside x_j
-    see nothing of log(1 + x_j^2) at all. 18 passes a power, and some 50 where noise is seen.
+    see nothing of log(1 + x_j^2) at all. 18 passes a power, and some 50 where noise is seen; two
+    where even the widest table shows that it is too little to matter.
 
     Args:
-        lines: the black box at x.
+        lines: the black box.
         coordinate: j.
         narrow: the noise that was seen so far.
+        least: the smallest noise that would matter.
     """
     x, found = float(lines.origin[coordinate]), narrow
-    origin, direction = lines.origin.copy(), np.zeros(lines.size)
-    edges: FloatArray = np.zeros(2)
     c = float(lines.mantissas("noise beside 1", lines.size)[coordinate])
-    for p in POWERS:
-        for s in c * lines.unit_roundoff ** (1 / p) * np.array(SPREADS):
-            if not s > abs(x):
-                continue
-            unit = 2 * SAMPLES * float(lines.machine_epsilon[coordinate]) * s
-            origin[coordinate], direction[coordinate] = np.round([x / unit, s / unit]) * unit
-            edges = lines.along(origin, direction, EDGES)
-            seen = _jumping_noise(lines, origin, direction, s / unit, JUMPS * found)
-            if seen > OWN * lines.unit_roundoff * float(np.abs(edges).max()):
-                found = max(found, seen)
-    change = float(np.abs(edges - lines.value).max())
-    return found if narrow < found <= SLIGHT * change else 0.0
+    spacings = [c * lines.unit_roundoff ** (1 / p) * spread for p in POWERS for spread in SPREADS]
+    spacings = [s for s in spacings if s > abs(x)]
+    if not spacings:
+        return 0.0
+    most = SLIGHT * float(np.abs(_edges(lines, coordinate, spacings[-1])[2] - lines.value).max())
+    if not most > max(narrow, least):
+        return 0.0
+    for s in spacings:
+        origin, direction, edges = _edges(lines, coordinate, s)
+        unit = 2 * SAMPLES * float(lines.machine_epsilon[coordinate])
+        seen = _jumping_noise(lines, origin, direction, 1 / unit, JUMPS * found)
+        if seen > OWN * lines.unit_roundoff * float(np.abs(edges).max()):
+            found = max(found, seen)
+    return found if narrow < found <= most else 0.0
+
+
+def _edges(lines: Lines, coordinate: int, s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return middle and direction of a table of spacing s along one axis, and f at its edges."""
+    origin, direction = lines.origin.copy(), np.zeros(lines.size)
+    unit = 2 * SAMPLES * float(lines.machine_epsilon[coordinate]) * s
+    x = float(lines.origin[coordinate])
+    origin[coordinate], direction[coordinate] = np.round([x / unit, s / unit]) * unit
+    return origin, direction, lines.along(origin, direction, EDGES)
 
 
 def _jumping_noise(

@@ -277,10 +277,15 @@ def test_the_first_step_is_far_below_the_best_one_of_a_function_of_the_scale_of_
     # never above |x_j|, and from the smallest step for a 0 beside large numbers
     small = walk_of((8.0, 2.0**-30, 0.0))._first_exponents(Points(None, n=3)).tolist()
     assert small == [floor(log2(h)), -30, floor(log2(h))]
-    large = walk_of((2.0**11, 0.0))
+    one = 2**5 / CENTRAL_4.best_step(NOISE.relative(1.0), 1.0)  # the size whose first step is 1
+    large = walk_of((one * 1.01, 0.0))
     assert large._first_exponents(Points(None, n=2)).tolist()[1] == -1022
     assert large._has_no_scale(np.arange(2)).tolist() == [False, True]
-    assert walk_of((2.0**10, 0.0))._has_no_scale(np.arange(2)).tolist() == [False, False]
+    assert walk_of((one / 1.01, 0.0))._has_no_scale(np.arange(2)).tolist() == [False, False]
+    # its own array says what is large; where that is 0, x does
+    many = {"a": np.array([0.0, 1.0]), "b": np.array([2 * one, 0.0]), "c": np.zeros(1)}
+    walk = module._Walk(Lines(lambda _: 1.0, many), NOISE, CENTRAL_4)
+    assert walk._has_no_scale(np.arange(5)).tolist() == [False, False, False, True, True]
 
 
 def test_the_smallest_step_of_the_pilots_is_kept_and_the_others_start_a_step_below():
@@ -291,7 +296,7 @@ def test_the_smallest_step_of_the_pilots_is_kept_and_the_others_start_a_step_bel
     assert start == 0.25 / sqrt(2)
     exponents = walk._first_exponents(Points(None, n=3))
     assert exponents.tolist() == [-3, -3, -3]
-    zero = walk_of((2.0**11, 0.0))
+    zero = walk_of((2.0**30, 0.0))
     zero._remember(np.arange(2), np.array([0.5, 0.25]), np.full(2, fill_value=True))
     assert list(zero._start.values()) == [0.5 / sqrt(2)]
 

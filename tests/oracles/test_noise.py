@@ -280,6 +280,18 @@ def test_the_rounding_of_1_and_a_power_of_x_shows_beside_1(f, x):
     assert 2e-17 <= noise_beside_one(lines, 0, 0.0) <= 2.3e-16
 
 
+def test_noise_beside_1_that_would_be_too_little_to_matter_is_not_sought():
+    lines = Lines(lambda v: float(np.log(1 + v[0] ** 2) + v[0]), np.array([1e-9]))
+    for narrow, least in ((0.0, 1e-5), (1e-5, 0.0)):
+        before = lines.forward_passes
+        assert noise_beside_one(lines, 0, narrow, least) == 0
+        assert lines.forward_passes == before + 2
+    assert 2e-17 <= noise_beside_one(lines, 0, 0.0, 1e-18) <= 2.3e-16
+    far = Lines(lambda v: float(np.log(1 + v[0] ** 2)), np.array([0.5]))
+    assert noise_beside_one(far, 0, 0.0) == 0
+    assert far.forward_passes == 1  # no table is wider than x
+
+
 @pytest.mark.parametrize(
     "f",
     [
