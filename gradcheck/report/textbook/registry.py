@@ -32,6 +32,7 @@ FILES = (
     "c17_descent",
     "c18_training_speed",
     "c22_intermediate",
+    "c23_order",
     "c26_layer_below",
     "c27_without_a_rate",
     "c28_few_lines",
