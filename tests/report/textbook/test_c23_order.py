@@ -55,7 +55,7 @@ def free(graph, end="C", *, tally):
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
-        ({"forward": one_path}, [False, True, False, True]),
+        ({"forward": one_path}, [False, True, False, False]),
         ({"reverse": forgetful}, [True, False, False, False]),
         ({"reverse": twice}, [True, False, False, True]),
         ({"reverse": free}, [True, False, False, False]),
