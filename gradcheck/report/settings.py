@@ -40,6 +40,9 @@ class Settings:
         digits_rows: examples of the digits batch, None for the whole set.
         logistic_iterations: steps of gradient descent on breast cancer.
         digits_epochs: epochs of stochastic gradient descent on digits.
+        prediction_steps: steps of gradient descent after which prediction is judged.
+        wide_network: sizes of the network that is trained on digits as a large one.
+        wide_epochs: its epochs.
         run_the_million: whether the N + 1 passes of a million weights are run to the end.
     """
 
@@ -84,6 +87,9 @@ class Settings:
     digits_rows: int | None = 64
     logistic_iterations: int = 200
     digits_epochs: int = 30
+    prediction_steps: int = 2048
+    wide_network: tuple[int, ...] = (64, 13_334, 10)
+    wide_epochs: int = 4
     run_the_million: bool = False
 
     @classmethod
@@ -117,6 +123,7 @@ class Settings:
             "location_growth": list(self.location_growth),
             "ratio_networks": [list(sizes) for sizes in self.ratio_networks],
             "million_network": list(self.million_network),
+            "wide_network": list(self.wide_network),
             "deep_network": list(self.deep_network) if self.deep_network else None,
         }
         return {**asdict(self), **lists}
@@ -137,6 +144,7 @@ class Settings:
             "location_growth": tuple(content["location_growth"]),
             "ratio_networks": tuple(tuple(sizes) for sizes in content["ratio_networks"]),
             "million_network": tuple(content["million_network"]),
+            "wide_network": tuple(content["wide_network"]),
             "deep_network": tuple(content["deep_network"]) if content["deep_network"] else None,
         }
         return cls(**{**content, **tuples})

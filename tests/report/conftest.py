@@ -41,6 +41,9 @@ def tiny():
         digits_rows=2,
         logistic_iterations=20,
         digits_epochs=1,
+        prediction_steps=512,
+        wide_network=(64, 400, 10),
+        wide_epochs=2,
     )
 
 

@@ -31,6 +31,7 @@ FILES = (
     "c16_batches",
     "c17_descent",
     "c18_training_speed",
+    "c19_best_prediction",
     "c22_intermediate",
     "c23_order",
     "c26_layer_below",
