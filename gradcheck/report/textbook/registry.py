@@ -32,6 +32,7 @@ FILES = (
     "c17_descent",
     "c18_training_speed",
     "c19_best_prediction",
+    "c20_global_minimum",
     "c22_intermediate",
     "c23_order",
     "c26_layer_below",
