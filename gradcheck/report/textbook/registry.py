@@ -33,6 +33,7 @@ FILES = (
     "c18_training_speed",
     "c19_best_prediction",
     "c20_global_minimum",
+    "c21_finding_weights",
     "c22_intermediate",
     "c23_order",
     "c26_layer_below",
