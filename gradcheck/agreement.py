@@ -34,7 +34,7 @@ from gradcheck.measured import (
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.oracles.lines import Lines
 from gradcheck.problem import dtype_name, gradient_as_dict
-from gradcheck.rounding import ARITHMETICS, gradient_deviation, loss_bound
+from gradcheck.rounding import ARITHMETICS, Sweep, gradient_deviation, swept_loss_bound
 from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict, agree
 
 if TYPE_CHECKING:
@@ -291,8 +291,15 @@ class Bounds:
     wider: str = ""
 
     @cached_property
+    def sweep(self) -> Sweep:
+        """The forward pass in the problem's own format."""
+        return Sweep(self.problem, self.arithmetic)
+
+    @cached_property
     def gradient(self) -> FloatArray:
         """The certain bound of every coordinate."""
+        if not self.wider:
+            return self.sweep.bound()
         return model_bound(self.problem, self.arithmetic, self.wider)
 
     @cached_property
@@ -306,7 +313,7 @@ class Bounds:
     @cached_property
     def loss(self) -> float:
         """The certain bound of the loss."""
-        return loss_bound(self.problem, self.arithmetic)
+        return swept_loss_bound(self.sweep)
 
 
 _recent: dict[tuple[str, str], Bounds] = {}

@@ -30,7 +30,7 @@ subnormal numbers to 0, products of Strassen's kind, functions less accurate tha
 
 from gradcheck.rounding.arithmetic import ARITHMETICS, REQUIREMENTS, Arithmetic, models_up_to
 from gradcheck.rounding.gradient import Sweep, gradient_bound, gradient_deviation
-from gradcheck.rounding.loss import loss_bound, loss_floor, may_lose_a_log
+from gradcheck.rounding.loss import loss_bound, loss_floor, may_lose_a_log, swept_loss_bound
 from gradcheck.rounding.rounded_products import emulated_gradient
 
 __all__ = [
@@ -45,4 +45,5 @@ __all__ = [
     "loss_floor",
     "may_lose_a_log",
     "models_up_to",
+    "swept_loss_bound",
 ]

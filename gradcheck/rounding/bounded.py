@@ -36,6 +36,7 @@ equal examples on, if they are added one after the other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
@@ -181,7 +182,8 @@ class Worst(Rounding):
 
     def total(self, *terms: npt.ArrayLike, n: int = 1) -> FloatArray:
         """The sum, rounded upward."""
-        return upward(sum(map(np.asarray, terms), start=np.zeros(())), n)
+        first, *others = map(np.asarray, terms)
+        return upward(sum(others, start=first), n)
 
     def product(self, x: Bounded, y: Bounded, plus: FloatArray | None = None) -> Bounded:
         """Products with G_n, infinite where a partial sum may overflow."""
@@ -209,19 +211,17 @@ class Deviation(Rounding):
 
     def total(self, *terms: npt.ArrayLike, n: int = 1) -> FloatArray:  # noqa: ARG002  (as Worst)
         """The root of the sum of squares; np.hypot neither underflows nor overflows."""
-        result = np.zeros(())
-        for term in terms:
-            result = np.hypot(result, np.asarray(term, np.float64))
-        return result
+        first, *others = (np.asarray(term, np.float64) for term in terms)
+        return reduce(np.hypot, others, np.abs(first))
 
     def product(self, x: Bounded, y: Bounded, plus: FloatArray | None = None) -> Bounded:
         """Products with the random walk and the drift of their partial sums."""
         n, plus = terms_of(x, plus)
-        X, Y, p = np.abs(x.x), np.abs(y.x), x.x @ y.x
+        X, Y, p = Scaled.of(np.abs(x.x), axis=1), Scaled.of(np.abs(y.x), axis=0), x.x @ y.x
         squares = root_sum_squares(X, Y)
-        moved = root_sum_squares(x.d, Y)
+        moved = root_sum_squares(Scaled.of(x.d, axis=1), Y)
         if y.d.any():
-            moved = np.hypot(moved, root_sum_squares(X, y.d))
+            moved = np.hypot(moved, root_sum_squares(X, Scaled.of(y.d, axis=0)))
         ones = np.ones_like(p)
         together = np.divide(np.abs(p), squares, out=ones, where=squares > 0)
         walk = np.hypot(self.relative(1) * np.sqrt(1 + n / 2), self.row.u_g * np.sqrt(2 / 3))
@@ -243,16 +243,29 @@ def upward(bound: FloatArray, n: int) -> FloatArray:
     return bound * (1 + 2 * (n + OPERATIONS) * UNIT)
 
 
-def root_sum_squares(X: FloatArray, Y: FloatArray) -> FloatArray:
-    """Return sqrt(sum_k (X_ik Y_kj)^2) for numbers that are not negative.
+class Scaled(NamedTuple):
+    """Numbers that are not negative, the largest of each row or column, and (x / largest)^2."""
 
-    Rows of X and columns of Y are scaled to 1 first. Where the squares are still too small to be
-    trusted, the sum without squares stands in, which is at least as large.
+    x: FloatArray
+    largest: FloatArray
+    squares: FloatArray
+
+    @classmethod
+    def of(cls, x: FloatArray, axis: int) -> Scaled:
+        """Scale rows (axis 1) or columns (axis 0) to 1, unless they are 0."""
+        largest = x.max(axis=axis, keepdims=True)
+        largest = np.where(largest > 0, largest, 1.0)
+        return cls(x, largest, (x / largest) ** 2)
+
+
+def root_sum_squares(X: Scaled, Y: Scaled) -> FloatArray:
+    """Return sqrt(sum_k (X_ik Y_kj)^2) of rows of X and columns of Y.
+
+    Where the squares are too small to be trusted though they are scaled, the sum without squares
+    stands in, which is at least as large.
     """
-    rows, columns = X.max(axis=1, keepdims=True), Y.max(axis=0)
-    rows, columns = np.where(rows > 0, rows, 1.0), np.where(columns > 0, columns, 1.0)
-    squares = (X / rows) ** 2 @ (Y / columns) ** 2
-    result = np.sqrt(squares) * rows * columns
+    squares = X.squares @ Y.squares
+    result = np.sqrt(squares) * X.largest * Y.largest
     if (squares < SQUARES).any():
-        result = np.where(squares < SQUARES, X @ Y, result)
+        result = np.where(squares < SQUARES, X.x @ Y.x, result)
     return result

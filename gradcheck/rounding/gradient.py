@@ -10,6 +10,7 @@ what underflows before the division is made smaller by it.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +59,7 @@ def gradient_bound(
 
 
 class Sweep:
-    """Bounds of several gradients of one problem and class: the forward pass is swept once.
+    """Bounds of a problem's loss and gradients in one class: the forward pass is swept once.
 
     Args:
         problem: as `gradient_bound` takes it.
@@ -66,18 +67,20 @@ class Sweep:
     """
 
     def __init__(self, problem: Problem, arithmetic: str) -> None:
-        self._problem = problem
-        self._rounding = Worst.of(problem, arithmetic)
-        self._layers: list[Layer] | None = None
+        self.problem = problem
+        self.rounding = Worst.of(problem, arithmetic)
+
+    @cached_property
+    def layers(self) -> list[Layer]:
+        """The layers 1..L."""
+        with np.errstate(all="ignore"):
+            return forward(self.problem, self.rounding)
 
     def bound(self, *, clip: float | None = None, floor: float | None = None) -> FloatArray:
         """Bound the rounding error of every coordinate, as `gradient_bound`."""
-        clip = require_epsilon("clip", clip, self._problem)
-        floor = require_epsilon("floor", floor, self._problem)
-        if self._layers is None:
-            with np.errstate(all="ignore"):
-                self._layers = forward(self._problem, self._rounding)
-        return _flat(self._problem, self._layers, self._rounding, clip, floor)
+        clip = require_epsilon("clip", clip, self.problem)
+        floor = require_epsilon("floor", floor, self.problem)
+        return _flat(self.problem, self.layers, self.rounding, clip, floor)
 
 
 def gradient_deviation(problem: Problem, arithmetic: str = "cancellation_free") -> FloatArray:

@@ -22,7 +22,7 @@ import numpy as np
 
 from gradcheck.rounding.arithmetic import K_LOG
 from gradcheck.rounding.bounded import Bounded, Worst
-from gradcheck.rounding.gradient import forward
+from gradcheck.rounding.gradient import Sweep, forward
 from gradcheck.rounding.sigmoid import residual, softplus
 
 if TYPE_CHECKING:
@@ -48,11 +48,14 @@ def loss_bound(problem: Problem, arithmetic: str = "cancellation_free") -> float
     >>> loss_bound(Case(sizes=(2, 1)).problem()) < 1e-14
     True
     """
-    rounding = Worst.of(problem, arithmetic)
+    return swept_loss_bound(Sweep(problem, arithmetic))
+
+
+def swept_loss_bound(sweep: Sweep) -> float:
+    """Bound the rounding error of the loss of a problem that is swept already."""
+    problem, rounding = sweep.problem, sweep.rounding
     with np.errstate(all="ignore"):  # a bound may be infinite
-        entries = COSTS[problem.architecture.loss](
-            forward(problem, rounding)[-1], problem, rounding
-        )
+        entries = COSTS[problem.architecture.loss](sweep.layers[-1], problem, rounding)
         flat = Bounded(entries.x.reshape(1, -1), entries.d.reshape(1, -1))
         total = rounding.scaled(rounding.row_sums(flat))
     return float(np.where(np.isfinite(total.d), total.d, np.inf).item())

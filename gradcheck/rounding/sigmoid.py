@@ -70,8 +70,7 @@ class Layer(NamedTuple):
 def activation(z: Bounded, rounding: Rounding) -> Layer:
     """Return a layer of its pre-activations."""
     row, total, relative = rounding.row, rounding.total, rounding.relative
-    a, b = sigma(z.x), sigma(-z.x)
-    s = sigma_prime(z.x)
+    a, b, s = sigmoids(z.x)
     E = total(increment(z.x, z.d))
     t = total(np.tanh((np.abs(z.x) + z.d) / 2))
     flushed = np.abs(z.x) + 3 * z.d > -np.log(4 * rounding.tiny)
@@ -108,6 +107,15 @@ def log_sum(z: Bounded, rounding: Rounding) -> FloatArray:
     return np.asarray(rounding.relative(K) * (k / K))
 
 
+def sigmoids(z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return sigma(z), sigma(-z) and e / (1 + e)^2 = sigma'(z), e = e^-|z|."""
+    e = np.exp(-np.abs(z))
+    root = 1 + e
+    small, large = e / root, 1 / root
+    a, b = np.where(z < 0, small, large), np.where(z < 0, large, small)
+    return a, b, e / root**2
+
+
 def sigma(z: FloatArray) -> FloatArray:
     """Return 1 / (1 + e^-z), of relative accuracy for either sign."""
     e = np.exp(-np.abs(z))
@@ -117,9 +125,7 @@ def sigma(z: FloatArray) -> FloatArray:
 
 def sigma_prime(z: FloatArray) -> FloatArray:
     """Return e / (1 + e)^2, e = e^-|z|."""
-    e = np.exp(-np.abs(z))
-    result: FloatArray = e / (1 + e) ** 2
-    return result
+    return sigmoids(z)[2]
 
 
 def softplus(z: FloatArray) -> FloatArray:
@@ -129,6 +135,6 @@ def softplus(z: FloatArray) -> FloatArray:
 
 def increment(z: FloatArray, d: FloatArray) -> FloatArray:
     """Return E: how far sigma moves while z moves by d, from anywhere within d of z."""
-    up, down = sigma(z + 3 * d) * sigma(2 * d - z), sigma(z + 2 * d) * sigma(3 * d - z)
-    E = -np.expm1(-d) * np.maximum(up, down)
+    up, right, left, down = sigma(np.stack([z + 3 * d, 2 * d - z, z + 2 * d, 3 * d - z]))
+    E = -np.expm1(-d) * np.maximum(up * right, left * down)
     return np.where(np.isfinite(d), E, np.inf)
