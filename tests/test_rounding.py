@@ -12,7 +12,7 @@ from gradcheck.engines.reference import neuron_by_neuron, vectorised
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Architecture, Problem
 from gradcheck.rounding import ARITHMETICS, gradient_bound, gradient_deviation, loss_bound
-from gradcheck.rounding.bounded import Bounded, Worst, root_sum_squares
+from gradcheck.rounding.bounded import Bounded, Scaled, Worst, root_sum_squares
 from gradcheck.rounding.gradient import forward
 from gradcheck.rounding.sigmoid import increment
 
@@ -462,10 +462,13 @@ def test_squares_of_the_deviation_do_not_underflow():
 
 
 def test_a_root_of_sums_of_squares_keeps_terms_whose_squares_vanish():
+    def of(X, Y):
+        return root_sum_squares(Scaled.of(X, axis=1), Scaled.of(Y, axis=0)).item()
+
     X, Y = np.array([[1.0, 1e-200]]), np.array([[1e-200], [1.0]])
-    assert root_sum_squares(X, Y).item() == pytest.approx(2e-200)
+    assert of(X, Y) == pytest.approx(2e-200)
     X, Y = np.array([[3e-200, 4e-200]]), np.ones((2, 1))
-    assert root_sum_squares(X, Y).item() == pytest.approx(5e-200)
+    assert of(X, Y) == pytest.approx(5e-200)
 
 
 # ------------------------------------------------------------------------------------------- edges
