@@ -1,8 +1,10 @@
 """What the gradient costs by finite differences and by backpropagation, as N grows.
 
-Passes are counted by wrapping the loss and the gradient, flops by counting every numpy operation
-(`gradcheck.cost`), seconds by the clock. Where a run to the end takes too long, a forward pass is
-timed and the rest is multiplied out: such numbers are marked `extrapolated` and counted nowhere.
+Passes of differences are counted by wrapping the loss, flops by counting every numpy operation
+(`gradcheck.cost`), seconds by the clock. What a gradient takes is counted from inside: the matrix
+products of loss and gradient beyond those of one backward pass, in units of a forward pass. Where a
+run to the end takes too long, a forward pass is timed and the rest is multiplied out: such numbers
+are marked `extrapolated` and counted nowhere.
 
 **Loss and gradient in units of the loss.** In matrix products the ratio is w = 3 - n_0 n_1 / M,
 M = sum n_{l-1} n_l. Time is that of the products and of what is done entry by entry, on m n_l
@@ -30,14 +32,14 @@ from matplotlib.figure import Figure
 
 from gradcheck.check import check_gradient
 from gradcheck.cost import (
-    CountedFunction,
+    FlopCount,
     Timing,
     central_difference_passes,
     cost_ratio,
     count_flops,
     counted_loss,
-    counted_value_and_grad,
     forward_difference_passes,
+    forward_passes_of,
     gemm_flops_backward,
     gemm_flops_forward,
     processor_clock,
@@ -137,7 +139,6 @@ def measure(settings: Settings) -> Section:
 def _measure_network(network: Network, settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     N, sizes, m = network.N, network.sizes, network.m
     forward_flops, gradient_flops = _flops(network)
-    _, gradient = _count_gradient(network)
     pass_time = time_call(
         lambda: network.loss(network.parameters), minimum_seconds=settings.timing_seconds
     )
@@ -152,8 +153,8 @@ def _measure_network(network: Network, settings: Settings) -> tuple[dict[str, An
         "N": N,
         "forward_difference_passes": forward[0],
         "central_difference_passes": central[0],
-        "backprop_forward_passes": gradient.cost.forward_passes,
-        "backprop_backward_passes": gradient.cost.backward_passes,
+        "backprop_forward_passes": _whole(forward_passes_of(gradient_flops.gemm, sizes, m)),
+        "backprop_backward_passes": 1,
         "forward_flops": forward_flops.total,
         "backprop_flops": gradient_flops.total,
         "gemm_as_formula": forward_flops.gemm == gemm_flops_forward(sizes, m)
@@ -232,16 +233,15 @@ def _entries_backward(network: Network) -> None:
         np.multiply(layer.delta, slope, out=layer.a)
 
 
-def _flops(network: Network) -> tuple[Any, Any]:
-    arguments = (_pairs(network.parameters), network.X, network.Y)
-    _, forward = count_flops(sigmoid_network.loss, *arguments, out=network.workspace)
-    _, gradient = count_flops(sigmoid_network.value_and_grad, *arguments, out=network.workspace)
+def _flops(network: Network) -> tuple[FlopCount, FlopCount]:
+    """Count one loss and one gradient from inside: whatever computes them."""
+    _, forward = count_flops(lambda network: network.loss(network.parameters), network)
+    _, gradient = count_flops(lambda network: network.gradient(network.parameters), network)
     return forward, gradient
 
 
-def _count_gradient(network: Network) -> tuple[Any, CountedFunction[Any, Any]]:
-    counted = counted_value_and_grad(network.gradient)
-    return counted(network.parameters), counted
+def _whole(passes: float) -> float:
+    return int(passes) if passes.is_integer() else passes
 
 
 def _run(network: Network, stencil: Stencil, longest: int) -> tuple[int | None, float | None]:

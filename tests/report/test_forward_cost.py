@@ -96,19 +96,39 @@ def test_the_figure_shows_the_large_networks(rows):
 def test_twice_the_work_shows_in_the_ratio(monkeypatch):
     now = [0.0]
 
-    def lasting(seconds, function):
-        def timed(parameters):
-            now[0] += seconds
-            return function(parameters)
+    class Lasting(Network):
+        def loss(self, parameters):
+            now[0] += 1.0
+            return super().loss(parameters)
 
-        return timed
+        def gradient(self, parameters):
+            now[0] += 2.5
+            return super().gradient(parameters)
+
+    class Twice(Lasting):
+        def gradient(self, parameters):
+            return [super(Twice, self).gradient(parameters) for _ in range(2)][1]
 
     monkeypatch.setattr(forward_cost, "processor_clock", lambda: lambda: now[0])
-    network = Network((40, 30, 10), 16)
-    network.loss = lasting(1.0, network.loss)
-    network.gradient = once = lasting(2.5, network.gradient)
-    _, right = forward_cost._measure_ratio(network, SETTINGS)
-    network.gradient = lambda parameters: [once(parameters), once(parameters)][1]
-    _, wrong = forward_cost._measure_ratio(network, SETTINGS)
+    (_, right), (_, wrong) = (
+        forward_cost._measure_ratio(network((40, 30, 10), 16), SETTINGS)
+        for network in (Lasting, Twice)
+    )
     assert (right["low"], right["ratio"], right["high"]) == (2.5, 2.5, 2.5)
     assert (wrong["low"], wrong["ratio"], wrong["high"]) == (5.0, 5.0, 5.0)
+
+
+def test_forward_passes_hidden_in_a_gradient_are_counted():
+    class Wasteful(Network):
+        def gradient(self, parameters):
+            for _ in range(300):
+                self.loss(parameters)
+            return super().gradient(parameters)
+
+    (right, _), (wrong, _) = (
+        forward_cost._measure_network(network((8, 4, 1), 1), SETTINGS)
+        for network in (Network, Wasteful)
+    )
+    assert (right["backprop_forward_passes"], wrong["backprop_forward_passes"]) == (1, 301)
+    assert right["gemm_as_formula"]
+    assert not wrong["gemm_as_formula"]

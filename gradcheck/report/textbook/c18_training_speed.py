@@ -26,11 +26,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.cost import counted_loss, counted_value_and_grad
 from gradcheck.oracles.finite_difference import difference_quotients
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import estimate_noise
 from gradcheck.oracles.stencils import FORWARD
+from gradcheck.report.inside import counted_passes
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.curvature import (
@@ -90,19 +90,19 @@ def measure(
     rows = min(settings.digits_rows or len(task.X), len(task.X))
     X, Y = task.X[:rows], task.Y[:rows]
     size = max(1, min(BATCH, rows // 4))
-    loss, gradient = counted_loss(sigmoid_network.loss), counted_value_and_grad(backprop)
 
     def by_differences(theta: Gradient, X: Array, Y: Array) -> tuple[Any, Gradient]:
-        lines = Lines(lambda moved: loss(moved, X, Y), theta)
+        lines = Lines(lambda moved: sigmoid_network.loss(moved, X, Y), theta)
         D = differences(lines, STEP, stencil=FORWARD)
         return lines.value, _pairs(D, theta)
 
-    quick = _epoch(gradient, task.start, X, Y, size, settings.seed)
-    slow = _epoch(by_differences, task.start, X, Y, size, settings.seed)
+    with counted_passes() as taken:
+        quick = _epoch(backprop, task.start, X, Y, size, settings.seed)
+    with counted_passes() as by_one:
+        slow = _epoch(by_differences, task.start, X, Y, size, settings.seed)
     N = _vector(task.start).size
     steps = len(quick.seconds)
-    backward = gradient.cost.backward_passes
-    passes = (loss.cost.forward_passes, gradient.cost.forward_passes, backward)
+    passes = (by_one.forward, taken.forward, taken.backward)
     return Evidence(
         (
             _same_loss(quick, slow, X, Y, size, settings.seed),

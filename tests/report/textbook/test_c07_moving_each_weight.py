@@ -58,3 +58,13 @@ def test_a_gradient_off_by_a_thousandth_refutes_it():
 
 def test_a_gradient_without_biases_refutes_it():
     assert ruling(measure(Settings(), gradient=without_biases)) == REFUTED
+
+
+def test_forward_passes_hidden_in_the_loss_refute_it():
+    def wasteful(network, parameters):
+        Network.loss(network, parameters)
+        return Network.loss(network, parameters)
+
+    evidence = measure(Settings(), loss=wasteful)
+    assert ruling(evidence) == REFUTED
+    assert evidence.findings[0].results["passes"].startswith(f"{2 * 32}, ")

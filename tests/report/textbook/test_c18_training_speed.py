@@ -68,6 +68,19 @@ def test_passes_beyond_n_plus_1_refute_it(one_epoch):
     assert not evidence.findings[1].holds
 
 
+def test_forward_passes_hidden_in_the_gradient_refute_it(one_epoch):
+    def wasteful(theta, X, Y):
+        for _ in range(300):
+            sigmoid_network.loss(theta, X, Y)
+        return sigmoid_network.value_and_grad(theta, X, Y)
+
+    evidence = c18.measure(SMALL, backprop=wasteful)
+    assert ruling(evidence) == REFUTED
+    passes = evidence.findings[1]
+    assert not passes.holds
+    assert passes.results["forward"] == 301 * passes.results["backward"]
+
+
 def test_differences_called_backprop_are_no_quicker(one_epoch):
     assert not c18.measure(SMALL, backprop=by_differences).findings[2].holds
 
