@@ -1,0 +1,189 @@
+"""C25: updates after every sample are said to be impractical; a batch runs in one big pass.
+
+Symbols: m examples; B the examples of one update, 1, 32 or m; W flops of the matrix products of one
+example's forward and backward pass, sizes n_0, ..., n_L:
+
+    W = 2 sum_l n_{l-1} n_l  +  4 sum_l n_{l-1} n_l - 2 n_0 n_1                  (C9)
+
+so that a training of t updates takes t B W: what is counted is how many examples are passed forward
+and backward until the loss of the whole set is down to a goal that is the same for all. Every B is
+trained with several rates and the best of them counts, as one rate may suit one B and not another.
+
+A pass over m examples at once does what m passes do, in fewer calls: the time of both is compared
+apart. (LeCun, Bottou, Orr and Mueller 1998, section 4.1; Bottou 2010.)
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gradcheck.cost import gemm_flops_backward, gemm_flops_forward, time_in_turns
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.claim import REFUTED, Claim, Evidence, Finding
+from gradcheck.report.textbook.curves import Study, ValueAndGrad, breast_cancer, digits
+from gradcheck.report.words import number, seconds
+from reference_models import sigmoid_network
+from reference_models.training import batches
+
+GOALS = {"breast cancer": 0.07, "digits": 0.5}
+RATES = {
+    "breast cancer": {1: (0.03, 0.1, 0.3), 32: (0.3, 1.0), 0: (1.0, 3.0, 10.0)},
+    "digits": {1: (0.3,), 32: (1.0, 3.0), 0: (2.0, 4.0)},
+}
+"""By data set and examples of an update; 0 is all of them."""
+MOST_EPOCHS = {1: 3, 32: 15, 0: 160}
+LOOKS = 8
+"""How often an epoch the loss of the whole set is taken, if it has as many updates."""
+SINGLES = 64
+"""Single examples that are timed."""
+QUICKER = 4.0
+"""How much quicker one big pass must be: it is some ten times or a hundred."""
+
+
+class Training(NamedTuple):
+    """One training up to the goal, or until it is given up.
+
+    Attributes:
+        batch_size, rate: as it was trained.
+        reached: whether the loss came down to the goal.
+        updates, examples: spent until then.
+        seconds: of the updates, without those of looking at the loss.
+    """
+
+    batch_size: int
+    rate: float
+    reached: bool
+    updates: int
+    examples: int
+    seconds: float
+
+
+def measure(
+    settings: Settings, value_and_grad: ValueAndGrad = sigmoid_network.value_and_grad
+) -> Evidence:
+    """Train both models to one loss by single examples, mini-batches and the whole set."""
+    studies = [breast_cancer(settings.seed), digits(settings.seed)]
+    runs = {study.name: _trainings(study, settings.seed, value_and_grad) for study in studies}
+    frame = pd.concat(pd.DataFrame(run).assign(data=name) for name, run in runs.items())
+    return Evidence(
+        (
+            *(_one_pass(study, value_and_grad, settings) for study in studies),
+            *(_work(study, runs[study.name]) for study in studies),
+        ),
+        frames={"c25_to_a_common_loss": frame},
+    )
+
+
+def _trainings(study: Study, seed: int, value_and_grad: ValueAndGrad) -> list[Training]:
+    return [
+        _train(study, B or len(study.X), rate, MOST_EPOCHS[B], seed, value_and_grad)
+        for B, rates in RATES[study.name].items()
+        for rate in rates
+    ]
+
+
+def _train(
+    study: Study, B: int, rate: float, epochs: int, seed: int, value_and_grad: ValueAndGrad
+) -> Training:
+    theta, goal, m = study.start, GOALS[study.name], len(study.X)
+    looks = max(1, m // (LOOKS * B))
+    updates = examples = 0
+    spent = 0.0
+    for epoch in range(epochs):
+        for rows in batches(m, B, seed=seed, epoch=epoch):
+            begin = time.perf_counter()
+            _, gradient = value_and_grad(theta, study.X[rows], study.Y[rows])
+            theta = [
+                (W - rate * dW, b - rate * db)
+                for (W, b), (dW, db) in zip(theta, gradient, strict=True)
+            ]
+            spent += time.perf_counter() - begin
+            updates, examples = updates + 1, examples + len(rows)
+            if updates % looks == 0 and sigmoid_network.loss(theta, study.X, study.Y) <= goal:
+                return Training(B, rate, True, updates, examples, spent)
+    return Training(B, rate, False, updates, examples, spent)
+
+
+# --- findings -------------------------------------------------------------------------------------
+
+
+def _one_pass(study: Study, value_and_grad: ValueAndGrad, settings: Settings) -> Finding:
+    """Time one pass over all examples and passes over single ones, in turns."""
+    X, Y, m = study.X, study.Y, len(study.X)
+
+    def singly() -> None:
+        for i in range(SINGLES):
+            value_and_grad(study.start, X[i : i + 1], Y[i : i + 1])
+
+    turns = time_in_turns(
+        lambda: value_and_grad(study.start, X, Y),
+        singly,
+        turns=3,
+        minimum_seconds=settings.timing_seconds,
+    )
+    ratio = turns.ratio(1, 0).median * m / SINGLES
+    return Finding(
+        "{name}: a batch runs in one big pass; one by one its {m:,} examples take {ratio:times} "
+        "times as long (more than {quicker:g} is asked)",
+        ratio > QUICKER,
+        {"name": study.name, "m": m, "quicker": QUICKER},
+        timings={"ratio": ratio},
+    )
+
+
+def _work(study: Study, runs: list[Training]) -> Finding:
+    """Compare the work to the goal, the best rate of each; what never gets there is dearest."""
+    m = len(study.X)
+    best = {B: _best(runs, B) for B in (1, 32, m)}
+    W = _flops(study)
+    single, whole = best[1], best[m]
+    holds = not single.reached or (whole.reached and single.examples >= whole.examples)
+    told = "; ".join(
+        f"batches of {B:,}: {number(run.examples * W)} flops"
+        f"{'' if run.reached else ', not reached'}, {run.updates:,} updates at lambda = "
+        f"{run.rate:g}"
+        for B, run in best.items()
+    )
+    times = ", ".join(seconds(run.seconds) for run in best.values())
+    return Finding(
+        "{name}, to a loss of {goal:g}: updates after every example are not practical, they take "
+        "more work than the whole set in one pass; {told}; in this order {times}",
+        holds,
+        {"name": study.name, "goal": GOALS[study.name]},
+        {"told": told},
+        {"times": times},
+    )
+
+
+def _best(runs: list[Training], B: int) -> Training:
+    """Return the training that got to the goal with the fewest examples, else the longest."""
+    return min(
+        (run for run in runs if run.batch_size == B),
+        key=lambda run: (not run.reached, run.examples if run.reached else -run.examples),
+    )
+
+
+def _flops(study: Study) -> int:
+    """Return W."""
+    sizes = (study.X.shape[1], *(len(b) for _, b in study.start))
+    return int(np.sum([gemm_flops_forward(sizes, 1), gemm_flops_backward(sizes, 1)]))
+
+
+CLAIM = Claim(
+    id="C25",
+    statement="Updates after every sample are usually not practical; a batch runs in one big pass",
+    how="both data sets trained to a common loss in batches of 1, of 32 and of all, each with the "
+    "best of several rates; flops counted, seconds told; one pass over all examples timed beside "
+    "passes over single ones. The ruling on work rests on counts alone",
+    precise="a pass over many examples at once takes less time an example, but a loss is reached "
+    "by updates, and with one after every example it takes a small part of the whole set's work. "
+    "Which is the first in seconds depends on the model and the machine; mini-batches have "
+    "something of both",
+    source="LeCun, Bottou, Orr and Mueller 1998, section 4.1; Bottou 2010",
+    measure=measure,
+    expected=REFUTED,
+)
