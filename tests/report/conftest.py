@@ -1,11 +1,14 @@
 """A small report, written once for all tests that read it."""
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import pytest
 
 from gradcheck.report import figures, run
 from gradcheck.report.run import write_report
 from gradcheck.report.settings import Settings
+from gradcheck.report.textbook import c05_jacobian, c08_million_weights, c09_cost_ratio, curves
 from gradcheck.report.textbook.claim import section
 from gradcheck.report.textbook.registry import TEXTBOOK
 
@@ -15,16 +18,16 @@ def tiny():
     """The smallest settings that fill every table."""
     return Settings(
         problems=8,
-        chain_rule_problems=2,
+        chain_rule_problems=1,
         accuracy_problems=16,
         accuracy_chain_rule_problems=2,
         right_engine_problems=2,
         sensitivity_seeds=2,
-        ladder_draws=4,
+        ladder_draws=2,
         mistake_draws=1,
         jobs=1,
         curve_token="gc1:4-5-1:cross_entropy:mean:m8:float64:w1:generic:binary:s1",  # noqa: S106 - a case
-        curve_coordinates=24,
+        curve_coordinates=6,
         hidden=(2, 3, 4, 6, 8),
         longest_run=100,
         longest_central_run=50,
@@ -54,7 +57,7 @@ def draw_fast(patch):
     """
 
     def as_svg(figure, kind, draw=figures._bytes):
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
         return draw(figure, kind) if kind == "svg" else b"PNG"
 
     patch.setattr(figures, "_bytes", as_svg)
@@ -72,6 +75,44 @@ def fast_figures(monkeypatch):
     draw_fast(monkeypatch)
 
 
+def _ten_pixels(load):
+    """Return what loads digits of ten pixels, for networks of so many inputs."""
+
+    def loaded():
+        data = load()
+        return replace(data, inputs=data.inputs[:, 26:36])
+
+    return loaded
+
+
+def _few_digits(load):
+    """Return what loads 400 digits."""
+
+    def loaded():
+        data = load()
+        return replace(data, inputs=data.inputs[:400], labels=data.labels[:400])
+
+    return loaded
+
+
+def shorten(patch):
+    """Put small networks, data and times in the place of those that claims have as constants."""
+    patch.setattr(c05_jacobian, "load_digits", _ten_pixels(c05_jacobian.load_digits))
+    patch.setattr(c05_jacobian, "CHECKED", (10, 2, 4))
+    patch.setattr(c05_jacobian, "COUNTED", (10, 3, 4))
+    patch.setattr(c08_million_weights, "SIZES", (20, 30, 1))
+    patch.setattr(c08_million_weights, "MILLION", 661)
+    patch.setattr(c09_cost_ratio, "BATCH", 64)
+    patch.setattr(curves, "load_digits", _few_digits(curves.load_digits))
+    patch.setattr(curves, "EPOCHS", dict(zip(curves.KINDS, (2, 6, 60), strict=True)))
+
+
+@pytest.fixture
+def small_claims(monkeypatch):
+    """Claims of the textbook are measured on small networks."""
+    shorten(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def measured(tiny):
     """Returns the evidence of a claim of the textbook, measured once for all tests that read it."""
@@ -79,7 +120,8 @@ def measured(tiny):
 
     def evidence(claim):
         if claim.id not in known:
-            with mpl.rc_context(figures.STYLE):
+            with mpl.rc_context(figures.STYLE), pytest.MonkeyPatch.context() as patch:
+                shorten(patch)
                 known[claim.id] = claim.measure(tiny)
         return known[claim.id]
 

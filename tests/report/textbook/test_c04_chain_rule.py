@@ -36,6 +36,7 @@ def test_the_claim_is_confirmed(measured):
     assert ruling(measured(CLAIM)) == CONFIRMED
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("rule", [all_at_x, outer_alone, in_the_wrong_order])
 def test_another_rule_refutes_every_finding(rule):
     evidence = measure(Settings(), rule=rule)

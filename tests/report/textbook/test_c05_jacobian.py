@@ -3,15 +3,8 @@
 import pytest
 
 from gradcheck.report.settings import Settings
-from gradcheck.report.textbook import c05_jacobian
 from gradcheck.report.textbook.c05_jacobian import CLAIM, jacobian_by_rows, measure
 from gradcheck.report.textbook.claim import CONFIRMED, REFUTED, ruling
-
-
-@pytest.fixture
-def small(monkeypatch):
-    monkeypatch.setattr(c05_jacobian, "CHECKED", (64, 1, 10))
-    monkeypatch.setattr(c05_jacobian, "COUNTED", (64, 2, 10))
 
 
 def upside_down(circuit, values, wrt):
@@ -42,7 +35,7 @@ def test_the_claim_is_confirmed(measured):
         (twice, [True, False, True]),
     ],
 )
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small_claims")
 def test_what_wrong_rows_break(rows, expected):
     evidence = measure(Settings(), rows=rows)
     assert [finding.holds for finding in evidence.findings] == expected

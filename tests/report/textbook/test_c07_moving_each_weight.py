@@ -6,6 +6,7 @@ import pytest
 from gradcheck.oracles.finite_difference import difference_quotients
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.settings import Settings
+from gradcheck.report.textbook import c07_moving_each_weight as c07
 from gradcheck.report.textbook.c07_moving_each_weight import CLAIM, measure
 from gradcheck.report.textbook.claim import CONFIRMED, REFUTED, ruling
 
@@ -44,11 +45,19 @@ def test_the_counts_stand_in_the_findings(measured):
     assert central.results["passes"] == "62, 194, 1902"
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """The two networks of less than 100 parameters."""
+    monkeypatch.setattr(c07, "NETWORKS", c07.NETWORKS[:2])
+
+
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("differences", [from_scratch, next_weight, weights_only])
 def test_other_differences_refute_it(differences):
     assert ruling(measure(Settings(), differences=differences)) == REFUTED
 
 
+@pytest.mark.usefixtures("few")
 def test_a_gradient_off_by_a_thousandth_refutes_it():
     def wrong(network, parameters):
         return {name: 1.001 * g for name, g in Network.gradient(network, parameters).items()}
@@ -56,6 +65,7 @@ def test_a_gradient_off_by_a_thousandth_refutes_it():
     assert ruling(measure(Settings(), gradient=wrong)) == REFUTED
 
 
+@pytest.mark.usefixtures("few")
 def test_a_gradient_without_biases_refutes_it():
     assert ruling(measure(Settings(), gradient=without_biases)) == REFUTED
 

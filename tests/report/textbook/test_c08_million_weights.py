@@ -54,7 +54,7 @@ def test_it_takes_the_passes_that_the_section_on_a_million_weights_has_run(small
 def test_the_claim_is_refined(monkeypatch):
     ticks = (0.125 * n + 2.0**-10 * n**2 for n in count())  # each block takes a little longer
     monkeypatch.setattr(plain_passes.time, "perf_counter", lambda: next(ticks))
-    monkeypatch.setattr(plain_passes, "BLOCK", 10)
+    monkeypatch.setattr(plain_passes, "BLOCK", 2)
     evidence = c08.measure(Settings())
     assert ruling(evidence) == REFINED
     size, sample, by_layers = evidence.findings
@@ -62,7 +62,7 @@ def test_the_claim_is_refined(monkeypatch):
     assert by_layers.results == {"differences": 2_000_000, "passes": 1_000_001}
     assert by_layers.measured["equivalents"] < 20
     assert size.results["N"] == 1_000_000
-    assert sample.results == {"n": 200, "passes": 201, "total": 1_000_001}
+    assert sample.results == {"n": 40, "passes": 41, "total": 1_000_001}
     t = sample.timings
     assert 0 < t["low"] < t["seconds"] < t["high"]
     assert t["seconds"] == pytest.approx(1_000_001 * t["one"])

@@ -77,7 +77,9 @@ def test_what_is_no_pass_over_the_examples_is_no_epoch():
     assert findings(train=with_replacement) == [False, True, True, True, True, True]
 
 
-@pytest.mark.parametrize("wrong", [by_full_batches, slightly_off])
+@pytest.mark.parametrize(
+    "wrong", [pytest.param(by_full_batches, marks=pytest.mark.nightly), slightly_off]
+)
 def test_gradients_of_batches_that_are_wrong_do_not_add_up_and_do_not_pass(wrong):
     assert findings(value_and_grad=wrong)[:4] == [True, False, False, False]
 

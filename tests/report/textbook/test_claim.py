@@ -74,3 +74,10 @@ def test_one_claim_is_measured_alone():
     assert list(content["results"]) == ["C10"]
     assert content["results"]["C10"]["ruling"] == CONFIRMED
     assert sentences(content, "C10")[0].startswith("f = -12")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_a_claim_holds_on_networks_of_its_own_size(name, tiny):
+    one = TEXTBOOK[name]
+    assert ruling(one.measure(tiny)) == one.expected
