@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from in_process import InProcess, without_processes
+from in_process import InProcess, look_once, without_processes
 
 from gradcheck import cli
 from gradcheck.verify import pool, run, shrink
@@ -36,6 +36,7 @@ def folder(tmp_path, monkeypatch):
         shutil.copy(HERE / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    look_once(monkeypatch)
     return tmp_path
 
 
@@ -50,6 +51,8 @@ BOTH = ("--jobs", "2")
 
 SMALL = [f"--limit={limit}" for limit in ("corners=generic", "max_parameters=20", "max_batch=4")]
 """Options of runs of which a few small problems show what is to be seen."""
+
+ONE_LAYER = [*SMALL, "--limit=max_depth=1"]
 
 
 def command(engine, *options, examples=6):
@@ -125,6 +128,12 @@ def test_a_right_engine_is_verified(capfd, cold):
     assert "noise on standard output" in said.err
 
 
+def few_checks(patch):
+    """Let a search for a smaller network end soon."""
+    for name in ("CHECKS", "TINY_CHECKS"):
+        patch.setattr(shrink, name, 12)
+
+
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory):
     """The folder, the exit code and the output of a run of a wrong engine, in one process."""
@@ -134,8 +143,8 @@ def doubled(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
         patch.chdir(place)
         patch.setattr(sys, "path", list(sys.path))
-        patch.setattr(shrink, "CHECKS", 40)
-        code = cli.main(command("doubled", *SMALL, *pages))
+        few_checks(patch)
+        code = cli.main(command("steep", *ONE_LAYER, *pages, examples=4))
     return place, code, said.getvalue()
 
 
@@ -184,7 +193,7 @@ def test_an_engine_that_refuses_everything_verifies_nothing(here):
 
 
 def test_an_engine_without_a_loss_is_verified_by_agreement(here, capsys):
-    code, log = verify("without_a_loss")
+    code, log = verify("without_a_loss", *SMALL)
     assert code == 0
     told = capsys.readouterr().out
     assert "the engine returns no loss" in told
@@ -202,8 +211,9 @@ def test_an_engine_without_a_loss_is_verified_by_agreement(here, capsys):
         ),
     ],
 )
-def test_a_loss_that_is_wrong_is_told_and_no_gradient(engine, told, here, capsys):
-    code, log = verify(engine, *SMALL)
+def test_a_loss_that_is_wrong_is_told_and_no_gradient(engine, told, here, monkeypatch, capsys):
+    few_checks(monkeypatch)
+    code, log = verify(engine, *ONE_LAYER, examples=2)
     assert code == 1
     failed = [f for case in cases(log) for f in case["findings"] if f["verdict"] == "FAIL"]
     assert {f["reason"] for f in failed} == {"loss"}
@@ -216,7 +226,7 @@ def test_a_loss_that_is_wrong_is_told_and_no_gradient(engine, told, here, capsys
 
 def test_what_is_refused_is_replaced(here, capsys):
     code = cli.main(["verify", "py:faulty_engines:refuses_float32", "--examples", "8",
-                     *BOTH, "--log", "run.log"])  # fmt: skip
+                     *SMALL, "--log", "run.log"])  # fmt: skip
     log = cases(records())
     taken = {case["n"] for case in log if case["findings"][0]["verdict"] != "UNSUPPORTED"}
     assert code == 0
@@ -272,7 +282,7 @@ def test_an_engine_that_claims_nonsense_is_told(engine, code, told, capsys):
 
 
 def test_an_engine_that_dies_now_and_then_is_started_again():
-    code, log = verify("dies_when_deep", examples=20)
+    code, log = verify("dies_when_deep", "--limit=corners=generic", examples=20)
     deaths = [record for record in log if record["kind"] == "engine"]
     assert 1 <= len(deaths) <= 3
     assert all("was killed by SIGSEGV" in record["detail"] for record in deaths)
@@ -306,7 +316,7 @@ def test_an_engine_that_cannot_be_loaded_again_is_unusable_whatever_it_was_asked
             yield from super().drive(pieces)
 
     monkeypatch.setattr(run, "Pool", Gone)
-    code, log = verify("doubled", "--junit", "run.xml", *SMALL, examples=2)
+    code, log = verify("steep", "--junit", "run.xml", *SMALL, examples=2)
     assert len(stages) >= stage
     assert (code, log[-1]["kind"], log[-1]["exit_code"]) == (3, "footer", 3)
     assert "the engine is unusable: its library is gone" in capsys.readouterr().out
@@ -372,7 +382,7 @@ def library(folder):
 
 
 def test_an_engine_that_flushes_subnormal_numbers_does_so_alone(library, capsys):
-    code, log = verify("flushing")
+    code, log = verify("flushing", *SMALL, examples=2)
     assert code == 0
     [remark] = log[0]["engine"]["remarks"]
     assert remark.startswith("its process takes numbers below the normal range for 0")
@@ -389,7 +399,7 @@ def test_an_engine_that_flushes_subnormal_numbers_does_so_alone(library, capsys)
 def test_an_engine_that_switches_its_arithmetic_is_named(
     engine, code, event, what, library, capsys
 ):
-    found, log = verify(engine)
+    found, log = verify(engine, *SMALL)
     [told] = [record for record in log if record["kind"] == "engine"]
     assert (found, told["event"]) == (code, event)
     said = f"engine {event}: py:faulty_engines:{engine} made its whole process {what} during "
@@ -401,8 +411,8 @@ def test_an_engine_that_switches_its_arithmetic_is_named(
 
 def test_one_job_and_two_write_the_same_bytes(doubled, monkeypatch):
     place, _, _ = doubled
-    monkeypatch.setattr(shrink, "CHECKS", 40)
-    verify("doubled", *SMALL, "--jobs", "2")
+    few_checks(monkeypatch)
+    verify("steep", *ONE_LAYER, "--jobs", "2", examples=4)
     assert timeless() == timeless(place / "run.log")
 
 
@@ -419,17 +429,29 @@ def test_shards_partition_the_log():
     assert both == [(case["n"], case["token"]) for case in cases(records("whole.log"))]
 
 
-def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """The log that a killed run left behind, and the processes that it had started."""
+    place = tmp_path_factory.mktemp("killed")
+    shutil.copy(HERE / "faulty_engines.py", place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        process = paused_at(6, *command("Slow", *SMALL))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        workers = children.read_text("utf-8").split() if children.exists() else None
+        process.kill()
+        process.communicate()
+    return place / "run.log", workers
+
+
+def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(killed, here):
     """Killed, interrupted, resumed: the log is that of a run that nobody disturbed."""
     verify("Slow", *SMALL)
     whole = timeless()
     log = Path("run.log")
-    log.unlink()
-
-    process = paused_at(6, *command("Slow", *SMALL))
-    process.kill()
-    process.communicate()
+    shutil.copy(killed[0], log)
     held = lines_of(log)
+    assert held >= 6
     assert '"kind":"footer"' not in log.read_text("utf-8")
     log.write_bytes(log.read_bytes() + b'{"kind":"case","n":')
 
@@ -450,16 +472,10 @@ def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(folder):
     assert timeless() == whole
 
 
-def test_workers_end_with_their_parent(folder):
-    process = paused_at(3, *command("Slow", *SMALL))
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.exists():
-        process.kill()
-        process.communicate()
+def test_workers_end_with_their_parent(killed):
+    _, workers = killed
+    if workers is None:
         pytest.skip("no /proc: whether workers end with their parent is not tested")
-    workers = children.read_text("utf-8").split()
-    process.kill()
-    process.communicate()
     deadline = time.monotonic() + 10
     while any(_runs(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
