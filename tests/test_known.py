@@ -14,6 +14,7 @@ from gradcheck import cli, known
 from gradcheck.case import parse, sample_cases
 from gradcheck.known import Known, KnownError, read_known
 from gradcheck.verify import run as running
+from gradcheck.verify import shrink
 from gradcheck.verify.declared import STATES
 from gradcheck.verify.expected import Expected
 from gradcheck.verify.judge import judge
@@ -23,7 +24,7 @@ from gradcheck.verify.summary import summarise
 from gradcheck.verify.worker import Reply
 
 sys.path.insert(0, str(Path(__file__).parent / "verify"))
-from in_process import without_processes
+from in_process import without_curves, without_processes
 
 TOKEN = "gc1:1-1:cross_entropy:mean:m1:float64:w1:generic:binary:s0"
 TODAY = dt.date(2026, 6, 1)
@@ -361,6 +362,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     without_processes(monkeypatch)
+    without_curves(monkeypatch)
     return tmp_path
 
 
@@ -370,7 +372,7 @@ DOUBLED = changed(expires=LATER, outcome="FAIL loss")
 
 def run(engine, *options):
     spec = f"py:known_engines:{engine}"
-    settings = ["--examples", "4", "--jobs", "1", "--log", "run.log", *options]
+    settings = ["--examples", "3", "--jobs", "1", "--log", "run.log", *options]
     code = cli.main(["verify", spec, *settings])
     log = Path("run.log").read_text("utf-8") if Path("run.log").exists() else ""
     return code, [json.loads(line) for line in log.splitlines()]
@@ -429,7 +431,9 @@ def test_a_declared_failure_is_told_as_known_and_is_no_failure(folder, file, mon
     assert "its known is" in capsys.readouterr().err
 
 
-def test_what_is_not_declared_is_a_failure_and_is_shrunk_among_its_like(folder, file):
+def test_what_is_not_declared_is_a_failure_and_is_shrunk_among_its_like(folder, file, monkeypatch):
+    for name in ("CHECKS", "TINY_CHECKS"):
+        monkeypatch.setattr(shrink, name, 20)
     file(some=changed(expires=LATER, outcome="FAIL loss", match={"max_width": 1}))
     code, log = run("Doubled", "--known", "known.toml")
     assert code == 1

@@ -46,9 +46,9 @@ def verdicts(mistakes, most):
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_programs_are_right_without_the_mistakes(program):
     engine = Student(program, COMMON + PROGRAMS[program])
-    found = Counter(check_agreement(engine, p, explained=False).verdict for _, p in drawn()[:40])
+    found = Counter(check_agreement(engine, p, explained=False).verdict for _, p in drawn()[:24])
     assert Verdict.FAIL not in found
-    assert found[Verdict.PASS] > 20
+    assert found[Verdict.PASS] > 12
 
 
 def test_every_mistake_is_caught():
@@ -63,7 +63,7 @@ def test_no_mistake_is_a_mutant_or_is_there_twice():
 
 
 def test_hardly_any_is_misnamed():
-    counted, false = verdicts(EVERY[::9], most=1)
+    counted, false = verdicts(EVERY[::18], most=1)
     assert len(false) <= MOST_FALSE * counted.total(), false
 
 

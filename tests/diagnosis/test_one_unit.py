@@ -33,6 +33,7 @@ def by_epsilon(p, y, z):
     return (-y / (p + 1e-6) + (1 - y) / (1 - p + 1e-6)) * p * (1 - p)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     "case",
     [

@@ -44,6 +44,7 @@ def engine(part, which):
     return engine_from_callable(value_and_grad, "part")
 
 
+@pytest.mark.by_day(3)  # of four and three: each part and each step once at least
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize(("which", "step"), [(0, "dC/dW_2"), (1, "dC/db_2"), (2, "delta_2")])
 def test_the_part_is_named(part, which, step):

@@ -210,6 +210,7 @@ def by_logarithms(b):
     return (-b.Y / (a + 1e-8) + (1 - b.Y) / (1 - a + 1e-8)) * a * (1 - a)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     "token",
     [

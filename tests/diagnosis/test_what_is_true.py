@@ -25,6 +25,7 @@ def said_of(name, case=SQUARE):
     return diagnose(make(), problem, c.engine, c.kind == Kind.FAILED)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_diagnosis_is_true_of_its_own_engine_and_of_no_other(name):
     said = said_of(name)

@@ -62,6 +62,7 @@ def test_a_clip_that_clips_nothing_leaves_the_loss_that_is_meant(name):
     assert named_loss(planted(name), problem()) is None
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     ("name", "loss"), [(name, loss) for name, (_, losses) in NAMELESS.items() for loss in losses]
 )
@@ -84,7 +85,8 @@ def test_a_factor_is_told_beside_the_sum_that_is_meant(name, says):
     assert named_loss(planted(name), problem(reduction="sum")).says == says
 
 
-@pytest.mark.parametrize("name", ["relu", "doubled", "l2", "clipped", "softmax cross-entropy"])
+@pytest.mark.by_day(2)
+@pytest.mark.parametrize("name", ["relu", "doubled", "clipped", "softmax cross-entropy", "l2"])
 def test_a_loss_in_float32_is_named(name):
     engine = planted(name)
     engine.info = EngineInfo("single", "1", ("float32",), ("cross_entropy",), ("mean",))
@@ -106,7 +108,8 @@ def limited(name, **limits):
     return engine
 
 
-@pytest.mark.parametrize("name", ["doubled", "no bias", "l2", "swapped", "sum"])
+@pytest.mark.by_day(2)
+@pytest.mark.parametrize("name", ["doubled", "no bias", "l2", "sum", "swapped"])
 def test_one_layer_is_enough_for_a_name(name):
     engine = limited(name, max_depth=1, max_outputs=1)
     assert named_loss(engine, problem(sizes=(3, 1))).says == OTHER_LOSSES[name][2]
@@ -203,8 +206,9 @@ RIGHT = {"reference": REFERENCE} | {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_right_loss_gets_no_name(name):
-    cases = list(sample_cases(80, 7, max_parameters=200))
+@pytest.mark.parametrize("count", [30, pytest.param(80, marks=pytest.mark.nightly)])
+def test_a_right_loss_gets_no_name(name, count):
+    cases = list(sample_cases(count, 7, max_parameters=200))
     assert [case.token for case in cases if named_loss(RIGHT[name], case.problem())] == []
 
 

@@ -38,6 +38,7 @@ def found(engine, quantity, y=None, model=STANDARD, dtype="float64", loss="cross
 # --- right engines --------------------------------------------------------------------------------
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("name", ["blas", "fused"])
 def test_of_a_right_engine_nothing_is_said(name):
     responses = measure(CORRECT[name](), "cancellation_free")
@@ -69,6 +70,7 @@ def cut(t):
     return lambda z: np.where(z > t, 1, np.where(z < -t, 0, sigmoid(z))).astype(z.dtype)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("t", [15, 19.0, 30.5])
 def test_a_sigmoid_that_is_cut_off_is_0_and_1_beyond(t):
     texts = said(planted(sig=cut(t)))
@@ -135,6 +137,7 @@ def test_clips_that_differ_by_sign_are_told_apart():
     assert (high.kind, round(high.low), high.high) == ("kept", 14, np.inf)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(("name", "end"), [("clipped_1e-7", "16.12"), ("clipped_1e-12", "27.63")])
 def test_the_gradient_of_a_clipped_loss_is_0_beyond_the_clip(name, end):
     texts = said(WIDER[name]())
@@ -278,6 +281,7 @@ def test_a_loss_that_is_kept_is_told():
 # --- mutants of the registry ----------------------------------------------------------------------
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -296,7 +300,7 @@ def test_mutants_that_are_wrong_for_large_z_are_described(name, told):
 
 
 def test_responses_survive_json():
-    responses = measure(planted(sig=cut(15)))
+    responses = measure(planted(sig=cut(15)), dtypes=("float64",))
     again = Responses.from_json(json.loads(encode({"kind": "response", **responses.to_json()})))
     assert again.sentences() == responses.sentences()
     assert again.notes() == responses.notes()
@@ -307,6 +311,7 @@ def test_a_right_engine_leaves_no_curves_in_the_record():
     assert measure(CORRECT["blas"]()).to_json()["curves"] == []
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("model", ["tf32", "bfloat16"])
 def test_every_model_has_bounds(model):
     assert model in ARITHMETICS

@@ -26,6 +26,7 @@ def formula(text):
 # --- the output error -----------------------------------------------------------------------------
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("eps", [1e-15, 1e-12, 1e-8, 1e-6, 1e-3, float(np.finfo(np.float32).eps)])
 def test_an_epsilon_beside_p_is_named(eps):
     def residual(p, y, z):
@@ -36,6 +37,7 @@ def test_an_epsilon_beside_p_is_named(eps):
     assert text == f"[-y / (p + {e}) + (1 - y) / (1 - p + {e})] p (1 - p)"
 
 
+@pytest.mark.by_day(3)  # of two and two: each once
 @pytest.mark.parametrize("eps", [1e-12, 1e-7])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_an_epsilon_beside_p_1_minus_p_is_told_from_a_floor_of_it(eps, dtype):

@@ -75,7 +75,7 @@ FOUND = {}
 
 
 def look_once(monkeypatch, look=plan._exact_cases):
-    """Look for the problems of the exact tests once in a process, for engines that take the same."""
+    """Look for the problems of the exact tests once for all engines that take the same."""
 
     def found(settings, info):
         what = settings.dtype, settings.seed, repr(replace(info, name="any", version="1"))
@@ -85,6 +85,11 @@ def look_once(monkeypatch, look=plan._exact_cases):
         return list(cases), list(untested)
 
     monkeypatch.setattr(plan, "_exact_cases", found)
+
+
+def without_curves(monkeypatch):
+    """Measure no response curves: what is tested is something else that is said of failures."""
+    monkeypatch.setattr(run, "is_worth_measuring", lambda _: False)
 
 
 def without_processes(monkeypatch):

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from in_process import without_processes
+from in_process import without_curves, without_processes
 from some import some
 
 from gradcheck.case import parse
@@ -22,7 +22,8 @@ SMALL = (("max_parameters", 30), ("max_depth", 3), ("max_batch", 4), ("corners",
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
     without_processes(monkeypatch)
-    monkeypatch.setattr(shrink, "CHECKS", 40)
+    without_curves(monkeypatch)
+    monkeypatch.setattr(shrink, "CHECKS", 30)
     monkeypatch.setattr(shrink, "TINY_CHECKS", 20)
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from in_process import without_processes
+from in_process import without_curves, without_processes
 
 from gradcheck import cli
 from gradcheck.verify import shrink
@@ -77,6 +77,7 @@ def test_mistakes_mended_in_the_order_in_which_they_are_named_end_in_a_verified_
     verified, monkeypatch
 ):
     without_processes(monkeypatch)
+    without_curves(monkeypatch)
     monkeypatch.setattr(shrink, "CHECKS", 12)
     monkeypatch.setattr(shrink, "TINY_CHECKS", 12)
     codes, told = walk(verified, *QUICK, more=SMALL)

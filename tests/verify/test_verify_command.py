@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from in_process import InProcess, look_once, without_processes
+from in_process import InProcess, look_once, without_curves, without_processes
 
 from gradcheck import cli
 from gradcheck.verify import pool, run, shrink
@@ -213,6 +213,7 @@ def test_an_engine_without_a_loss_is_verified_by_agreement(here, capsys):
 )
 def test_a_loss_that_is_wrong_is_told_and_no_gradient(engine, told, here, monkeypatch, capsys):
     few_checks(monkeypatch)
+    without_curves(monkeypatch)
     code, log = verify(engine, *ONE_LAYER, examples=2)
     assert code == 1
     failed = [f for case in cases(log) for f in case["findings"] if f["verdict"] == "FAIL"]

@@ -1,5 +1,7 @@
 """The plan: the same cases for the same settings, in every shard, within what is supported."""
 
+from itertools import islice
+
 import pytest
 from some import some
 
@@ -44,6 +46,7 @@ def test_more_examples_begin_with_the_same_ones():
     assert cases_of(plan(examples=60))[:40] == cases_of(plan())
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("shards", [2, 3])
 def test_shards_partition_the_cases_and_the_exact_tests(shards):
     parts = [plan(shard=(i + 1, shards), dtype="float64") for i in range(shards)]
@@ -160,5 +163,6 @@ def test_the_work_of_a_plan_grows_as_the_number_of_its_cases(monkeypatch):
 
 def test_no_differences_are_taken_in_half_precision():
     info = EngineInfo("half", "1", ("float16",), LOSSES, REDUCTIONS)
-    assert "consistency" not in plan(info).properties
-    assert {p for n in range(40) for _, p in plan(info).tries(n)} == {("agreement",)}
+    a_plan = plan(info)
+    assert "consistency" not in a_plan.properties
+    assert {p for n in range(20) for _, p in islice(a_plan.tries(n), 4)} == {("agreement",)}
