@@ -341,6 +341,8 @@ def _with_jumps(
             eps = noise_of_jump(eps, largest)
             again = finite_difference(lines, eps, coordinates=doubtful)
             estimate.put(doubtful, again.part(doubtful))
+        if stairs and not suspected:
+            _narrow(lines, eps, g, estimate, compare(names, g, estimate, resolution=resolution))
         kind = compare(names, g, estimate, resolution=resolution).kind
         still = (kind == Kind.VACUOUS) & (estimate.value == 0) & (estimate.reach == 0)
         flat = _jumps(lines, eps, estimate, np.flatnonzero(still))

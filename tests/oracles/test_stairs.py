@@ -168,3 +168,17 @@ def test_a_zero_is_wrong_where_f_has_no_treads(dtype):
     x = np.array([3.3, -7.458315], dtype=dtype)
     told = check_gradient(lambda p: np.sum(np.sin(p) + p), np.zeros_like, x)
     assert told.verdict.value == "FAIL"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_stairs_of_one_rounding_through_which_a_slope_is_seen_are_decided_by_every_seed(seed):
+    """The bounds are looked at once more, at longer steps, before f is said to be a staircase."""
+    x = np.array([5.09179331e-07, -4.96580105e-08, 1.40267255e-06, 1.35140583e-06])
+
+    def f(x):
+        return float(np.sum(1 - np.cos(x)))
+
+    assert check_gradient(f, np.sin, x, seed=seed).verdict.value == "PASS"
+    for factor in (1.0001, 0.0, -1.0):
+        told = check_gradient(f, lambda x, k=factor: k * np.sin(x), x, seed=seed)
+        assert told.verdict.value != "PASS"
