@@ -41,8 +41,7 @@ class Settings:
         logistic_iterations: steps of gradient descent on breast cancer.
         digits_epochs: epochs of stochastic gradient descent on digits.
         prediction_steps: steps of gradient descent after which prediction is judged.
-        wide_network: sizes of the network that is trained on digits as a large one.
-        wide_epochs: its epochs.
+        million_epochs: epochs of digits for which a network of a million weights is trained.
         run_the_million: whether the N + 1 passes of a million weights are run to the end.
     """
 
@@ -88,8 +87,7 @@ class Settings:
     logistic_iterations: int = 200
     digits_epochs: int = 30
     prediction_steps: int = 2048
-    wide_network: tuple[int, ...] = (64, 13_334, 10)
-    wide_epochs: int = 4
+    million_epochs: int = 3
     run_the_million: bool = False
 
     @classmethod
@@ -123,7 +121,6 @@ class Settings:
             "location_growth": list(self.location_growth),
             "ratio_networks": [list(sizes) for sizes in self.ratio_networks],
             "million_network": list(self.million_network),
-            "wide_network": list(self.wide_network),
             "deep_network": list(self.deep_network) if self.deep_network else None,
         }
         return {**asdict(self), **lists}
@@ -144,7 +141,6 @@ class Settings:
             "location_growth": tuple(content["location_growth"]),
             "ratio_networks": tuple(tuple(sizes) for sizes in content["ratio_networks"]),
             "million_network": tuple(content["million_network"]),
-            "wide_network": tuple(content["wide_network"]),
             "deep_network": tuple(content["deep_network"]) if content["deep_network"] else None,
         }
         return cls(**{**content, **tuples})

@@ -45,8 +45,7 @@ def tiny():
         logistic_iterations=20,
         digits_epochs=1,
         prediction_steps=512,
-        wide_network=(64, 400, 10),
-        wide_epochs=2,
+        million_epochs=1,
     )
 
 

@@ -3,11 +3,12 @@
 Symbols: m examples; B the examples of one update, 1, 32 or m; W flops of the matrix products of one
 example's forward and backward pass, sizes n_0, ..., n_L:
 
-    W = 2 sum_l n_{l-1} n_l  +  4 sum_l n_{l-1} n_l - 2 n_0 n_1                  (C9)
+    W = 2 M + 4 M - 2 n_0 n_1,   M = sum_l n_{l-1} n_l                  (C9)
 
-so that a training of t updates takes t B W: what is counted is how many examples are passed forward
-and backward until the loss of the whole set is down to a goal that is the same for all. Every B is
-trained with several rates and the best of them counts, as one rate may suit one B and not another.
+so that a training over t examples takes t W until the loss of the whole set is down to a goal that
+is the same for all. The examples are counted, and so are the flops of an update of B examples,
+which should be B W. Every B is trained with several rates and the best of them counts, as one rate
+may suit one B and not another.
 
 A pass over m examples at once does what m passes do, in fewer calls: the time of both is compared
 apart. (LeCun, Bottou, Orr and Mueller 1998, section 4.1; Bottou 2010.)
@@ -18,10 +19,9 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from gradcheck.cost import gemm_flops_backward, gemm_flops_forward, time_in_turns
+from gradcheck.cost import count_flops, time_in_turns
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFUTED, Claim, Evidence, Finding
 from gradcheck.report.textbook.curves import Study, ValueAndGrad, breast_cancer, digits
@@ -72,7 +72,7 @@ def measure(
     return Evidence(
         (
             *(_one_pass(study, value_and_grad, settings) for study in studies),
-            *(_work(study, runs[study.name]) for study in studies),
+            *(_work(study, runs[study.name], value_and_grad) for study in studies),
         ),
         frames={"c25_to_a_common_loss": frame},
     )
@@ -135,15 +135,15 @@ def _one_pass(study: Study, value_and_grad: ValueAndGrad, settings: Settings) ->
     )
 
 
-def _work(study: Study, runs: list[Training]) -> Finding:
+def _work(study: Study, runs: list[Training], value_and_grad: ValueAndGrad) -> Finding:
     """Compare the work to the goal, the best rate of each; what never gets there is dearest."""
     m = len(study.X)
     best = {B: _best(runs, B) for B in (1, 32, m)}
-    W = _flops(study)
+    flops = {B: run.examples * _flops(study, B, value_and_grad) for B, run in best.items()}
     single, whole = best[1], best[m]
-    holds = not single.reached or (whole.reached and single.examples >= whole.examples)
+    holds = not single.reached or (whole.reached and flops[1] >= flops[m])
     told = "; ".join(
-        f"batches of {B:,}: {number(run.examples * W)} flops"
+        f"batches of {B:,}: {number(flops[B])} flops"
         f"{'' if run.reached else ', not reached'}, {run.updates:,} updates at lambda = "
         f"{run.rate:g}"
         for B, run in best.items()
@@ -167,10 +167,12 @@ def _best(runs: list[Training], B: int) -> Training:
     )
 
 
-def _flops(study: Study) -> int:
-    """Return W."""
+def _flops(study: Study, B: int, value_and_grad: ValueAndGrad) -> float:
+    """Count the flops of the matrix products of one update, an example."""
     sizes = (study.X.shape[1], *(len(b) for _, b in study.start))
-    return int(np.sum([gemm_flops_forward(sizes, 1), gemm_flops_backward(sizes, 1)]))
+    out = sigmoid_network.Workspace(sizes, B, study.X.dtype)
+    _, flops = count_flops(value_and_grad, study.start, study.X[:B], study.Y[:B], out=out)
+    return flops.gemm / B
 
 
 CLAIM = Claim(

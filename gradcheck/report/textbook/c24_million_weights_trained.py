@@ -1,0 +1,255 @@
+r"""C24: it is said to discover the optimal weights relatively quickly, even for millions of them.
+
+Symbols: a network 64-13334-10 on digits, N weights and biases, in float32; C its loss over all
+training rows, m held-out rows; T steps theta <- theta - lambda g, g the gradient of a batch.
+
+**Good.** By guessing m/10 held-out rows are told right, with standard deviation sqrt(0.09 m); good
+weights get more than five of these beyond it.
+
+**Optimal.** At a minimum of C nothing brings C down. T more steps that bring C well below where the
+first T have ended show that no minimum was found there.
+
+**Quickly.** A step takes backprop one forward and one backward pass of its batch, and would take
+forward differences N + 1 forward passes (C8). Passes are counted; forward passes with one weight
+moved are timed in blocks, and with t the mean seconds of one and s their standard deviation over
+the blocks, T steps by differences would take, at the load of the sample and in 95 % of samples,
+
+    T (N + 1) (t +- 2.09 s / sqrt(20))                    2.09: Student, 19 degrees of freedom
+
+The first layer is drawn so wide that its neurons differ, the last is zero. By one row of W_2 the
+curvature of C is up to |a_1|^2 / 4, about n_1 / 10: lambda is below 20 / n_1 (LeCun, Bottou, Orr
+and Mueller 1998, section 5).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradcheck.cost import counted_loss, counted_value_and_grad, forward_difference_passes
+from gradcheck.report.million.plain_passes import STUDENT
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
+from gradcheck.report.textbook.curves import Array, Parameters, Train, ValueAndGrad
+from gradcheck.splitmix64 import Stream
+from reference_models import sigmoid_network
+from reference_models.datasets import held_out_split, load_digits, one_hot, standardise
+from reference_models.training import stochastic_gradient_descent
+
+SIZES = (64, 13_334, 10)
+MILLION = 10**6
+BATCH, RATE = 32, 0.002 * 2 / 3
+SPREAD = 4.0
+"""Standard deviation of the z_1 at the start."""
+DEVIATIONS = 5.0
+WELL_BELOW = 0.9
+"""What at most is left of C after T more steps, where the first T have found no minimum."""
+BLOCKS, BLOCK = 20, 2
+"""Forward passes that are timed."""
+MOVED = 2.0**-8
+
+
+class Task(NamedTuple):
+    """The examples, in float32, and the parameters before training."""
+
+    start: Parameters
+    X: Array
+    Y: Array
+    held_out: Array
+    labels: Array
+
+
+class Trained(NamedTuple):
+    """What training came to.
+
+    Attributes:
+        theta: the parameters.
+        loss: C there.
+        right: held-out rows told right.
+        steps: how many were made.
+        passes: forward and backward passes of batches that they took.
+        seconds: of the steps.
+    """
+
+    theta: Parameters
+    loss: float
+    right: int
+    steps: int
+    passes: tuple[int, int]
+    seconds: float
+
+
+def measure(
+    settings: Settings,
+    value_and_grad: ValueAndGrad = sigmoid_network.value_and_grad,
+    train: Train = stochastic_gradient_descent,
+) -> Evidence:
+    """Train a million weights, go on as long again, and time passes of differences."""
+    task, epochs, seed = _digits(settings.seed), settings.million_epochs, settings.seed
+    before = float(sigmoid_network.loss(task.start, task.X, task.Y))
+    first = _train(task, task.start, epochs, seed, value_and_grad, train)
+    second = _train(task, first.theta, epochs, seed + 1, value_and_grad, train)
+    return Evidence(
+        (
+            _good(task, before, first, epochs),
+            _quickly(task, first, epochs),
+            _optimal(task, first, second),
+        )
+    )
+
+
+def _digits(seed: int) -> Task:
+    train, held_out = held_out_split(load_digits(), seed=seed)
+    n_0, n_1, k = SIZES
+    X = standardise(train.inputs).astype(np.float32)
+    test = standardise(held_out.inputs, reference=train.inputs).astype(np.float32)
+    W_1 = (SPREAD / n_0**0.5 * Stream(seed, "W1").normal((n_1, n_0))).astype(np.float32)
+    zero = [np.zeros(shape, np.float32) for shape in ((n_1,), (k, n_1), (k,))]
+    start = [(W_1, zero[0]), (zero[1], zero[2])]
+    return Task(start, X, one_hot(train.labels, k).astype(np.float32), test, held_out.labels)
+
+
+def _train(
+    task: Task,
+    theta: Parameters,
+    epochs: int,
+    seed: int,
+    value_and_grad: ValueAndGrad,
+    train: Train,
+) -> Trained:
+    counted = counted_value_and_grad(_in_buffers(value_and_grad))
+    begin = time.perf_counter()
+    end, record = train(
+        counted,
+        theta,
+        task.X,
+        task.Y,
+        learning_rate=RATE,
+        batch_size=BATCH,
+        epochs=epochs,
+        seed=seed,
+    )
+    elapsed = time.perf_counter() - begin
+    loss = float(sigmoid_network.loss(end, task.X, task.Y))
+    told = sigmoid_network.forward(end, task.held_out).argmax(axis=1)
+    right = int(np.sum(told == task.labels))
+    passes = counted.cost.forward_passes, counted.cost.backward_passes
+    return Trained(end, loss, right, record.iterations, passes, elapsed)
+
+
+def _in_buffers(value_and_grad: ValueAndGrad) -> Callable[..., tuple[Any, Parameters]]:
+    """Keep the buffers of every size of batch from call to call."""
+    kept: dict[int, sigmoid_network.Workspace] = {}
+
+    def computed(theta: Parameters, X: Array, Y: Array) -> tuple[Any, Parameters]:
+        m = len(X)
+        if m not in kept:
+            kept[m] = sigmoid_network.Workspace(SIZES, m, np.float32)
+        return value_and_grad(theta, X, Y, out=kept[m])
+
+    return computed
+
+
+# --- findings -------------------------------------------------------------------------------------
+
+
+def _good(task: Task, before: float, first: Trained, epochs: int) -> Finding:
+    N, m = _count(task.start), len(task.labels)
+    chance = m / 10 + DEVIATIONS * (0.09 * m) ** 0.5
+    return Finding(
+        "the network {sizes} has N = {N:,} weights and biases; {epochs} epochs of digits by "
+        "backprop, {steps} steps, bring the loss from {before} to {after}; {right} of {m} held-out "
+        "digits are told right (by guessing at most {chance:.0f}): good weights",
+        N >= MILLION and first.right > chance and first.loss < before,
+        {
+            "sizes": "-".join(map(str, SIZES)),
+            "N": N,
+            "epochs": epochs,
+            "steps": first.steps,
+            "m": m,
+            "chance": chance,
+        },
+        {"before": before, "after": first.loss, "right": first.right},
+    )
+
+
+def _quickly(task: Task, first: Trained, epochs: int) -> Finding:
+    """Ruled on by passes; seconds are told beside them."""
+    N, steps = _count(task.start), epochs * -(-len(task.X) // BATCH)
+    each = forward_difference_passes(N)
+    mean, half = _seconds_of_a_pass(task)
+    forward, backward = first.passes
+    return Finding(
+        "that took {forward:,} forward and {backward:,} backward passes of batches, and "
+        "{seconds:seconds}; by forward differences the {steps} steps take {passes:,} forward "
+        "passes, {ratio:times} times as many; from {timed} that were timed, {slow:seconds} "
+        "({low:seconds} to {high:seconds})",
+        forward == backward == steps,
+        {
+            "forward": forward,
+            "backward": backward,
+            "steps": steps,
+            "passes": steps * each,
+            "ratio": steps * each / max(1, forward + backward),
+            "timed": BLOCKS * BLOCK,
+        },
+        timings={
+            "seconds": first.seconds,
+            "slow": steps * each * mean,
+            "low": steps * each * (mean - half),
+            "high": steps * each * (mean + half),
+        },
+    )
+
+
+def _optimal(task: Task, first: Trained, second: Trained) -> Finding:
+    return Finding(
+        "these weights are not optimal: {steps} steps more bring the loss down from {before} to "
+        "{after}, and {right} of {m} held-out digits are told right",
+        second.loss < WELL_BELOW * first.loss,
+        {"steps": second.steps, "m": len(task.labels)},
+        {"before": first.loss, "after": second.loss, "right": second.right},
+        contradicts=True,
+    )
+
+
+def _seconds_of_a_pass(task: Task) -> tuple[float, float]:
+    """Time forward passes of a batch, one weight moved in each; return mean and half interval."""
+    W = task.start[0][0].copy()
+    theta = [(W, task.start[0][1]), task.start[1]]
+    X, Y = task.X[:BATCH], task.Y[:BATCH]
+    out = sigmoid_network.Workspace(SIZES, len(X), np.float32)
+    loss = counted_loss(sigmoid_network.loss)
+    loss(theta, X, Y, out=out)
+    seconds = []
+    for block in np.array_split(np.arange(BLOCKS * BLOCK), BLOCKS):
+        begin = time.perf_counter()
+        for j in block:
+            W.flat[j] += MOVED
+            loss(theta, X, Y, out=out)
+            W.flat[j] -= MOVED
+        seconds.append((time.perf_counter() - begin) / len(block))
+    return float(np.mean(seconds)), STUDENT * float(np.std(seconds, ddof=1)) / BLOCKS**0.5
+
+
+def _count(theta: Parameters) -> int:
+    return sum(W.size + b.size for W, b in theta)
+
+
+CLAIM = Claim(
+    id="C24",
+    statement="It discovers the optimal weights relatively quickly, even for a network with "
+    "millions of weights",
+    how="a network of a million weights trained on digits by backprop and judged by held-out "
+    "digits; as many steps again, to see whether the loss was at a minimum; passes counted, and "
+    "what differences would take extrapolated from timed passes",
+    precise="good weights are found quickly, as a step takes two passes and not a million; they "
+    "are not the optimal ones, as going on brings the loss further down",
+    source="Rumelhart, Hinton and Williams 1986; Goodfellow, Bengio and Courville 2016, "
+    "section 8.2",
+    measure=measure,
+    expected=REFINED,
+)
