@@ -433,7 +433,7 @@ def test_a_declared_failure_is_told_as_known_and_is_no_failure(folder, file, mon
 
 def test_what_is_not_declared_is_a_failure_and_is_shrunk_among_its_like(folder, file, monkeypatch):
     for name in ("CHECKS", "TINY_CHECKS"):
-        monkeypatch.setattr(shrink, name, 20)
+        monkeypatch.setattr(shrink, name, 8)
     file(some=changed(expires=LATER, outcome="FAIL loss", match={"max_width": 1}))
     code, log = run("Doubled", "--known", "known.toml")
     assert code == 1

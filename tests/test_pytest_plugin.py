@@ -241,6 +241,7 @@ def test_the_fixture_checks_with_the_seed_and_tells_cost_and_how_to_repeat(folde
     assert said.count("replay:") == 1
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     "option", ["--gradcheck-examples=0", "--gradcheck-seed=-1", "--gradcheck-seed=x"]
 )

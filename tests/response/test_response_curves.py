@@ -56,6 +56,7 @@ def test_the_grid_has_0_and_both_signs_and_reaches_800(dtype):
     assert z[z > 0].min() == least(dtype)
 
 
+@pytest.mark.by_day(3)  # of two and two: each once
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["naive", "exp_ratio"])
 def test_a_right_engine_stays_within_its_bound_everywhere(name, dtype):
@@ -63,6 +64,7 @@ def test_a_right_engine_stays_within_its_bound_everywhere(name, dtype):
         assert not curve.is_beyond("cancellation_free").any(), curve.quantity
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["textbook"])
 def test_a_textbook_engine_stays_within_the_bound_of_p_minus_y(name, dtype):

@@ -70,7 +70,7 @@ SMALL = (
     'value_and_grad.limits = {"max_depth": 2, "max_parameters": 20, "max_batch": 4, '
     '"corners": "generic"}'
 )
-QUICK = ("--examples", "4", "--dtype", "float64")
+QUICK = ("--examples", "2", "--dtype", "float64")
 
 
 def test_mistakes_mended_in_the_order_in_which_they_are_named_end_in_a_verified_file(
@@ -78,8 +78,8 @@ def test_mistakes_mended_in_the_order_in_which_they_are_named_end_in_a_verified_
 ):
     without_processes(monkeypatch)
     without_curves(monkeypatch)
-    monkeypatch.setattr(shrink, "CHECKS", 12)
-    monkeypatch.setattr(shrink, "TINY_CHECKS", 12)
+    monkeypatch.setattr(shrink, "CHECKS", 6)
+    monkeypatch.setattr(shrink, "TINY_CHECKS", 6)
     codes, told = walk(verified, *QUICK, more=SMALL)
     assert told == [*TOLD, ""]
     assert codes == [1, 1, 1, 0]
