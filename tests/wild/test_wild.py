@@ -57,13 +57,18 @@ def test_right_gradients_pass_and_wrong_ones_do_not(source, drawn):
 
 
 @pytest.mark.nightly
-def test_no_seed_accuses_a_right_gradient(drawn):
-    samples = list(drawn(["cancelling", "scipy"], each=1))
-    samples += list(drawn(["torch"], operators=40, each=1))
-    assert len(samples) >= 100
+def test_no_seed_accuses_a_right_gradient_and_all_decide_alike(drawn):
+    """Of points of few numbers, which cost least; 50 seeds each."""
+    operators = drawn(["torch"], operators=90, each=1, seed=3)
+    few = [sample for sample in operators if sum(array.size for array in sample.x) <= 25]
+    samples = [*drawn(["cancelling", "scipy"], each=1), *few][:100]
+    assert len(samples) == 100
+    unlike = {}
     for sample in samples:
         if not judge(sample, plants=False).known:
             verdicts = {
                 checked(sample, sample.derivative, seed).verdict.value for seed in range(50)
             }
-            assert "FAIL" not in verdicts, sample.name
+            if len(verdicts) > 1 or "FAIL" in verdicts:
+                unlike[sample.name] = verdicts
+    assert not unlike
