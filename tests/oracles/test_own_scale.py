@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from gradcheck import check_gradient, check_jacobian
+from gradcheck.contract import Layout, UnderTest
 from gradcheck.oracles.bounds import Bounds
 from gradcheck.oracles.finite_difference import Estimate, Status
-from gradcheck.oracles.lines import Lines
+from gradcheck.oracles.lines import BudgetSpentError, Lines
 from gradcheck.oracles.own_scale import far_beyond, goes_away
+from gradcheck.structure import structure_of
 
 
 def quotient(p):
@@ -154,3 +156,57 @@ def test_within_bounds_it_is_asked_where_there_is_room(lo, hi, asked):
 
     assert goes_away(lines, estimate_of([8.0], 0.0), np.array([1.0]), 0, moved) == bool(asked)
     assert seen == asked
+
+
+# --- the derivative elsewhere ---------------------------------------------------------------------
+
+
+def under_test(f, derivative, x, shape=(), **options):
+    structure = structure_of(x)
+    lines = Lines(f, x, **options)
+    return UnderTest(
+        lines, derivative, Layout("d(x)", "d", structure, shape), structure, np.ones(1)
+    )
+
+
+def test_the_derivative_is_asked_elsewhere_after_f_and_x_is_as_before():
+    called = []
+    x = np.array([1.0, 2.0], dtype=np.float32)
+
+    def f(p):
+        called.append(("f", p.tolist()))
+        return 0.0
+
+    def rows(p):
+        called.append(("d", p.tolist()))
+        return np.array([[1, 2], [3, 4]], dtype=np.float32)
+
+    test = under_test(f, rows, x, (2,))
+    called.clear()
+    assert [test.moved(j, 0.5, k) for k in (0, 1) for j in (0, 1)] == [1, 2, 3, 4]
+    assert called[:2] == [("f", [1.5, 2.0]), ("d", [1.5, 2.0])]
+    assert called[2:4] == [("f", [1.0, 2.5]), ("d", [1.0, 2.5])]
+    assert test.backward_passes == 4
+    assert (test.lines.forward_passes, test.lines.reserve) == (5, 0)
+    assert test.lines.point.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("answer", [None, np.ones(3), "text"])
+def test_an_answer_elsewhere_that_is_none_is_nothing(answer):
+    def moody(p):
+        if p[0] > 1:
+            raise ValueError
+        return answer
+
+    for derivative in (moody, lambda _: answer):
+        test = under_test(lambda _: 0.0, derivative, np.array([1.0]))
+        assert np.isnan(test.moved(0, 0.5))
+        assert test.lines.point.tolist() == [1.0]
+
+
+def test_a_budget_that_is_spent_ends_it():
+    test = under_test(lambda _: 0.0, lambda p: p, np.array([1.0]), budget=2)
+    assert test.moved(0, 0.5) == 1.5
+    with pytest.raises(BudgetSpentError):
+        test.moved(0, 0.5)
+    assert test.lines.point.tolist() == [1.0]
