@@ -87,7 +87,7 @@ class Settings:
     logistic_iterations: int = 200
     digits_epochs: int = 30
     prediction_steps: int = 2048
-    million_epochs: int = 3
+    million_epochs: int = 2
     run_the_million: bool = False
 
     @classmethod

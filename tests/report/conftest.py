@@ -8,7 +8,13 @@ import pytest
 from gradcheck.report import figures, run
 from gradcheck.report.run import write_report
 from gradcheck.report.settings import Settings
-from gradcheck.report.textbook import c05_jacobian, c08_million_weights, c09_cost_ratio, curves
+from gradcheck.report.textbook import (
+    c05_jacobian,
+    c08_million_weights,
+    c09_cost_ratio,
+    c24_million_weights_trained,
+    curves,
+)
 from gradcheck.report.textbook.claim import section
 from gradcheck.report.textbook.registry import TEXTBOOK
 
@@ -45,7 +51,7 @@ def tiny():
         logistic_iterations=20,
         digits_epochs=1,
         prediction_steps=512,
-        million_epochs=1,
+        million_epochs=3,
     )
 
 
@@ -102,6 +108,9 @@ def shorten(patch):
     patch.setattr(c08_million_weights, "SIZES", (20, 30, 1))
     patch.setattr(c08_million_weights, "MILLION", 661)
     patch.setattr(c09_cost_ratio, "BATCH", 64)
+    patch.setattr(c24_million_weights_trained, "SIZES", (64, 400, 10))
+    patch.setattr(c24_million_weights_trained, "MILLION", 30_010)
+    patch.setattr(c24_million_weights_trained, "RATE", 0.04)
     patch.setattr(curves, "load_digits", _few_digits(curves.load_digits))
     patch.setattr(curves, "EPOCHS", dict(zip(curves.KINDS, (2, 6, 60), strict=True)))
 

@@ -36,6 +36,7 @@ FILES = (
     "c21_finding_weights",
     "c22_intermediate",
     "c23_order",
+    "c24_million_weights_trained",
     "c25_after_every_sample",
     "c26_layer_below",
     "c27_without_a_rate",

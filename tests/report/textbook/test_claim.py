@@ -66,7 +66,7 @@ def test_a_finding_says_whether_it_holds_and_what_it_contradicts():
 
 
 def test_every_claim_is_there_in_order():
-    assert list(TEXTBOOK) == [f"C{n}" for n in [*range(1, 24), *range(25, 33)]]
+    assert list(TEXTBOOK) == [f"C{n}" for n in range(1, 33)]
 
 
 def test_one_claim_is_measured_alone():
