@@ -341,17 +341,19 @@ def _with_jumps(
             eps = noise_of_jump(eps, largest)
             again = finite_difference(lines, eps, coordinates=doubtful)
             estimate.put(doubtful, again.part(doubtful))
+        else:
+            seen = compare(names, g, estimate, resolution=resolution)
         if stairs and not suspected:
-            _narrow(lines, eps, g, estimate, compare(names, g, estimate, resolution=resolution))
-        kind = compare(names, g, estimate, resolution=resolution).kind
-        still = (kind == Kind.VACUOUS) & (estimate.value == 0) & (estimate.reach == 0)
+            _narrow(lines, eps, g, estimate, seen)
+            seen = compare(names, g, estimate, resolution=resolution)
+        still = (seen.kind == Kind.VACUOUS) & (estimate.value == 0) & (estimate.reach == 0)
         flat = _jumps(lines, eps, estimate, np.flatnonzero(still))
         if flat and all(jump.flat and jump.size > eps.bound for jump in flat.values()):
             estimate.status[still] = Status.STAIRS
             stairs |= flat
-        _mark_jumps_at_x(lines, estimate, kind, names, notes)
+        _mark_jumps_at_x(lines, estimate, seen.kind, names, notes)
     for j, jump in stairs.items():
-        if kind[j] in (Kind.FAILED, Kind.NOISY, Kind.VACUOUS):
+        if seen.kind[j] in (Kind.FAILED, Kind.NOISY, Kind.VACUOUS):
             estimate.status[j] = Status.STAIRS
             notes.append(_told_stairs(names.name(j), jump))
     return eps

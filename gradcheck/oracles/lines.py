@@ -337,7 +337,8 @@ class Lines:
                     self.move_to(points[0])
                     values[asked] = self._value()
                 self._note(values[asked], lambda _: "")
-                self.value_bytes = max(self.value_bytes, bytes_of(values[asked]))
+                if self.value_bytes < values.itemsize:
+                    self.value_bytes = max(self.value_bytes, bytes_of(values[asked]))
                 for k, point in zip(asked.tolist(), points, strict=True):
                     seen(k, point)
         finally:
@@ -353,7 +354,10 @@ class Lines:
         return points
 
     def rounded(self, coordinates: IntArray, numbers: FloatArray) -> FloatArray:
-        """Round numbers, one a coordinate, to the formats of x's arrays, in place."""
+        """Round numbers, one a coordinate, to the formats of x's arrays."""
+        dtypes = {leaf.dtype for leaf in self.structure.leaves}
+        if len(dtypes) == 1:
+            return numbers.astype(dtypes.pop()).astype(numbers.dtype)
         for leaf in self.structure.leaves:
             if leaf.dtype != numbers.dtype:
                 inside = (coordinates >= leaf.start) & (coordinates < leaf.stop)

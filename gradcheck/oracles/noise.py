@@ -141,9 +141,10 @@ def table_noise(samples: FloatArray) -> tuple[float, str]:
     sigmas, changes = [], []
     for k in range(1, len(samples)):
         gamma = factorial(k) ** 2 / factorial(2 * k)
-        scale = float(np.max(np.abs(differences))) or 1.0  # scaled: squares may underflow
+        low, high = differences.min(), differences.max()
+        scale = float(max(high, -low)) or 1.0  # scaled: squares may underflow
         sigmas.append(scale * float(np.sqrt(gamma * np.mean((differences / scale) ** 2))))
-        changes.append(bool(differences.min() < 0 < differences.max()))
+        changes.append(bool(low < 0 < high))
         differences = np.diff(differences)
     for k in range(len(sigmas) - 2):
         if changes[k] and max(sigmas[k : k + 3]) <= 4 * min(sigmas[k : k + 3]):

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,18 @@ class _Column:
     rise: FloatArray
     offset: FloatArray
     known: npt.NDArray[np.bool_]
+
+
+class _Level(NamedTuple):
+    """One exponent, and where it stands."""
+
+    exponent: int
+    here: npt.NDArray[np.bool_]
+
+
+def _levels(exponents: IntArray) -> list[_Level]:
+    """Return each exponent once, the smallest first."""
+    return [_Level(e, exponents == e) for e in sorted(set(exponents.tolist()))]
 
 
 class AxisPoints:
@@ -177,9 +190,13 @@ class AxisPoints:
 
     def constants(self, stencil: Stencil, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return C1 and A of the formula that is used for each row."""
-        formulas = [ON_ONE_SIDE.get(side, stencil) for side in self.sides[rows].tolist()]
-        c1 = np.array([float(formula.noise_constant) for formula in formulas])
-        return c1, np.array([float(formula.disagreement_noise) for formula in formulas])
+        sides = self.sides[rows]
+        c1 = np.full(len(rows), float(stencil.noise_constant))
+        a = np.full(len(rows), float(stencil.disagreement_noise))
+        for side, formula in ON_ONE_SIDE.items():
+            c1[sides == side] = float(formula.noise_constant)
+            a[sides == side] = float(formula.disagreement_noise)
+        return c1, a
 
     def _derivative(
         self, stencil: Stencil, exponents: IntArray, rows: IntArray
@@ -188,9 +205,10 @@ class AxisPoints:
         denominator = np.zeros(len(rows), dtype=self.lines.dtype)
         size = abs(self.lines.value)
         growth = np.zeros(len(rows), dtype=self.lines.dtype)
+        levels = _levels(exponents)
         with np.errstate(all="ignore"):
             for k, c in stencil.terms:
-                rise, offset = self.rise(k, exponents, rows)
+                rise, offset = self._rise(k, levels, rows)
                 numerator += c * rise
                 denominator += c * offset
                 growth = np.fmax(growth, np.abs(self.lines.value + rise) - size)
@@ -201,19 +219,20 @@ class AxisPoints:
     ) -> tuple[FloatArray, FloatArray]:
         """Return f(x + t) - f(x) and the realised t for t = k c 2^exponents."""
         rows = np.arange(len(self.coordinates)) if rows is None else rows
+        return self._rise(k, _levels(exponents), rows)
+
+    def _rise(self, k: int, levels: list[_Level], rows: IntArray) -> tuple[FloatArray, FloatArray]:
         twos = (k & -k).bit_length() - 1
         odd = k >> twos
-        steps = sorted(set(exponents.tolist()))
-        if len(steps) == 1:
-            column = self._evaluated(odd, steps[0] + twos, rows)
+        if len(levels) == 1:
+            column = self._evaluated(odd, levels[0].exponent + twos, rows)
             return column.rise[rows], column.offset[rows]
         rise = np.empty(len(rows), dtype=self.lines.dtype)
         offset = np.empty(len(rows), dtype=self.lines.dtype)
-        for e in steps:
-            here = exponents == e
-            column = self._evaluated(odd, e + twos, rows[here])
-            rise[here] = column.rise[rows[here]]
-            offset[here] = column.offset[rows[here]]
+        for e, here in levels:
+            there = rows[here]
+            column = self._evaluated(odd, e + twos, there)
+            rise[here], offset[here] = column.rise[there], column.offset[there]
         return rise, offset
 
     def _evaluated(self, odd: int, exponent: int, rows: IntArray) -> _Column:

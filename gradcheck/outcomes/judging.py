@@ -132,7 +132,7 @@ def compare(
     interval = estimate.status == Status.INTERVAL
     kind[interval] = _between_slopes(estimate, allowance, resolution)[interval]
     kind[~agrees] = Kind.FAILED
-    kind[np.isin(estimate.status, (Status.KINK, Status.STAIRS))] = Kind.KINK
+    kind[(estimate.status == Status.KINK) | (estimate.status == Status.STAIRS)] = Kind.KINK
     unknown = ~np.isfinite(estimate.value) | np.isnan(estimate.bound)
     kind[(estimate.status == Status.NO_STEP) | unknown] = Kind.NOISY
     kind[estimate.status == Status.UNDEFINED] = Kind.UNDEFINED
