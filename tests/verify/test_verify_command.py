@@ -432,7 +432,7 @@ def test_shards_partition_the_log():
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """The log that a killed run left behind, and the processes that it had started."""
+    """The log that a killed run left behind, its processes, and those that outlive it."""
     place = tmp_path_factory.mktemp("killed")
     shutil.copy(HERE / "faulty_engines.py", place)
     with pytest.MonkeyPatch.context() as patch:
@@ -441,8 +441,15 @@ def killed(tmp_path_factory):
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         workers = children.read_text("utf-8").split() if children.exists() else None
         process.kill()
-        process.communicate()
-    return place / "run.log", workers
+        process.wait()
+        deadline = time.monotonic() + 10
+        while (left := [pid for pid in workers or () if _runs(pid)]) and (
+            time.monotonic() < deadline
+        ):
+            time.sleep(0.05)
+        for pipe in (process.stdout, process.stderr):
+            pipe.close()
+    return place / "run.log", workers, left
 
 
 def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(killed, here):
@@ -474,14 +481,11 @@ def test_what_ends_a_run_costs_the_cases_in_flight_and_no_more(killed, here):
 
 
 def test_workers_end_with_their_parent(killed):
-    _, workers = killed
+    _, workers, left = killed
     if workers is None:
         pytest.skip("no /proc: whether workers end with their parent is not tested")
-    deadline = time.monotonic() + 10
-    while any(_runs(pid) for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
     assert workers
-    assert not any(_runs(pid) for pid in workers)
+    assert not left
 
 
 def _runs(pid):
