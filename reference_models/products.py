@@ -8,8 +8,9 @@ or three rows it first copies the large matrix, in twice the time of a product r
 for AVX-512 (`SkylakeX`, float32, a matrix of n rows of 5 numbers by a vector, n = 2 or 3 modulo 4)
 that fills a vector register from memory which nobody has written. If a signalling NaN lies there,
 the processor notes an invalid operation, and numpy warns of an "invalid value encountered in
-matmul" once in a while, of a product that is right. So no product here asks for that flag: a
-result that is not finite shows in its value, which is what is judged.
+matmul" once in a while, of a product that is right. So nothing here asks for that flag, and what
+calls `product`, many times a pass, is `deaf` to it as a whole: a result that is not finite shows in
+its value, which is what is judged.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ SMALLEST_BUFFER = 16
 """The least numpy allows, in entries: too small to be used for rows longer than this."""
 
 
+deaf = np.errstate(invalid="ignore")
+"""Decorates functions that do not ask for the flag of invalid operations."""
+
+
+@deaf
 def matmul(A: Array, B: Array, *, out: Array | None = None) -> Array:
     """Multiply matrices as `numpy.matmul`, deaf to the flag of invalid operations.
 
@@ -40,13 +46,12 @@ def matmul(A: Array, B: Array, *, out: Array | None = None) -> Array:
     >>> matmul(np.array([[np.inf, 1.0]]), np.array([[0.0], [1.0]]))
     array([[nan]])
     """
-    with np.errstate(invalid="ignore"):
-        result: Array = np.matmul(A, B, out=out)
+    result: Array = np.matmul(A, B, out=out)
     return result
 
 
 def product(A: Array, B: Array, *, out: Array) -> Array:
-    """Write A B into `out`.
+    """Write A B into `out`; to be called by what is `deaf`.
 
     The order of summation depends on the shapes alone.
 
@@ -63,9 +68,9 @@ def product(A: Array, B: Array, *, out: Array) -> Array:
     if k == 1:
         return outer_product(A[:, 0], B[0], out=out)
     if 1 < m <= FEW and B.size >= LARGE:
-        matmul(A[:, None, :], B, out=out[:, None, :])  # a stack of rows
+        np.matmul(A[:, None, :], B, out=out[:, None, :])  # a stack of rows
         return out
-    return matmul(A, B, out=out)
+    return np.matmul(A, B, out=out)
 
 
 def outer_product(x: Array, y: Array, *, out: Array) -> Array:

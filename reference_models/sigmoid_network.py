@@ -31,7 +31,7 @@ from reference_models.activations import decay, sigmoid, sigmoid_prime_from_deca
 from reference_models.edges import Parameters, check_dtype, network_sizes
 from reference_models.losses import divisor, loss_named
 from reference_models.memory import aligned_empty
-from reference_models.products import matmul, outer_product, product
+from reference_models.products import deaf, outer_product, product
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +109,7 @@ class Workspace:
         return True
 
 
+@deaf
 def forward(parameters: Parameters, X: Array) -> Array:
     """Return the activations a_L of the last layer, (m, n_L).
 
@@ -131,6 +132,7 @@ def forward(parameters: Parameters, X: Array) -> Array:
     return np.asarray(sigmoid(z, out=last.a, e=last.e, scratch=z))
 
 
+@deaf
 def loss(
     parameters: Parameters,
     X: Array,
@@ -159,6 +161,7 @@ def loss(
     return _value(_logits(parameters, X, out), Y, cost, reduction, out)
 
 
+@deaf
 def value_and_grad(
     parameters: Parameters,
     X: Array,
@@ -213,7 +216,7 @@ def _backpropagate(parameters: Parameters, X: Array, out: Workspace) -> Gradient
         if out.m == 1:
             outer_product(delta[0], a_below[0], out=layers[l].dW)
         else:
-            matmul(delta.T, a_below, out=layers[l].dW)
+            np.matmul(delta.T, a_below, out=layers[l].dW)
         np.add.reduce(delta, axis=0, out=layers[l].db)
         if l:
             below = layers[l - 1]
