@@ -12,6 +12,7 @@ from gradcheck.report.textbook import (
     c05_jacobian,
     c08_million_weights,
     c09_cost_ratio,
+    c11_errors,
     c24_million_weights_trained,
     curves,
 )
@@ -100,6 +101,22 @@ def _few_digits(load):
     return loaded
 
 
+def _remembering(make):
+    """Return what makes a network of C11, with its differences, once for all tests."""
+    made = {}
+
+    def remembered(problem, seed):
+        key = (problem.architecture, seed)
+        if key not in made:
+            made[key] = make(problem, seed)
+        return made[key]
+
+    return remembered
+
+
+NETWORK_OF_C11 = _remembering(c11_errors.Network)
+
+
 def shorten(patch):
     """Put small networks, data and times in the place of those that claims have as constants."""
     patch.setattr(c05_jacobian, "load_digits", _ten_pixels(c05_jacobian.load_digits))
@@ -108,11 +125,18 @@ def shorten(patch):
     patch.setattr(c08_million_weights, "SIZES", (20, 30, 1))
     patch.setattr(c08_million_weights, "MILLION", 661)
     patch.setattr(c09_cost_ratio, "BATCH", 64)
+    patch.setattr(c11_errors, "Network", NETWORK_OF_C11)
     patch.setattr(c24_million_weights_trained, "SIZES", (64, 400, 10))
     patch.setattr(c24_million_weights_trained, "MILLION", 30_010)
     patch.setattr(c24_million_weights_trained, "RATE", 0.04)
     patch.setattr(curves, "load_digits", _few_digits(curves.load_digits))
     patch.setattr(curves, "EPOCHS", dict(zip(curves.KINDS, (2, 6, 60), strict=True)))
+
+
+@pytest.fixture(scope="session")
+def shortened():
+    """Returns what has claims measured on small networks, for fixtures that tests share."""
+    return shorten
 
 
 @pytest.fixture

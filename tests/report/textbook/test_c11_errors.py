@@ -70,19 +70,8 @@ def test_an_error_that_is_one_per_cent_off_is_refuted(networks):
 
 
 @pytest.fixture(scope="module")
-def networks():
+def networks(shortened):
     """`measure` with the differences of each network taken once for all tests."""
-    from gradcheck.report.textbook import c11_errors  # noqa: PLC0415 - patched below
-
-    made = {}
-    original = c11_errors.Network
-
-    def remembered(problem, seed):
-        key = (problem.architecture, seed)
-        if key not in made:
-            made[key] = original(problem, seed)
-        return made[key]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(c11_errors, "Network", remembered)
+        shortened(patch)
         yield lambda equations, **options: measure(Settings(), equations, **options)
