@@ -72,9 +72,9 @@ def failures(engine, count, seed=11):
             yield case.token, explained(engine, case.problem(), outcome).text.partition(":")[0]
 
 
-@pytest.mark.parametrize("name", ["tanh", "clipped_1e-7", "bfloat16"])
-def test_an_engine_of_a_wider_class_is_named_or_a_narrower_class_explains_it(name):
-    found = list(failures(Undeclared(WIDER[name]()), 20))
+@pytest.mark.parametrize(("name", "count"), [("tanh", 20), ("clipped_1e-7", 12), ("bfloat16", 12)])
+def test_an_engine_of_a_wider_class_is_named_or_a_narrower_class_explains_it(name, count):
+    found = list(failures(Undeclared(WIDER[name]()), count))
     assert len(found) > 3
     named = [told for _, told in found if told == LABELS[name]]
     narrower = ORDER[: ORDER.index(LABELS[name])]

@@ -40,7 +40,7 @@ def one_unit(z, y, dtype=np.float64, loss="cross_entropy"):
     return Problem(architecture, (W,), (np.zeros(1, dtype),), one, y * one)
 
 
-def models_found(name, count=40, **limits):
+def models_found(name, count, **limits):
     """The models of an engine's outcomes over random cases, none of which may FAIL."""
     under_test, found = engine(name), set()
     for case in sample_cases(count, 3, max_parameters=200, **limits):
@@ -77,8 +77,9 @@ def hidden_biases_lack_the_slope(problem):
         ("tanh", "absolute_sigmoid"),
     ],
 )
-def test_a_right_engine_is_explained_by_the_narrowest_model_that_holds_it(name, widest):
-    found = models_found(name)
+@pytest.mark.parametrize("count", [20, pytest.param(40, marks=pytest.mark.nightly)])
+def test_a_right_engine_is_explained_by_the_narrowest_model_that_holds_it(name, widest, count):
+    found = models_found(name, count)
     assert found <= set(models_up_to(widest))
     assert widest in found
     assert "cancellation_free" in found  # where nothing is saturated
@@ -142,9 +143,10 @@ def test_a_value_that_overflows_to_zero_is_not_excused_by_its_smallness():
     assert outcome.model == ""
 
 
+@pytest.mark.parametrize("count", [12, pytest.param(40, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("name", ["kept_in_float64", "kept_in_longdouble"])
-def test_an_engine_may_keep_its_numbers_in_a_wider_format(name):
-    found = models_found(name, dtypes=["float32"], corners=["saturated", "generic"])
+def test_an_engine_may_keep_its_numbers_in_a_wider_format(name, count):
+    found = models_found(name, count, dtypes=["float32"], corners=["saturated", "generic"])
     assert found <= {"cancellation_free", "p_minus_y"}
     at = one_unit(46.0, 1, np.float32)
     outcome = check_agreement(engine(name), at)

@@ -28,7 +28,7 @@ def few(monkeypatch):
     whole = module.selftest
 
     def small(**_options):
-        return whole(clean=34, jobs=1, names=SOME)
+        return whole(clean=17, jobs=1, names=SOME)
 
     monkeypatch.setattr(module, "selftest", small)
 

@@ -46,7 +46,7 @@ CRIPPLED = {
 }
 
 
-@pytest.mark.by_day(2)
+@pytest.mark.by_day(4)
 @pytest.mark.parametrize("name", CRIPPLED)
 def test_a_crippled_strategy_does_not_reach_every_stratum(name):
     assert missing_strata(drawn_from(CRIPPLED[name]))
@@ -107,7 +107,7 @@ def test_a_failure_everywhere_shrinks_to_the_smallest_case():
     assert smallest(cases(), lambda _: True).token == SMALLEST
 
 
-@pytest.mark.by_day(2)
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize(
     ("fails", "old", "new"),
     [

@@ -1,6 +1,7 @@
 """The page, the files and the command of the measurement."""
 
 import csv
+import io
 import json
 import math
 import sys
@@ -19,6 +20,7 @@ from gradcheck.bench.measure import measure
 from gradcheck.bench.page import render, sentences, table
 from gradcheck.bench.run import BenchError, environment, exit_code, in_a_process, write_bench
 from gradcheck.bench.settings import Settings
+from gradcheck.report import figures
 
 sys.path.insert(0, str(Path(__file__).parent))
 from contestants import Watch, made_up
@@ -60,6 +62,14 @@ def paces(settings):
         yield Row((3, 3, 1), 8, threads=threads, **numbers, **told)
 
 
+def roughly(figure, kind):
+    """Draw a figure coarsely and without a layout, which takes less time."""
+    file = io.BytesIO()
+    figure.set_layout_engine(None)
+    figure.savefig(file, format=kind, dpi=30)
+    return file.getvalue()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A measurement of the checks that are made up."""
@@ -67,6 +77,7 @@ def folder(tmp_path_factory):
     described = [run._described(check) for check in made_up_checks()[1]]
     begun = run._begun
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_bytes", roughly)
         patch.setattr(
             run, "_begun", lambda *a: {**begun(*a), "checks": described, "missing": ["jacobi"]}
         )

@@ -384,6 +384,7 @@ def test_the_gradients_of_the_parts_add_up_to_that_of_the_whole(batch_size):
         assert relative_gap(parts[:-1], of(np.arange(60))) > 1e-4  # one left out shows
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("batch_size", [1, 20, 60])
 @pytest.mark.parametrize("factor", [1.0, 1 + 1e-6])
 def test_gradients_are_right_along_the_trajectory(batch_size, factor):

@@ -28,9 +28,10 @@ def test_every_mistake_fails_and_is_called_no_class(name, loss):
     assert (one.failed, one.label) == (True, "")
 
 
+@pytest.mark.parametrize("draws", [6, pytest.param(12, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("name", WIDER)
-def test_an_engine_of_a_wider_class_is_named_where_it_shows(name):
-    settings = replace(Settings(), ladder_draws=12, mistake_draws=0)
+def test_an_engine_of_a_wider_class_is_named_where_it_shows(name, draws):
+    settings = replace(Settings(), ladder_draws=draws, mistake_draws=0)
     found = [
         naming.name_class("", job, find("reference"))
         for job in naming.jobs(settings)

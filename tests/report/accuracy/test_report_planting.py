@@ -31,6 +31,7 @@ def test_in_float32_nothing_below_its_last_place_is_seen():
     assert smallest_planted(one, one, 0 * one, np.float64).tolist() == [2.0**-52]
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("coordinate", range(5))
 def test_the_check_fails_at_the_stated_error_and_not_at_half_of_it(dtype, coordinate):

@@ -156,6 +156,7 @@ def test_the_exit_code_is_that_of_a_wrong_gradient(comparison):
     assert exit_code(report | {"engines": [last]}) == 3
 
 
+@pytest.mark.usefixtures("fast_figures")
 def test_what_was_measured_before_an_interruption_is_on_disk(tmp_path, monkeypatch):
     measured = run.measure
 
