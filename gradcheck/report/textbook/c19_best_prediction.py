@@ -17,6 +17,8 @@ places (early stopping: Morgan and Bourlard 1990; Goodfellow, Bengio and Courvil
 7.8). D_i is the mean of l_i(T) - l_i(s) over the trainings that held row i out; over n rows
 
     D = mean D_i  +-  sqrt(sum (D_i - D)^2 / (n (n - 1)))
+
+of which 2.6 are allowed; and the same for the rows told wrong.
 """
 
 from __future__ import annotations
@@ -66,6 +68,14 @@ class Training(NamedTuple):
     right: Array
 
 
+class Judged(NamedTuple):
+    """A training, the number of the look s at which it is stopped, and the rows that judge."""
+
+    run: Training
+    s: int
+    judges: Array
+
+
 def all_others(rows: Array, m: int) -> Array:
     """Return the rows that were not trained on."""
     return np.setdiff1d(np.arange(m), rows)
@@ -84,9 +94,9 @@ def measure(
         _trained(data, rows, held_out(rows, m), settings.prediction_steps, value_and_grad)
         for rows in dealt
     ]
-    frame = _frame(runs)
+    frame, judged = _frame(runs), _judged(runs)
     return Evidence(
-        (_falls(runs, [len(rows) for rows in dealt]), _predicts(runs, m)),
+        (_falls(runs, [len(rows) for rows in dealt]), _loss(judged, m), _right(judged, m)),
         {NAME: frame},
         {NAME: _figure(frame)},
     )
@@ -135,16 +145,14 @@ def _falls(runs: list[Training], sizes: list[int]) -> Finding:
     falls = sum(int(np.sum(np.diff(run.loss) < 0)) for run in runs)
     n = sum(len(run.loss) - 1 for run in runs)
     return Finding(
-        "{trainings} trainings on {least} or {most} rows each, {T} steps, lambda = {rate:g}: from "
-        "each step watched to the next the training loss falls, {falls} times of {n}, from {first} "
-        "to a mean of {last}",
+        "{trainings} trainings on {least} or {most} rows, {T:,} steps each: the training loss "
+        "falls from look to look, {falls} times of {n}, from {first} to {last}",
         falls == n,
         {
             "trainings": len(runs),
             "least": min(sizes),
             "most": max(sizes),
             "T": runs[0].steps[-1],
-            "rate": RATE,
             "n": n,
         },
         {
@@ -155,43 +163,64 @@ def _falls(runs: list[Training], sizes: list[int]) -> Finding:
     )
 
 
-def _predicts(runs: list[Training], m: int) -> Finding:
-    """Judge the last parameters and the stopped ones on rows that chose neither."""
-    D, seen = np.zeros(m), np.zeros(m)
-    pairs: list[tuple[float, float]] = []
-    right = np.zeros(2)
-    stops: list[int] = []
+def _loss(judged: list[Judged], m: int) -> Finding:
+    last, stopped, more, error = _by_rows(judged, m, lambda run: run.held_out)
+    return Finding(
+        "the last parameters predict held-out rows best: mean loss {last}, of those stopped after "
+        "{least} to {most} steps {stopped}, {more:.3f} ± {error:.3f} less",
+        more <= SURE * error,
+        {},
+        {
+            "last": last,
+            "least": min(one.run.steps[one.s] for one in judged),
+            "most": max(one.run.steps[one.s] for one in judged),
+            "stopped": stopped,
+            "more": more,
+            "error": error,
+        },
+    )
+
+
+def _right(judged: list[Judged], m: int) -> Finding:
+    wrong, wrong_stopped, more, error = _by_rows(judged, m, lambda run: 100.0 * ~run.right)
+    return Finding(
+        "they tell the most held-out rows right: {right:.1f} %, those stopped earlier "
+        "{right_stopped:.1f} %, {more:.1f} ± {error:.1f} % more",
+        more <= SURE * error,
+        {},
+        {
+            "right": 100 - wrong,
+            "right_stopped": 100 - wrong_stopped,
+            "more": more,
+            "error": error,
+        },
+    )
+
+
+def _judged(runs: list[Training]) -> list[Judged]:
+    """Choose s on either half of the rows, to be judged on the other."""
+    found = []
     for run in runs:
         halves = np.arange(0, len(run.rows), 2), np.arange(1, len(run.rows), 2)
         for chooses, judges in (halves, halves[::-1]):
             s = int(np.argmin(np.mean(run.held_out[:, chooses], axis=1)))
-            last, stopped = (run.held_out[t, judges] for t in (-1, s))
-            D[run.rows[judges]] += last - stopped
-            seen[run.rows[judges]] += 1
-            pairs += zip(last.tolist(), stopped.tolist(), strict=True)
-            right += [np.sum(run.right[t, judges]) for t in (-1, s)]
-            stops.append(run.steps[s])
-    each = D[seen > 0] / seen[seen > 0]
-    more, error = float(np.mean(each)), float(np.std(each, ddof=1) / len(each) ** 0.5)
-    last_loss, stopped_loss = np.mean(pairs, axis=0).tolist()
-    return Finding(
-        "the last parameters predict held-out rows best: their mean loss is {last}, that of the "
-        "parameters after {least} to {most} steps, chosen on other held-out rows, {stopped}; the "
-        "difference by rows is {more:.3f} ± {error:.3f}, {sure:g} standard errors being allowed; "
-        "{right:.1f} % are told right at the end, {right_stopped:.1f} % where it is stopped",
-        more <= SURE * error,
-        {"sure": SURE},
-        {
-            "last": last_loss,
-            "least": min(stops),
-            "most": max(stops),
-            "stopped": stopped_loss,
-            "more": more,
-            "error": error,
-            "right": 100 * float(right[0]) / len(pairs),
-            "right_stopped": 100 * float(right[1]) / len(pairs),
-        },
-    )
+            found.append(Judged(run, s, judges))
+    return found
+
+
+def _by_rows(
+    judged: list[Judged], m: int, badness: Callable[[Training], Array]
+) -> tuple[float, float, float, float]:
+    """Return the mean badness at T and at s, and D with its standard error."""
+    total, seen = np.zeros((2, m)), np.zeros(m)
+    for run, s, judges in judged:
+        rows = run.rows[judges]
+        total[:, rows] += badness(run)[[-1, s]][:, judges]
+        seen[rows] += 1
+    last, stopped = (total / np.maximum(seen, 1))[:, seen > 0]
+    D = last - stopped
+    error = float(np.std(D, ddof=1) / len(D) ** 0.5)
+    return float(np.mean(last)), float(np.mean(stopped)), float(np.mean(D)), error
 
 
 # --- figure ---------------------------------------------------------------------------------------

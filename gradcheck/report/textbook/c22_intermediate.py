@@ -72,8 +72,8 @@ def _handed_down(output: Node, backward: Backward, points: list[Mapping[str, flo
         cut, _ = _gradient(output, backward, point, useful=True)
         equal += cut == {"x": float(g[x]), "y": float(g[y]), "z": float(g[z])}
     return Finding(
-        "as an answer df/dq is not asked for: handed down at q, it gives df/dx, df/dy and df/dz as "
-        "the whole circuit has them, to the bit, at {equal} of {n} points",
+        "handed down at q, df/dq gives df/dx, df/dy and df/dz as the whole circuit has them, to "
+        "the bit, at {equal} of {n} points",
         equal == len(points),
         {"equal": equal, "n": len(points)},
     )
@@ -82,17 +82,15 @@ def _handed_down(output: Node, backward: Backward, points: list[Mapping[str, flo
 def _at_the_point(output: Node, backward: Backward) -> Finding:
     kept, g_q = _gradient(output, backward, POINT, useful=True)
     dropped, _ = _gradient(output, backward, POINT, useful=False)
-    changed = [f"df/d{name}" for name in "xyz" if dropped[name] != kept[name]]
     return Finding(
-        "at x = {x:g}, y = {y:g}, z = {z:g} no derivative depends on the {g_q:g} that q receives: "
-        "with 1 in its place ({kept}) becomes ({dropped}); wrong: {changed}",
-        not changed,
+        "at ({x:g}, {y:g}, {z:g}) no derivative depends on the {g_q:g} that q receives: with 1 in "
+        "its place ({kept}) becomes ({dropped})",
+        dropped == kept,
         {
             **POINT,
             "g_q": g_q,
             "kept": ", ".join(f"{d:g}" for d in kept.values()),
             "dropped": ", ".join(f"{d:g}" for d in dropped.values()),
-            "changed": ", ".join(changed) or "none",
         },
     )
 
@@ -129,8 +127,8 @@ def _network(seed: int, backward: Backward) -> Finding:
     kept = sum(int(np.sum(received[v] == right[v])) for v in upper)
     n_below, n_above = (sum(right[v].size for v in vs) for vs in ((W_1, b_1), upper))
     return Finding(
-        "in a network {sizes} no derivative depends on dC/dz_1: with 1 in its place {stays} of "
-        "{n_below} derivatives of the first layer are right, and {kept} of {n_above} of the second",
+        "in a network {sizes} none depends on dC/dz_1: with 1 in its place {stays} of {n_below} "
+        "derivatives of layer 1 are right, {kept} of {n_above} of layer 2",
         stays == n_below and kept == n_above,
         {
             "sizes": "-".join(map(str, SIZES)),

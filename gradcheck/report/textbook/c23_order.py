@@ -156,39 +156,27 @@ def _equal(rows: list[dict[str, Any]]) -> Finding:
 
 def _fewer(rows: list[dict[str, Any]]) -> Finding:
     """In reverse every edge is taken once, however many derivatives there are."""
-    counted = "; ".join(
-        f"{row['sizes']}, {row['derivatives']} derivatives: {row['forward']} and {row['reverse']}"
-        for row in rows
-    )
+    counted = ", ".join(f"{row['sizes']} {row['forward']} and {row['reverse']}" for row in rows)
     return Finding(
-        "multiplications for the loss by all weights and biases, forward and in reverse: "
-        "{counted}; in reverse every edge takes one",
+        "multiplications for the derivatives of the loss, forward and in reverse, where each edge "
+        "takes one: {counted}",
         all(row["reverse"] == row["edges"] < row["forward"] for row in rows),
         {"counted": counted},
     )
 
 
 def _growth(rows: list[dict[str, Any]]) -> Finding:
-    ahead = [row["forward"] / row["derivatives"] for row in rows]
-    back = [row["reverse"] / row["derivatives"] for row in rows]
-    last = rows[-1]
     return Finding(
-        "networks n-n-n-n, n = {first} to {last}: forward a derivative takes (n + 2)^2 / 3 "
-        "multiplications, {ahead:.1f} to {ahead_last:.1f}; in reverse less than 5/3, {back:.2f} "
-        "to {back_last:.2f}; in all {forward:,} against {reverse:,} at the end",
+        "n-n-n-n: forward a derivative takes (n + 2)^2 / 3 multiplications, in reverse less than "
+        "5/3; for n = {last} it is {forward:,} against {reverse:,} in all",
         all(
             row["forward"] == (n**2 + n) * (n + 2) ** 2 and row["reverse"] == 5 * n**2 + 4 * n
             for n, row in zip(WIDTHS, rows, strict=True)
         ),
         {
-            "first": WIDTHS[0],
             "last": WIDTHS[-1],
-            "ahead": ahead[0],
-            "ahead_last": ahead[-1],
-            "back": back[0],
-            "back_last": back[-1],
-            "forward": last["forward"],
-            "reverse": last["reverse"],
+            "forward": rows[-1]["forward"],
+            "reverse": rows[-1]["reverse"],
         },
     )
 
@@ -196,9 +184,8 @@ def _growth(rows: list[dict[str, Any]]) -> Finding:
 def _turned_round(one_output: dict[str, Any], one_input: dict[str, Any]) -> Finding:
     """Where outputs outnumber inputs the other order is the efficient one."""
     return Finding(
-        "which order it is depends on the shape: {n} outputs by one input, {sizes}, take "
-        "{reverse} multiplications in reverse and {forward} forward; one output by {n} inputs, "
-        "{mirrored}, {mirrored_reverse} and {mirrored_forward}",
+        "of {n} outputs by one input, {sizes}, reverse takes {reverse} multiplications and "
+        "forward {forward}; turned round {mirrored_reverse} and {mirrored_forward}",
         one_input["forward"] < one_input["reverse"]
         and one_output["reverse"] < one_output["forward"],
         {
@@ -206,7 +193,6 @@ def _turned_round(one_output: dict[str, Any], one_input: dict[str, Any]) -> Find
             "sizes": one_input["sizes"],
             "reverse": one_input["reverse"],
             "forward": one_input["forward"],
-            "mirrored": one_output["sizes"],
             "mirrored_reverse": one_output["reverse"],
             "mirrored_forward": one_output["forward"],
         },

@@ -42,6 +42,8 @@ SINGLES = 64
 """Single examples that are timed."""
 QUICKER = 4.0
 """How much quicker one big pass must be: it is some ten times or a hundred."""
+PRACTICAL = 60.0
+"""Seconds that are practical; it is below one."""
 
 
 class Training(NamedTuple):
@@ -73,6 +75,7 @@ def measure(
         (
             *(_one_pass(study, value_and_grad, settings) for study in studies),
             *(_work(study, runs[study.name], value_and_grad) for study in studies),
+            _seconds(runs),
         ),
         frames={"c25_to_a_common_loss": frame},
     )
@@ -136,26 +139,38 @@ def _one_pass(study: Study, value_and_grad: ValueAndGrad, settings: Settings) ->
 
 
 def _work(study: Study, runs: list[Training], value_and_grad: ValueAndGrad) -> Finding:
-    """Compare the work to the goal, the best rate of each; what never gets there is dearest."""
+    """Compare the work to the goal; what never gets there is dearest."""
     m = len(study.X)
     best = {B: _best(runs, B) for B in (1, 32, m)}
     flops = {B: run.examples * _flops(study, B, value_and_grad) for B, run in best.items()}
-    single, whole = best[1], best[m]
-    holds = not single.reached or (whole.reached and flops[1] >= flops[m])
-    told = "; ".join(
-        f"batches of {B:,}: {number(flops[B])} flops"
-        f"{'' if run.reached else ', not reached'}, {run.updates:,} updates at lambda = "
-        f"{run.rate:g}"
+    told = [
+        number(flops[B]) + ("" if run.reached else " without getting there")
         for B, run in best.items()
-    )
-    times = ", ".join(seconds(run.seconds) for run in best.values())
+    ]
     return Finding(
-        "{name}, to a loss of {goal:g}: updates after every example are not practical, they take "
-        "more work than the whole set in one pass; {told}; in this order {times}",
-        holds,
+        "{name}: single examples take more flops to a loss of {goal:g} than the whole set: "
+        "{single} against {whole} (batches of 32: {few})",
+        not best[1].reached or (best[m].reached and flops[1] >= flops[m]),
         {"name": study.name, "goal": GOALS[study.name]},
-        {"told": told},
-        {"times": times},
+        {"single": told[0], "few": told[1], "whole": told[2]},
+    )
+
+
+def _seconds(runs: dict[str, list[Training]]) -> Finding:
+    """Ask whether it takes impractically long."""
+    single = {name: _best(found, 1) for name, found in runs.items()}
+    whole = {
+        name: _best(found, max(run.batch_size for run in found)) for name, found in runs.items()
+    }
+    told = ", ".join(
+        f"{name} {seconds(single[name].seconds)} (whole set {seconds(whole[name].seconds)})"
+        for name in runs
+    )
+    return Finding(
+        "it takes impractically long after every example, more than {practical:g} s: {told}",
+        all(not run.reached or run.seconds > PRACTICAL for run in single.values()),
+        {"practical": PRACTICAL},
+        timings={"told": told},
     )
 
 
@@ -180,7 +195,7 @@ CLAIM = Claim(
     statement="Updates after every sample are usually not practical; a batch runs in one big pass",
     how="both data sets trained to a common loss in batches of 1, of 32 and of all, each with the "
     "best of several rates; flops counted, seconds told; one pass over all examples timed beside "
-    "passes over single ones. The ruling on work rests on counts alone",
+    "passes over single ones",
     precise="a pass over many examples at once takes less time an example, but a loss is reached "
     "by updates, and with one after every example it takes a small part of the whole set's work. "
     "Which is the first in seconds depends on the model and the machine; mini-batches have "

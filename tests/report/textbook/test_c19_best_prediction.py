@@ -9,8 +9,9 @@ from reference_models.sigmoid_network import value_and_grad
 def test_the_claim_is_refuted(measured):
     evidence = measured(CLAIM)
     assert ruling(evidence) == CLAIM.expected == REFUTED
-    falls, predicts = evidence.findings
+    falls, predicts, right = evidence.findings
     assert falls.holds
+    assert right.measured["right"] < right.measured["right_stopped"]
     assert predicts.measured["more"] > 3 * predicts.measured["error"]
     assert predicts.measured["most"] < falls.results["T"]
     (name,) = evidence.frames
@@ -38,5 +39,5 @@ def test_it_is_confirmed_of_a_training_that_ends_in_time():
 
 
 def test_training_uphill_brings_nothing_down():
-    falls, _ = measure(Settings(prediction_steps=32), value_and_grad=uphill).findings
+    falls, *_ = measure(Settings(prediction_steps=32), value_and_grad=uphill).findings
     assert not falls.holds

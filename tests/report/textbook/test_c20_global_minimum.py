@@ -34,12 +34,12 @@ def without_biases(*batch):
 def test_the_claim_is_refuted(measured):
     evidence = measured(c20.CLAIM)
     assert ruling(evidence) == c20.CLAIM.expected == REFUTED
-    infimum, convex, found = evidence.findings
+    infimum, convex, found, settled = evidence.findings
     assert infimum.holds
     assert convex.holds
-    assert found.measured["stays"] >= 5
-    assert found.measured["found"] + found.measured["stays"] == c20.STARTS
-    assert found.measured["left"] == 0
+    assert settled.holds
+    assert settled.measured["stays"] >= 5
+    assert found.measured["found"] + settled.measured["stays"] == c20.STARTS
 
 
 def test_starts_near_a_solution_confirm_it(monkeypatch):
@@ -51,7 +51,7 @@ def test_starts_near_a_solution_confirm_it(monkeypatch):
 def test_a_wrong_gradient_misses_the_minimum_of_a_convex_loss(monkeypatch, broken):
     monkeypatch.setattr(c20, "STEPS", 100)
     found = c20.measure(Settings(), value_and_grad=broken).findings
-    assert [finding.holds for finding in found] == [True, False, False]
+    assert [finding.holds for finding in found[:3]] == [True, False, False]
 
 
 def test_small_weights_do_not_come_near_the_infimum(monkeypatch):
