@@ -16,7 +16,7 @@ def test_the_claim_is_refined(measured):
     assert ruling(evidence) == CLAIM.expected == REFINED
     same, fewer, growth, turned = evidence.findings
     assert same.results["equal"] == same.results["n"] > 600
-    assert "8-8-1, 81 derivatives: 234 and 90" in fewer.results["counted"]
+    assert "8-8-1 234 and 90" in fewer.results["counted"]
     assert (growth.results["forward"], growth.results["reverse"]) == (7200, 352)
     assert (turned.results["forward"], turned.results["reverse"]) == (168, 960)
     assert (turned.results["mirrored_forward"], turned.results["mirrored_reverse"]) == (960, 168)
