@@ -11,7 +11,9 @@ which should be B W. Every B is trained with several rates and the best of them 
 may suit one B and not another.
 
 A pass over m examples at once does what m passes do, in fewer calls: the time of both is compared
-apart. (LeCun, Bottou, Orr and Mueller 1998, section 4.1; Bottou 2010.)
+apart. In seconds single examples may take longer to the goal than the whole set, most where the
+model is small; for practical a minute is taken. (LeCun, Bottou, Orr and Mueller 1998, section 4.1;
+Bottou 2010.)
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ SINGLES = 64
 QUICKER = 4.0
 """How much quicker one big pass must be: it is some ten times or a hundred."""
 PRACTICAL = 60.0
-"""Seconds that are practical; it is below one."""
+"""Seconds to the goal from which on it is not practical. It takes less than one, so that the ruling
+does not hang on the machine."""
 
 
 class Training(NamedTuple):
