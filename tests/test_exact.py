@@ -419,6 +419,46 @@ def test_scaling_that_could_underflow_is_not_used():
     assert "may underflow or overflow" in told.detail
 
 
+@pytest.mark.parametrize(
+    ("x", "w", "least", "most", "k"),
+    [
+        (0, 0, 0, 0, 20),
+        (1015, 0, -1000, -1000, 8),  # 2^1015 2^8 is finite
+        (1016, 0, -1000, -1000, 3),
+        (0, 1015, 0, 0, 8),
+        (0, 1016, 0, 0, 3),
+        (10, 0, 0, 1005, 8),
+        (10, 0, 0, 1006, 3),
+        (0, 0, 0, 1023, 0),
+        (-1014, 0, 900, 0, 8),  # 2^-1014 2^-8 is normal
+        (-1015, 0, 900, 0, 3),
+        (0, -1014, 0, 0, 8),
+        (0, -1015, 0, 0, 3),
+        (-14, 0, -1000, 0, 8),
+        (-15, 0, -1000, 0, 3),
+    ],
+)
+def test_the_shift_keeps_inputs_weights_terms_and_sums_normal(x, w, least, most, k, monkeypatch):
+    sizes = (np.array([2.0**e]) for e in (least, most))
+    monkeypatch.setattr(exact, "_error_sizes", lambda *_: tuple(sizes))
+    X, W = np.array([[2.0**x, 0.0]]), np.array([[0.0, -(2.0**w)]])
+    problem = Problem(Architecture((2, 1)), (W,), (np.zeros(1),), X, np.ones((1, 1)))
+    assert safe_shift(problem, "") == k
+
+
+@pytest.mark.parametrize(
+    ("reduction", "least", "k"),
+    [("mean", -894, 20), ("mean", -895, 8), ("sum", -896, 20), ("sum", -897, 8)],
+)
+def test_the_terms_of_a_batch_stay_far_above_the_smallest_numbers(reduction, least, k, monkeypatch):
+    """2^-894 / 4 2^-20 is 2^(2 53) times the smallest normal number, 2^-1022."""
+    monkeypatch.setattr(exact, "_error_sizes", lambda *_: (np.full(4, 2.0**least), np.ones(4)))
+    X, W = np.ones((4, 1)), np.ones((1, 1))
+    architecture = Architecture((1, 1), reduction=reduction)
+    problem = Problem(architecture, (W,), (np.zeros(1),), X, np.ones((4, 1)))
+    assert safe_shift(problem, "") == k
+
+
 def test_scaling_is_undone_by_its_inverse():
     problem = Case(sizes=(3, 2, 1), batch=2).problem()
     assert scaled(scaled(problem, 7), -7) == problem

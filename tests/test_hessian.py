@@ -279,6 +279,15 @@ def test_the_rounding_of_the_line_accuses_nobody(monkeypatch):
     assert any(verdict(*single_precision(a)) != PASSES for a in cases)
 
 
+def test_noise_that_is_told_is_allowed_for():
+    def wrong(x, v):
+        return product(x, v) * (1 + 1e-4)
+
+    assert verdict(gradient, wrong, X, V) == (FAILS, Reason.MISMATCH)
+    found = verdict(gradient, wrong, X, V, noise=0.1)
+    assert found == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+
+
 # --- cost and manners ---------------------------------------------------------------------------
 
 
@@ -311,11 +320,28 @@ def test_x_and_v_are_never_changed():
 
 
 def test_the_same_seed_gives_the_same_outcome_and_the_line_that_repeats_it():
+    options = {"noise": 1e-9, "budget": 900, "resolution": 1e-3, "seed": 3}
     first, second = (
-        str(check_hessian_vector_product(gradient, gauss_newton, X, V, seed=3)) for _ in range(2)
+        str(check_hessian_vector_product(gradient, gauss_newton, X, V, **options)) for _ in range(2)
     )
     assert first == second
-    assert "gradcheck.check_hessian_vector_product(gradient, product, x, v, seed=3)" in first
+    told = ", ".join(f"{name}={value}" for name, value in options.items())
+    assert f"gradcheck.check_hessian_vector_product(gradient, product, x, v, {told})" in first
+
+
+@pytest.mark.parametrize(
+    ("vector", "power"),
+    [
+        ([], 1.0),
+        ([0.0, 0.0], 1.0),
+        ([0.25, -0.4], 0.25),
+        ([2.0**-900], 2.0**-900),
+        ([3.9, -4.0, 0.0], 4.0),
+        ([7.9], 4.0),
+    ],
+)
+def test_the_unit_of_a_vector_is_the_power_of_two_below_its_largest_entry(vector, power):
+    assert hessian._power_of_two(np.array(vector)) == power
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,24 @@ def test_a_wrong_coordinate_outweighs_undecided_ones():
     assert outcome.verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize(
+    ("engine", "reason"),
+    [
+        ([2.5, 3.0], Reason.SUBGRADIENT),  # at kinks alone
+        ([2.5, 2.0], Reason.SUBGRADIENT),
+        ([2.5, 3.0, 2.0], Reason.MISMATCH),
+        ([1.0, 2.0, 2.0], Reason.MISMATCH),
+    ],
+)
+def test_the_reason_is_a_kink_only_where_every_wrong_coordinate_is_at_one(engine, reason):
+    n = len(engine)
+    e = estimate([1.0] * n, [1.0, 1.0, 1e-9][:n], [Status.INTERVAL, Status.INTERVAL, 0][:n])
+    e.jump[:] = [2.0, 2.0, 0.0][:n]
+    c = compare(structure_of(np.zeros(n)), np.array(engine), e, resolution=1e-6)
+    outcome = outcome_of(c)
+    assert (outcome.verdict, outcome.reason) == (Verdict.FAIL, reason)
+
+
 def test_a_pass_states_the_smallest_error_it_would_have_seen():
     outcome = outcome_of(judge([1.0, 2.0], [1.0, 2.0], [1e-8, 1e-9]))
     assert outcome.verdict is Verdict.PASS

@@ -73,6 +73,37 @@ def test_a_line_of_samples_is_moved_inside():
     np.testing.assert_array_equal(fitted, [2.0**-8, 0.5, 1 - 2.0**-8])
 
 
+@pytest.mark.parametrize("size", [1.0, 3.0])
+def test_the_room_that_is_wanted_is_four_steps_of_the_fifth_root_of_epsilon(size):
+    eps, room = 2.0**-50, size * 2.0**-8
+    wide, narrow = room * (1 + 1e-9), room * (1 - 1e-9)
+    lower = np.array([wide, narrow, 9, narrow, 9, wide])
+    upper = np.array([wide, 9, narrow, narrow, wide, 9])
+    bounds = Bounds(-lower, upper)
+    sides = bounds.sides(np.zeros(6), np.full(6, size), np.full(6, eps))
+    assert sides.tolist() == [0, 1, -1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("lower", "upper", "origin", "fitted"),
+    [
+        (0.0, 100.0, 3.0, 4.0),
+        (0.0, 100.0, 3.5, 4.5),  # by a whole reach, where half of it would do
+        (0.0, 100.0, 4.0, 4.0),
+        (0.0, 100.0, 1.9, 4.9),
+        (0.0, 100.0, 96.0, 96.0),
+        (0.0, 100.0, 96.5, 95.5),
+        (0.0, 100.0, 98.1, 95.1),
+        (-np.inf, 100.0, 98.1, 95.1),
+        (0.0, np.inf, 1.9, 4.9),
+    ],
+)
+def test_a_line_is_moved_by_whole_reaches_and_no_further(lower, upper, origin, fitted, sign):
+    bounds = Bounds(np.array([lower]), np.array([upper]))
+    assert bounds.fit(np.array([origin]), np.array([sign * 1.0])) == pytest.approx(fitted)
+
+
 @pytest.mark.parametrize("x", [0.0, 1e-12, 1e-5, 0.3, 1 - 1e-9, 1.0])
 @pytest.mark.parametrize(
     ("f", "slope"), [(np.exp, np.exp), (np.sin, np.cos), (lambda t: t**1.5, lambda t: 1.5 * t**0.5)]

@@ -70,6 +70,14 @@ def test_a_refusal_is_neither():
     assert (finding["verdict"], finding["detail"]) == ("UNSUPPORTED", "only on Sundays")
 
 
+@pytest.mark.parametrize(("name", "told"), [("right", "PASS: "), ("refuses", "UNSUPPORTED: only")])
+def test_an_outcome_is_told_at_length_where_that_is_asked_for(name, told):
+    assert "told" not in found(name)
+    at_length = examine(engine_called(name), "agreement", CASE.problem(), CASE, at_length=True)
+    assert at_length.pop("told").startswith(told)
+    assert at_length == found(name)
+
+
 def test_agreement_alone_is_judged_where_there_is_no_loss():
     agreement, consistency = (found("without_a_loss", p) for p in ("agreement", "consistency"))
     assert agreement["verdict"] == "PASS"
