@@ -22,6 +22,10 @@ points: with
 |m - D| < |m - g_j|, its numbers there are nearer to D than to what it says at x. A mistake does not
 go away within a step over which f' hardly changes: f' is D at all of these points, and g_j, which
 is not, is wrong there as it is at x. Where the mean is nearer to g_j, the derivative is accused.
+
+**And by L_j / 64 and L_j / 128.** There g_j is to be nearer to its numbers than D is: a part of f
+that lives on the scale of x_j has much the same slope. Digits that were lost in the derivative, as
+in [x^k k log x - (x^k - 1)] / k^2 for small k, are others at each of these points.
 """
 
 from __future__ import annotations
@@ -50,14 +54,19 @@ def opinion_near(lines: Lines, noise: Noise, coordinates: IntArray) -> Estimate:
 
 
 def goes_away(lines: Lines, estimate: Estimate, g: FloatArray, j: int, moved: Moved) -> bool:
-    """Tell whether m is nearer to D than to g_j; not where nothing is known of it."""
+    """Tell whether m is nearer to D than to g_j, which stays near x; not where nothing is known."""
     s, D = float(estimate.step[j]) / 2**EIGHTH, float(estimate.value[j])
-    at = np.array([j])
+    at, own = np.array([j]), float(g[j])
     if not s <= float(lines.room(at)[0]):
         return False
     only = int(lines.sides(at)[0])
-    m = float(np.mean([moved(j, side * s) for side in ((only,) if only else (1, -1))]))
-    return abs(m - D) < abs(m - float(g[j]))
+    sides = (only,) if only else (1, -1)
+    m = float(np.mean([moved(j, side * s) for side in sides]))
+    if not abs(m - D) < abs(m - own):
+        return False
+    near = float(_own_scale(lines, at)[0]) / 2 ** (2 * EIGHTH)
+    beside = [moved(j, side * t) for t in (near, near / 2) for side in sides]
+    return all(abs(b - own) < abs(b - D) for b in beside)
 
 
 def _own_scale(lines: Lines, coordinates: IntArray) -> FloatArray:

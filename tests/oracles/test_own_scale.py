@@ -132,14 +132,52 @@ def test_far_is_an_eighth_of_a_step_beyond_x_or_its_array():
     ("there", "gone"), [(1.0, True), (2.9, True), (3.1, False), (5.0, False), (np.nan, False)]
 )
 def test_a_slope_goes_away_where_it_is_nearer_to_the_differences(there, gone):
-    lines, asked = Lines(lambda _: 0.0, np.array([1e-9])), []
+    lines, asked = Lines(lambda _: 0.0, np.array([2.0**-30])), []
 
     def moved(j, t):
         asked.append((j, t))
-        return there + 7 * np.sign(t)  # the other side takes that back
+        return there + 7 * np.sign(t) if abs(t) == 1 else 5.0  # the other side takes that back
 
     assert goes_away(lines, estimate_of([8.0], 1.0), np.array([5.0]), 0, moved) == gone
-    assert asked == [(0, 1.0), (0, -1.0)]
+    assert asked[:2] == [(0, 1.0), (0, -1.0)]
+    near = [t * 2.0**-37 for t in (2, -2, 1, -1)]
+    assert [t for _, t in asked[2:]] == (near if gone else [])
+
+
+@pytest.mark.parametrize("other", range(4))
+@pytest.mark.parametrize(
+    ("there", "gone"), [(3.1, True), (50.0, True), (2.9, False), (-5.0, False)]
+)
+def test_a_slope_is_to_stay_on_the_scale_of_x(other, there, gone):
+    lines, seen = Lines(lambda _: 0.0, np.array([1e-9])), []
+
+    def moved(_, t):
+        if abs(t) == 1:
+            return 1.0
+        seen.append(t)
+        return there if len(seen) == other + 1 else 5.0
+
+    assert goes_away(lines, estimate_of([8.0], 1.0), np.array([5.0]), 0, moved) == gone
+
+
+def test_digits_that_the_derivative_has_lost_are_no_hidden_slope():
+    """By k, of (x^k - 1) / k: its terms cancel, in float32 to the last digit."""
+    accused = 0
+    with np.errstate(all="ignore"):
+        for seed in range(6):
+            x = drawn(np.float32, 1e-6, seed, 6)
+
+            def f(k):
+                return np.float32(np.sum((np.float32(1e-6) ** k - 1) / k) + 90)
+
+            def wrong(k):
+                y = np.float32(1e-6) ** k
+                return (y * np.float32(np.log(1e-6)) / k - (y - 1) / k**2).astype(np.float32)
+
+            told = check_gradient(f, wrong, x, seed=seed)
+            assert told.verdict.value != "PASS"
+            accused += told.verdict.value == "FAIL"
+    assert accused >= 4
 
 
 @pytest.mark.parametrize(("lo", "hi", "asked"), [(0, 1, [1]), (-2, 0, [-1]), (-0.9, 0.9, [])])
@@ -150,10 +188,11 @@ def test_within_bounds_it_is_asked_where_there_is_room(lo, hi, asked):
 
     def moved(_, t):
         seen.append(t)
-        return 0.0
+        return 0.0 if abs(t) == 1 else 1.0
 
     assert goes_away(lines, estimate_of([8.0], 0.0), np.array([1.0]), 0, moved) == bool(asked)
-    assert seen == asked
+    assert seen[:1] == asked
+    assert {np.sign(t) for t in seen} == set(asked)
 
 
 # --- the derivative elsewhere ---------------------------------------------------------------------
