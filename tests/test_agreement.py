@@ -1,6 +1,7 @@
 """Agreement: the gradient of the loss that was meant, to within rounding and no more."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,6 +145,27 @@ def test_a_loss_that_is_not_the_one_meant_is_noted():
     outcome = agreement.check_agreement(engine_from_callable(other_loss, "other"), PROBLEM)
     assert outcome.verdict is Verdict.PASS
     assert "the one that is meant" in outcome.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "allowed", "is_told"),
+    [
+        (1.5, 0.5, False),
+        (0.5, 0.5, False),
+        (1.6, 0.5, True),
+        (0.4, 0.5, True),
+        (np.nan, 0.5, True),
+        (np.inf, 0.5, True),
+        (np.nan, np.inf, False),  # it may overflow
+        (np.inf, np.inf, False),
+        (2.0, np.nan, False),
+    ],
+)
+def test_a_loss_is_another_one_beyond_what_rounding_explains(loss, allowed, is_told):
+    exact = SimpleNamespace(loss=1.0, loss_bound=0.125)
+    told = agreement._about_the_loss(loss, exact, PROBLEM, SimpleNamespace(loss=allowed - 0.125))
+    assert bool(told) is is_told
+    assert agreement._about_the_loss(None, exact, PROBLEM, None) == "the engine returns no loss"
 
 
 def test_manners_are_held_to_as_well():

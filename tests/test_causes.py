@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gradcheck.causes import _symmetric
 from gradcheck.check import check_gradient
 from gradcheck.jacobian import check_jacobian
+from gradcheck.structure import structure_of
+from gradcheck.verdict import Comparison, Kind
 
 GENERATOR = np.random.default_rng(11)
 B = GENERATOR.standard_normal((4, 4))
@@ -87,6 +90,29 @@ def test_what_has_no_cause_of_these_is_given_none(change):
         "only w[",
     ):
         assert part not in told
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("error", "is_told"), [(0.0, True), (0.9, True), (1.1, False)])
+def test_the_error_of_a_derivative_and_of_its_transpose_count(turned, error, is_told):
+    """A is wide at one place alone: (D + D^T) / 2 is unsure there and opposite to it."""
+    D, A = np.array([[1.0, 2.0], [5.0, 4.0]]), np.array([[0.01, 0.1], [0.001, 0.01]])
+    allowed = 2 * (0.1 + 0.001)
+    for place in ((0, 1), (1, 0)):
+        g = (D + D.T) / 2
+        g[place] += error * allowed
+        assert bool(symmetric(g, D, A, turned)) is is_told
+    for apart in (0.9 * allowed, 1.1 * allowed):  # D + D^T is 2 D as far as is known, or is not
+        D[1, 0] = D[0, 1] + apart
+        assert bool(symmetric(D + D.T, D, A, turned)) is (apart > allowed)
+
+
+def symmetric(g, D, A, turned):
+    parts = [(v.T if turned else v).ravel() for v in (g, D, A)]
+    structure = structure_of(np.zeros((2, 2)))
+    kind = np.full(4, np.uint8(Kind.FAILED))
+    c = Comparison(structure, parts[0], parts[1], parts[2], parts[2], kind, 1e-6)
+    return _symmetric(c, kind == Kind.FAILED)
 
 
 def test_whole_numbers_are_called_so():

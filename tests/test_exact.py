@@ -538,6 +538,14 @@ def test_every_dtype_but_float16_gets_errors_longer_than_the_next_narrower_dtype
         assert sum(n > bits for n in longest) >= 4
 
 
+def test_float16_gets_none_though_a_deeper_problem_would_be_usable():
+    case = Case(sizes=(2, 1), corner="zero_preactivations", weight_scale=0.1, dtype="float16")
+    drawn = [replace(case, seed=seed) for seed in range(9)]
+    lattices = TESTS["lattice"]
+    assert any(not lattices.obstacle(exact._deepened(c, 2, 4).problem(), "") for c in drawn)
+    assert not any(lattices._long_cases(iter([c]), INFO, "float16") for c in drawn)
+
+
 def test_what_cannot_be_tested_is_said():
     engine = Planted(right, dtypes=("longdouble", "float32"), reductions=("sum",))
     untested = [o for o in exact_outcomes(engine) if not o.token]

@@ -21,6 +21,14 @@ POWER = 8.4  # standard deviations: once in 10^6 sweeps of 10^9 sub-Gaussian num
 SEED = 11
 
 
+def test_each_class_allows_what_the_classes_before_it_allow():
+    rows = [vars(row) for row in ARITHMETICS.values()]
+    for narrow, wide in pairwise(rows):
+        allowed = [(narrow[name], wide[name]) for name in narrow if name not in ("name", "meaning")]
+        assert all(a <= b for a, b in allowed)
+        assert any(a < b for a, b in allowed)
+
+
 # ----------------------------------------------------------------------------------------- engines
 
 

@@ -268,7 +268,7 @@ def _bounded(
     c1, _ = points.constants(stencil, rows)
     bound = c1 * noise.bound_at(growth) / h
     bound = bound + 2 * disagreement + jumps.uncertain / 2
-    finite = np.isfinite(here) & np.isfinite(bound)
+    finite = np.isfinite(bound)  # not where `here` is not, from which it counts
     status = np.where(finite, Status.RESOLVED, Status.NO_STEP)
     status[~np.isfinite(here)] = Status.UNDEFINED
     status = np.where(finite & (jumps.established != 0), Status.KINK, status).astype(np.uint8)

@@ -121,6 +121,18 @@ def test_a_test_at_a_known_step_takes_four_passes_and_two_more_to_be_sure():
     assert abs(sure.value) <= sure.bound
 
 
+def test_a_step_is_checked_with_eight_passes_that_are_asked_for_at_once(monkeypatch):
+    lines, noise = opened(wave, point(100))
+    pilot = directional_derivative(lines, noise, signs(100, 0))
+    direction = Direction(lines, noise, wave_slope(point(100)), np.arange(100), signs(100, 1))
+    asked, along = [], lines.rises_along
+    monkeypatch.setattr(lines, "rises_along", lambda v, t, g: asked.append(t) or along(v, t, g))
+    slope = direction.checked(pilot.exponent)
+    assert [len(t) for t in asked] == [8]
+    assert slope.exponent == pilot.exponent
+    assert abs(slope.value) <= slope.bound
+
+
 def test_a_pilot_takes_about_twenty_passes():
     for n in (10, 1000):
         lines, noise = opened(wave, point(n))

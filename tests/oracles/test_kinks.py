@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradcheck.check import check_gradient
+from gradcheck.oracles import kinks
 from gradcheck.oracles.finite_difference import Status, finite_difference, second_opinions
 from gradcheck.oracles.kinks import slope_jumps
 from gradcheck.oracles.lines import Lines
@@ -184,3 +185,32 @@ def test_slopes_between_those_of_both_sides_are_allowed_whichever_is_the_larger(
         assert verdict(slope) is not Verdict.FAIL
     for slope in (-1.5, 1.5):
         assert verdict(slope) is Verdict.FAIL
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("jumps", "unsure", "is_so"),
+    [
+        ((2.0, 9.0, 9.0), (1.0, 1.0, 1.0), True),  # within twice its noise
+        ((2.1, 9.0, 9.0), (1.0, 1.0, 1.0), False),
+        ((64.0, 8.0, 1.0), (0.0, 0.0, 0.0), True),  # by 2^3, twice
+        ((64.0, 8.1, 1.0), (0.0, 0.0, 0.0), False),
+        ((64.0, 8.0, 1.1), (0.0, 0.0, 0.0), False),
+        ((64.0, 7.0, 0.5), (1.0, 1.0, 1.0), True),
+        ((64.0, 7.1, 0.5), (1.0, 1.0, 1.0), False),  # the first time noise counts against it
+        ((64.0, 0.0, 2.0), (1.0, 1.0, 1.0), True),  # the second time it does not, up to twice
+        ((64.0, 0.0, 2.1), (1.0, 1.0, 1.0), False),
+        ((64.0, 6.0, 2.7), (1.0, 1.0, 1.0), True),
+        ((64.0, 6.0, 2.8), (1.0, 1.0, 1.0), False),
+        ((64.0, 64.0, 64.0), (0.0, 0.0, 0.0), False),  # a kink
+    ],
+)
+def test_a_jump_fades_by_eight_twice_or_is_within_its_noise(
+    jumps, unsure, is_so, sign, monkeypatch
+):
+    def looked(points, exponents, noise, rows):
+        k = -int(exponents[0])
+        return np.array([sign * jumps[k]]), np.array([unsure[k]])
+
+    monkeypatch.setattr(kinks, "_jump", looked)
+    assert kinks.fades(None, np.array([0]), None, np.array([0])).tolist() == [is_so]

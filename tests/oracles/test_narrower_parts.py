@@ -1,10 +1,13 @@
 """What is taken of narrower bounds."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from gradcheck.oracles import narrower as module
-from gradcheck.oracles.finite_difference import Estimate
+from gradcheck.oracles.finite_difference import Estimate, Status
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,44 @@ def test_the_narrowest_bound_within_the_first_estimate_is_taken(value, bound, al
     module._take(own, found, *given)
     best = (value, bound, 4.0) if is_taken else (0.5, 0.5, 2.0)
     assert (found.value[0], found.bound[0], found.step[0]) == best
+
+
+IS, KINK, NONE = Status.RESOLVED, Status.KINK, Status.NO_STEP
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "best"),
+    [
+        ((0.1, 0.3, IS), (0.2, 0.2, IS), (0.2, 0.2)),  # they agree: the narrower one
+        ((0.1, 0.2, IS), (0.2, 0.3, IS), (0.1, 0.2)),
+        ((-0.25, 0.25, IS), (0.25, 0.25, IS), (-0.25, 0.25)),
+        ((-0.3, 0.25, IS), (0.25, 0.25, IS), None),  # both are within, and exclude each other
+        ((-1.5, 0.1, IS), (0.5, 0.2, IS), (0.5, 0.2)),  # one is not within: it does not count
+        ((-0.5, 0.1, IS), (1.5, 0.2, IS), (-0.5, 0.1)),
+        ((-1.5, 0.1, IS), (1.5, 0.2, IS), None),
+        ((0.1, 0.3, KINK), (0.2, 0.2, IS), None),  # one side is not known
+        ((0.1, 0.3, IS), (0.2, 0.2, KINK), None),
+        ((0.1, np.inf, NONE), (0.2, 0.2, IS), None),
+        ((0.1, 0.3, IS), (np.nan, np.inf, NONE), None),
+    ],
+)
+def test_both_sides_are_known_and_agree_where_one_is_taken(left, right, best, monkeypatch):
+    asked, axes = [], np.array([2])
+
+    def on_side(side):
+        asked.append(left if side < 0 else right)
+        return nullcontext()
+
+    def differences(lines, noise, coordinates):
+        assert coordinates is axes
+        every = Estimate.empty(3)
+        every.value[2], every.bound[2], every.status[2] = asked[-1]
+        return every
+
+    monkeypatch.setattr(module, "finite_difference", differences)
+    own, found = Estimate.empty(1), Estimate.empty(1)
+    for one in (own, found):
+        one.value[0], one.bound[0] = 0.0, 1.0
+    module._on_one_side(SimpleNamespace(on_side=on_side), None, axes, own, found)
+    assert asked == [left, right]
+    assert (found.value[0], found.bound[0]) == (best or (0.0, 1.0))

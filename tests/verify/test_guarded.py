@@ -192,10 +192,17 @@ def meddling(problem):
 
 
 def test_what_an_engine_sets_for_the_interpreter_holds_for_its_own_calls_only():
-    engine, before = guarded(meddling), Surroundings.now()
+    seen = []
+
+    def noting(problem):
+        seen.append(list(warnings.filters))
+        return meddling(problem)
+
+    engine, before = guarded(noting), Surroundings.now()
     for _ in range(2):
         engine.loss(PROBLEM)
         assert Surroundings.now() == before
+    assert seen == [before.filters] * 2
     assert engine._theirs.errors["over"] == "raise"
     assert engine._theirs.recursion >= before.recursion
 
