@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradcheck.causes import _symmetric
+from gradcheck.causes import _one_entry, _symmetric
 from gradcheck.check import check_gradient
 from gradcheck.jacobian import check_jacobian
 from gradcheck.structure import structure_of
@@ -105,6 +105,27 @@ def test_the_error_of_a_derivative_and_of_its_transpose_count(turned, error, is_
     for apart in (0.9 * allowed, 1.1 * allowed):  # D + D^T is 2 D as far as is known, or is not
         D[1, 0] = D[0, 1] + apart
         assert bool(symmetric(D + D.T, D, A, turned)) is (apart > allowed)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_told"),
+    [
+        ("FRRR", True),  # one among three others
+        ("FRR", False),
+        ("FRRN", False),  # of which one was not compared
+        ("FRRRN", True),
+        ("FFRRR", False),
+        ("RRRR", False),
+    ],
+)
+def test_one_entry_stands_out_from_three_others_that_were_compared(kinds, is_told):
+    letters = {"F": Kind.FAILED, "R": Kind.INFORMATIVE, "N": Kind.NOT_EVALUATED}
+    kind, D = np.array([letters[k] for k in kinds], np.uint8), np.ones(len(kinds))
+    g, A = np.where(kind == Kind.FAILED, 1.5, 1.0), np.full(len(kinds), 1e-9)
+    c = Comparison(structure_of(D), g, D, A, A, kind, 1e-6)
+    told = f"only x[0] of {kinds.count('F') + kinds.count('R')} is wrong: it is 1.5 x its deriv"
+    assert _one_entry(c, kind == Kind.FAILED).startswith(told if is_told else "")
+    assert bool(_one_entry(c, kind == Kind.FAILED)) is is_told
 
 
 def symmetric(g, D, A, turned):

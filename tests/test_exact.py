@@ -24,7 +24,9 @@ from gradcheck.exact import (
     zero_column,
 )
 from gradcheck.problem import LOSSES, REDUCTIONS, Architecture, Problem
-from gradcheck.verdict import Reason, Verdict
+from gradcheck.rounding import gradient_bound
+from gradcheck.structure import structure_of
+from gradcheck.verdict import Kind, Reason, Verdict
 
 DTYPES = ("float16", "float32", "float64")
 INFO = EngineInfo("planted", "1", DTYPES, LOSSES, REDUCTIONS)
@@ -417,6 +419,33 @@ def test_scaling_that_could_underflow_is_not_used():
     told = powers_of_two(Planted(right), replace(case, dtype="float16"))
     assert (told.verdict, told.reason) == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
     assert "may underflow or overflow" in told.detail
+
+
+@pytest.mark.parametrize(
+    ("failed", "size", "is_rounding"),
+    [
+        ({"W1[0,0]", "W2[0,0]"}, 0.9, True),
+        ({"W1[0,0]", "b2[0]"}, 0.9, True),
+        ({"W2[0,0]", "W2[0,1]"}, -0.9, True),
+        ({"W1[0,0]", "W2[0,0]"}, 1.1, False),  # more than rounding does
+        ({"W1[0,0]", "W2[0,0]"}, -1.1, False),
+        ({"W2[0,0]"}, 0.9, False),  # one alone
+        ({"W1[0,0]", "b1[1]"}, 0.9, False),  # not where an error of sigma(0) enters
+        (set(), 0.9, False),
+    ],
+)
+def test_deviations_are_rounding_where_several_are_within_it_in_the_last_layer_too(
+    failed, size, is_rounding
+):
+    problem = Case(sizes=(2, 2, 1), corner="zero_preactivations").problem()
+    structure, bound = structure_of(problem.parameters), gradient_bound(problem, "absolute_sigmoid")
+    wrong = np.array([structure.name(j) in failed for j in range(structure.size)])
+    comparison = exact.bitwise(structure, size * bound * wrong, np.zeros(len(wrong)))
+    assert int((comparison.kind == Kind.FAILED).sum()) == len(failed)
+    assert exact._is_rounding(problem, comparison, "") is is_rounding
+    if size > 1 and failed:  # one beyond it is enough
+        comparison.engine[np.flatnonzero(wrong)[1:]] *= 0.5
+        assert not exact._is_rounding(problem, comparison, "")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 import gradcheck.outcomes
 from gradcheck.oracles.finite_difference import Estimate, Status
+from gradcheck.outcomes.conventions import conventions
 from gradcheck.structure import structure_of
 from gradcheck.verdict import (
     CALIBRATED,
@@ -170,6 +171,79 @@ def test_a_function_that_does_not_change_at_all_passes_and_its_reach_is_stated()
     outcome = outcome_of(judge([0.0, 0.0], [0.0, 0.0], [1e-9, 1e-9], reach=2.5))
     assert (outcome.verdict, outcome.counts["unchanged"]) == (Verdict.PASS, 2)
     assert "f does not change by a bit when x moves by up to 2.5" in outcome.detail
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("centre", "error", "kind"),
+    [
+        (0.0, 0.9e-3, Kind.SUBGRADIENT),  # of the steeper slope, which is 1
+        (0.0, 1.1e-3, Kind.KINK),
+        (3.0, 3.9e-3, Kind.SUBGRADIENT),
+        (-3.0, 3.9e-3, Kind.SUBGRADIENT),
+        (3.0, 4.1e-3, Kind.KINK),
+        (-3.0, 4.1e-3, Kind.KINK),
+    ],
+)
+def test_the_slopes_at_a_kink_are_known_to_a_part_of_the_steeper_one(centre, error, kind, sign):
+    e = estimate([centre], [1 + error], [Status.INTERVAL])
+    e.jump[0] = sign * 2.0
+    c = compare(structure_of(np.zeros(1)), np.array([centre]), e, resolution=1e-3)
+    assert Kind(c.kind[0]) is kind
+
+
+STILL = "f does not change by a bit"
+KINKS = "at kinks, any slope between those on both sides is allowed"
+
+
+@pytest.mark.parametrize(
+    ("gradient", "status", "reach", "told", "untold"),
+    [
+        ([1.0, 2.0], [0, 0], 0.0, ["2 coordinates agree; an error above"], [STILL, KINKS]),
+        ([1.0, 0.0], [0, 0], 2.5, ["along 1 of them " + STILL], [KINKS]),
+        ([1.0, 2.0], [0, 5], 0.0, ["at 1 of them, " + KINKS], [STILL]),
+        ([1.0, 0.0, 2.0], [0, 0, 5], 2.5, ["along 1 of them", "at 1 of them, " + KINKS], []),
+        ([2.0, 2.0], [5, 5], 0.0, ["2 coordinates agree; at 2 of them, " + KINKS], [STILL]),
+        ([0.0, 2.0], [0, 5], 2.5, ["2 coordinates agree; along 1 of them " + STILL, KINKS], []),
+        ([0.0, 0.0], [0, 0], 2.5, ["by all 2 coordinates are exactly 0, and " + STILL], [KINKS]),
+    ],
+)
+def test_a_pass_says_along_what_f_is_still_and_where_it_has_kinks(
+    gradient, status, reach, told, untold
+):
+    g, status = np.array(gradient), np.array(status)
+    e = estimate(g, np.where(status == Status.INTERVAL, 1 + 1e-9, 1e-9), status)
+    e.jump[status == Status.INTERVAL] = 2.0
+    e.reach[g == 0] = reach
+    arrays = structure_of([np.zeros(1) for _ in g])
+    outcome = outcome_of(compare(arrays, g, e, resolution=1e-6))
+    assert outcome.verdict is Verdict.PASS
+    assert all(part in outcome.detail for part in told), outcome.detail
+    assert not any(part in outcome.detail for part in untold), outcome.detail
+
+
+@pytest.mark.parametrize("jump", [2.0, -2.0])
+@pytest.mark.parametrize(
+    ("position", "name"),
+    [
+        (-0.62, "the left slope"),
+        (-0.38, "the left slope"),
+        (-0.37, "a number between them"),
+        (-0.13, "a number between them"),
+        (-0.12, "their mean"),
+        (0.12, "their mean"),
+        (0.13, "a number between them"),
+        (0.37, "a number between them"),
+        (0.38, "the right slope"),
+        (0.62, "the right slope"),
+    ],
+)
+def test_a_choice_at_a_kink_is_named_within_an_eighth_of_the_jump(position, name, jump):
+    e = estimate([3.0], [1.5], [Status.INTERVAL])
+    e.jump[0] = jump
+    c = compare(structure_of(np.zeros(1)), np.array([3 + position * jump]), e, resolution=0.5)
+    (told,) = conventions(c)
+    assert f"{3 + position * jump:.3g}, {name}: a convention" in told
 
 
 def test_an_outcome_is_no_truth_value():
@@ -434,5 +508,6 @@ def test_a_block_says_what_is_known_of_it():
     told = Screened(leaf, 20, 0.5, Settled.SCREENED).told()
     assert "above 1 in one coordinate alone would have been seen" in told
     assert "2^-20" in told
+    assert "errors spread over many, above 2 in norm, with at most 1%" in told  # 1 / 0.463
     assert "spread over many" not in Screened(leaf, 3, 0.5, Settled.OPEN).told()
     assert "no random direction" in Screened(leaf, 0, 0.0, Settled.OPEN).told()

@@ -7,8 +7,9 @@ import pytest
 
 import gradcheck
 from gradcheck.oracles import batches
-from gradcheck.oracles.batches import batched, is_batched
+from gradcheck.oracles.batches import Stack, batched, is_batched
 from gradcheck.oracles.lines import BudgetSpentError, InputChangedError, Lines
+from gradcheck.structure import structure_of
 from gradcheck.verdict import Reason, Verdict
 
 N = 7
@@ -202,3 +203,18 @@ def test_a_batch_that_is_changed_elsewhere_than_where_it_was_moved_is_noticed(ke
     lines = Lines(gradcheck.batched(rude), np.array([0.5, -1.0, 2.0]))
     with pytest.raises(InputChangedError, match=r"x\[2\]"):
         lines.along_axes(np.arange(2), np.ones(2))
+
+
+@pytest.mark.parametrize("row", [0, 1, 2, 3])
+def test_x_is_put_back_where_it_was_written_to_and_nowhere_else(row):
+    """So that what f changed elsewhere can still be seen."""
+    x = np.arange(3.0)
+    stack = Stack(x, structure_of(x))
+    stack.write(np.full((3, 3), 7.0))
+    stack.write(np.full((2, 3), 8.0))
+    stack.restore()
+    assert stack.changed() is None
+    stack._memory[0][row, 1] = 9.0
+    stack.write(np.full((1, 3), 7.0))
+    stack.restore()
+    assert stack.changed() == (None if row < 1 else 1)

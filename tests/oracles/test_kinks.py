@@ -191,15 +191,15 @@ def test_slopes_between_those_of_both_sides_are_allowed_whichever_is_the_larger(
 @pytest.mark.parametrize(
     ("jumps", "unsure", "is_so"),
     [
-        ((2.0, 9.0, 9.0), (1.0, 1.0, 1.0), True),  # within twice its noise
-        ((2.1, 9.0, 9.0), (1.0, 1.0, 1.0), False),
+        ((2.0, 9.0, 9.0), (1.0, 0.5, 0.5), True),  # within twice its noise
+        ((2.1, 0.9, 0.9), (1.0, 9.0, 9.0), False),
         ((64.0, 8.0, 1.0), (0.0, 0.0, 0.0), True),  # by 2^3, twice
         ((64.0, 8.1, 1.0), (0.0, 0.0, 0.0), False),
         ((64.0, 8.0, 1.1), (0.0, 0.0, 0.0), False),
-        ((64.0, 7.0, 0.5), (1.0, 1.0, 1.0), True),
-        ((64.0, 7.1, 0.5), (1.0, 1.0, 1.0), False),  # the first time noise counts against it
-        ((64.0, 0.0, 2.0), (1.0, 1.0, 1.0), True),  # the second time it does not, up to twice
-        ((64.0, 0.0, 2.1), (1.0, 1.0, 1.0), False),
+        ((64.0, 7.0, 0.5), (9.0, 1.0, 0.0), True),
+        ((64.0, 7.1, 0.5), (0.0, 1.0, 0.0), False),  # the first time noise counts against it
+        ((64.0, 0.0, 2.0), (0.0, 0.0, 1.0), True),  # the second time it does not, up to twice
+        ((64.0, 0.0, 2.1), (9.0, 8.0, 1.0), False),
         ((64.0, 6.0, 2.7), (1.0, 1.0, 1.0), True),
         ((64.0, 6.0, 2.8), (1.0, 1.0, 1.0), False),
         ((64.0, 64.0, 64.0), (0.0, 0.0, 0.0), False),  # a kink

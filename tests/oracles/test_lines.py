@@ -259,3 +259,13 @@ def test_each_coordinate_is_rounded_as_its_own_array_is():
     lines = Lines(lambda _: 0.0, x)
     moved = lines._moved(np.arange(5), np.full(5, 2.0**-30))
     assert moved.tolist() == [1 + 2.0**-30] * 2 + [1.0] * 2 + [1 + 2.0**-30]
+
+
+def test_the_room_at_a_bound_is_that_of_the_largest_number_of_its_array():
+    """Steps at the size of 1 want 4 (2^-52)^(1/5) = 0.003, in float64."""
+    x = {"first": np.array([8.0, 1.0]), "last": np.array([1.0, -8.0])}
+    x |= {"small": np.array([1.0, 0.5]), "zeros": np.zeros(2), "none": np.zeros(0)}
+    lower = {name: array - 0.01 for name, array in x.items()}
+    lines = Lines(lambda _: 0.0, x, bounds=read_bounds((lower, None), x, structure_of(x)))
+    assert lines.sides(np.arange(8)).tolist() == [1, 1, 1, 1, 0, 0, 1, 1]  # zeros are of scale 8
+    assert (lines.room(np.arange(8)) == [np.inf] * 4 + [0.01] * 2 + [np.inf] * 2).tolist()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradcheck.oracles import narrower as module
-from gradcheck.oracles.finite_difference import Estimate, Status
+from gradcheck.oracles.finite_difference import EIGHTH, Estimate, Status
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,35 @@ def test_both_sides_are_known_and_agree_where_one_is_taken(left, right, best, mo
     module._on_one_side(SimpleNamespace(on_side=on_side), None, axes, own, found)
     assert asked == [left, right]
     assert (found.value[0], found.bound[0]) == (best or (0.0, 1.0))
+
+
+@pytest.mark.parametrize("sixth", [False, True])
+@pytest.mark.parametrize("level", module.LEVELS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_step_has_the_noise_and_the_two_disagreements_of_its_formula(
+    level, sixth, seed, monkeypatch
+):
+    """One level is smooth; D's table makes one formula the better one there."""
+    generator = np.random.default_rng(seed)
+    D, growth = (dict(zip(range(-9, 9), generator.uniform(0, 1, 18), strict=True)) for _ in "Dg")
+    if sixth:  # D6 = 1 at each step
+        D = {i: 1 + 16.0**i for i in D}
+    points = SimpleNamespace(
+        mantissas=np.array([1.5]),
+        steps=lambda e: np.ldexp(1.5, e),
+        derivative=lambda _, e: (np.array([D[int(e[0])]]), np.array([growth[int(e[0])]])),
+    )
+    monkeypatch.setattr(module, "fades", lambda points, e, noise, rows: e == level)
+    noise = SimpleNamespace(bound_at=lambda growth: 1e-3 * growth)
+    own, found = Estimate.empty(1), Estimate.empty(1)
+    own.value[0], own.bound[0], found.bound[0] = 0.0, 99.0, 99.0
+    module._at_other_steps(points, noise, own, found, np.array([1.5]))
+    i, h = level, 1.5 * 2.0**level
+    noisy = 3 / 2 * 1e-3 * max(growth[i], growth[i + 1]) / h
+    formulas = [(D, noisy), ({k: (16 * D[k] - D[k + 1]) / 15 for k in range(-9, 8)}, 1.1 * noisy)]
+    best = min(
+        (noise + 2 * max(abs(F[i] - F[i + 1]), abs(F[i] - F[i - EIGHTH])), F[i])
+        for F, noise in formulas
+    )
+    assert (found.bound[0], found.value[0], found.step[0]) == pytest.approx((*best, h), rel=1e-9)
+    assert not sixth or found.value[0] == pytest.approx(1, rel=1e-9)

@@ -8,7 +8,7 @@ from gradcheck.contract import Layout, UnderTest
 from gradcheck.oracles.bounds import Bounds
 from gradcheck.oracles.finite_difference import Estimate, Status
 from gradcheck.oracles.lines import BudgetSpentError, Lines
-from gradcheck.oracles.own_scale import far_beyond, goes_away
+from gradcheck.oracles.own_scale import _own_scale, far_beyond, goes_away
 from gradcheck.structure import structure_of
 
 
@@ -114,6 +114,14 @@ def estimate_of(steps, value=0.0):
     found.step[:], found.value[:], found.bound[:] = steps, value, 2.0**-30
     found.status[:] = Status.RESOLVED
     return found
+
+
+def test_the_scale_of_a_zero_is_the_largest_number_of_its_array_wherever_that_stands():
+    x = {"a": np.array([0.0, -0.25, 0.5]), "b": np.array([-0.75, 0.25, 0.0]), "c": np.zeros(2)}
+    lines = Lines(lambda _: 0.0, x | {"none": np.zeros(0), "d": np.array([-4.0])})
+    scales = np.array([0.5, 0.25, 0.5, 0.75, 0.25, 0.75, 4, 4, 4])  # c has no number but 0
+    for some in (np.arange(9), np.array([0]), np.array([7, 5, 1])):
+        np.testing.assert_array_equal(_own_scale(lines, some), scales[some])
 
 
 def test_far_is_an_eighth_of_a_step_beyond_x_or_its_array():

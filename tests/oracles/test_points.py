@@ -139,3 +139,31 @@ def test_offsets_are_the_realised_ones_beyond_x():
     for k in (-2, -1, 1, 2):
         _, t = points.rise(k, np.array([0]))
         assert t[0] == (x[0] + k * points.steps(np.array([0]))[0]) - x[0]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("levels", "changes_at", "reach", "more"),
+    [
+        ((-5,), np.inf, -5, 0),  # nothing further out changed f
+        ((-5, 2), np.inf, 2, 0),
+        ((-5, 5), np.inf, 5, 0),
+        ((-5, 5), 17.0, 16.0, 2),  # far is 16: f is asked there
+        ((-5, 5), 15.0, 0.0, 2),
+        ((-5, 3), 5.0, 0.0, 0),  # f changed nearer than that
+        ((-5,), 0.01, 0.0, 0),
+        ((4, 5), 31.0, 4, 0),
+    ],
+)
+def test_f_is_still_as_far_as_it_was_seen_or_asked_at_a_quarter(
+    levels, changes_at, reach, more, sign
+):
+    points = AxisPoints(
+        Lines(lambda x: float(abs(x[0] - 64.0 * sign) > changes_at), [64.0 * sign]), np.arange(1)
+    )
+    for e in levels:
+        points.derivative(CENTRAL_2, np.array([e]))
+    seen = points.evaluations[0]
+    expected = points.steps(np.array([reach]))[0] if isinstance(reach, int) else reach
+    assert points.unchanged().tolist() == [expected]
+    assert points.evaluations[0] == seen + more
