@@ -299,7 +299,8 @@ def test_the_reason_is_a_kink_only_where_every_wrong_coordinate_is_at_one(engine
 def test_a_pass_states_the_smallest_error_it_would_have_seen():
     outcome = outcome_of(judge([1.0, 2.0], [1.0, 2.0], [1e-8, 1e-9]))
     assert outcome.verdict is Verdict.PASS
-    assert outcome.resolution == pytest.approx(1e-8 + U)
+    r = 2.0**10 * U * 2  # 2^20 roundings of numbers up to 2
+    assert outcome.resolution == pytest.approx(1e-8 + r, rel=1e-12, abs=0)
 
 
 def test_discrepancies_come_worst_first():
