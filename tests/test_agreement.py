@@ -12,6 +12,8 @@ from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.base import EngineInfo, Unsupported, engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.oracles.certified import certified_gradient
+from gradcheck.problem import Architecture, Problem
+from gradcheck.rounding import gradient_deviation
 from gradcheck.strategies import problems
 from gradcheck.verdict import Reason, Verdict
 
@@ -135,6 +137,19 @@ def test_an_overflow_that_the_dtype_allows_proves_nothing():
 
     outcome = check_agreement(engine_from_callable(nothing_finite, "nan"), problem)
     assert (outcome.verdict, outcome.reason) == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
+
+
+def test_the_deviation_within_a_wider_format_and_that_of_the_last_rounding_add_up():
+    """A saturated output, p - y: float64 loses of 1 what float32 loses of 2e-9."""
+    problem = Problem(
+        Architecture((1, 1)), (np.array([[20.0]], np.float32),), (np.zeros(1, np.float32),),
+        np.ones((1, 1), np.float32), np.ones((1, 1), np.float32),
+    )  # fmt: skip
+    own = gradient_deviation(problem)
+    within = gradient_deviation(problem.astype("float64"), "p_minus_y")
+    assert (np.minimum(own, within) > np.maximum(own, within) / 30).all()
+    found = agreement.Bounds(problem, "p_minus_y", "float64").deviation
+    np.testing.assert_allclose(found, np.sqrt(own**2 + within**2), rtol=1e-12, atol=0)
 
 
 def test_a_loss_that_is_not_the_one_meant_is_noted():

@@ -31,6 +31,7 @@ from gradcheck.verdict import Kind, Reason, Verdict
 DTYPES = ("float16", "float32", "float64")
 INFO = EngineInfo("planted", "1", DTYPES, LOSSES, REDUCTIONS)
 REFERENCE = find("reference")
+NAMES = ("max_depth", "max_width", "max_outputs", "max_batch", "max_parameters")
 
 
 class Planted:
@@ -397,6 +398,24 @@ def test_an_engine_that_differs_from_itself_is_inconclusive_if_it_says_so():
     )
 
 
+@pytest.mark.parametrize("shift", [8, -8])
+@pytest.mark.parametrize("place", [0, 5, 6, -1])  # W1, and what follows it
+@pytest.mark.parametrize(("size", "fails"), [(1.9, False), (-1.9, False), (2.1, True)])
+def test_bits_that_change_from_call_to_call_are_held_to_rounding_scaled_as_w1_is(
+    shift, place, size, fails
+):
+    problem, ask = Case(sizes=(3, 2, 1), batch=2).problem(), exact.Asked(Planted(right), None)
+    g, R = ask(problem), gradient_bound(problem, "cancellation_free")
+    expected = g.copy()
+    for vector in (expected, R):
+        vector[:6] = np.ldexp(vector[:6], -shift)
+    found = expected.copy()
+    found[place] += size * R[place]  # each of two answers has its rounding
+    outcome = exact._in_any_order(ask, problem, shift, (g, found, expected))
+    assert (outcome.verdict is Verdict.FAIL) is fails
+    assert fails or outcome.notes == (exact.ANY_ORDER,)
+
+
 def test_one_that_repeats_itself_is_judged_whatever_it_declares():
     case = cases("powers of two", "float64")[0]
     assert powers_of_two(Planted(right, deterministic=False), case).verdict is Verdict.PASS
@@ -567,6 +586,40 @@ def test_every_dtype_but_float16_gets_errors_longer_than_the_next_narrower_dtype
         assert sum(n > bits for n in longest) >= 4
 
 
+@pytest.mark.parametrize(
+    ("limits", "is_within"),
+    [
+        ({}, True),
+        ({"max_depth": 3, "max_width": 5, "max_parameters": 3 * 5 + 5 + 5 * 5 + 5 + 5 + 1}, True),
+        ({"max_depth": 2}, False),
+        ({"max_width": 4}, False),
+        ({"max_parameters": 3 * 5 + 5 + 5 * 5 + 5 + 5}, False),
+        ({"targets": ["soft", "ones"]}, True),
+        ({"targets": ["ones"]}, False),
+    ],
+)
+def test_a_deepened_case_is_within_the_limits_of_the_engine(limits, is_within):
+    assert exact._is_within(Case(sizes=(3, 5, 5, 1), targets="soft"), limits) is is_within
+
+
+@pytest.mark.parametrize(
+    ("own", "found", "twice"),
+    [
+        ({}, (4, 40, 40, 31, 4000), 4),
+        (dict.fromkeys(NAMES, 10**6), (4, 40, 40, 31, 4000), 8),
+        (dict.fromkeys(NAMES, 9), (4, 9, 9, 9, 9), 4),
+        (dict.fromkeys(NAMES, 2), (2, 2, 2, 2, 2), 1),
+    ],
+)
+def test_what_is_drawn_is_within_the_limits_of_the_test_and_of_the_engine(own, found, twice):
+    limits = TESTS["lattice"].limits(replace(INFO, limits=own), "float32")
+    assert tuple(limits[name] for name in NAMES) == found
+    most = TESTS["lattice"].limits(replace(INFO, limits=own), "float16")["max_parameters"]
+    assert most == min(60, own.get("max_parameters", 60))
+    doubled = TESTS["duplicated batch"].limits(replace(INFO, limits=own), "float32")
+    assert (doubled["max_batch"], doubled["reductions"]) == (twice, ["mean"])
+
+
 def test_float16_gets_none_though_a_deeper_problem_would_be_usable():
     case = Case(sizes=(2, 1), corner="zero_preactivations", weight_scale=0.1, dtype="float16")
     drawn = [replace(case, seed=seed) for seed in range(9)]
@@ -675,3 +728,9 @@ def test_an_input_of_0_may_be_scaled_by_any_power_of_two(dtype):
 def test_cases_are_adapted_without_growing(sizes, square, adapted):
     found = exact._adapted(Case(sizes=sizes, batch=7, weight_scale=9.0), square=square)
     assert (found.sizes, found.batch, found.weight_scale) == (adapted, 4, 3.0)
+
+
+@pytest.mark.parametrize("sizes", [(3, 7), (3, 2, 7), (3, 2, 2, 7)])
+def test_a_deepened_case_keeps_its_inputs_and_outputs(sizes):
+    found = exact._deepened(Case(sizes=sizes, batch=7, targets="ones"), 4, 9)
+    assert (found.sizes, found.batch, found.targets) == ((3, 9, 9, 9, 4), 4, "soft")

@@ -292,3 +292,34 @@ def test_coordinates_on_which_steps_differ_are_told_unless_f_is_a_staircase_ther
     assert estimate.status.tolist() == [Status.NO_STEP, Status.RESOLVED, Status.NO_STEP]
     assert [note.partition(",")[0] for note in notes] == ["1 coordinates"]
     assert "x[0] first" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rounds"),
+    [
+        ([0.0], 0),
+        ([1.0, 0.0], 1),
+        ([1.0, 2.0], 1),  # within the noise of the first
+        ([1.0, 1e2, 0.0], 2),
+        ([1.0, 1e2, 1e4, 1e6, 1e8], 4),
+    ],
+)
+def test_jumps_are_looked_for_again_while_they_are_larger_than_the_noise_of_those_before(
+    sizes, rounds, monkeypatch
+):
+    left, asked = list(sizes), []
+
+    def differences(lines, eps, coordinates):
+        asked.append((eps.level, coordinates.tolist()))
+        return estimate_of([1.0, 1.0, 1.0])
+
+    def jumps(lines, eps, estimate, coordinates, least=0.0):
+        return {1: Jump(left.pop(0), 1.0, flat=False)} if coordinates.size else {}
+
+    monkeypatch.setattr(module, "finite_difference", differences)
+    monkeypatch.setattr(module, "_jumps", jumps)
+    x, notes = np.ones(3), []
+    given = (lines_of(x), EPS, np.array([1.0, 2.0, 1.0]), estimate_of([1.0, 1.0, 1.0]))
+    found = module._with_jumps(*given, structure_of(x), 1e-6, notes, suspected=False)
+    assert asked == [(size, [1]) for size in sizes[:rounds]]
+    assert found.level == (sizes[rounds - 1] if rounds else EPS.level)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradcheck import measured as module
-from gradcheck.case import Case
+from gradcheck.case import Case, largest_preactivation
 from gradcheck.engines.base import Unsupported, engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.measured import (
@@ -21,6 +21,7 @@ from gradcheck.measured import (
 from gradcheck.rounding import gradient_bound
 
 SINGLE, DOUBLE, EXTENDED = FORMATS
+REFERENCE = find("reference")
 DEEP, SHALLOW = Case(sizes=(2, 3, 1)).problem(), Case(sizes=(2, 1)).problem()
 
 
@@ -187,3 +188,39 @@ def test_the_loss_is_asked_for_at_numbers_that_are_not_short_up_to_beyond_satura
         for y in (0, 1)
     ]
     assert found == [(float(z), float(y)) for z, y in expected]
+
+
+@pytest.mark.parametrize(
+    ("fitting", "found"),
+    [({"b", "c"}, "b"), ({"a", "c"}, "a"), ({"c"}, "c"), (set(), "")],
+)
+def test_the_narrowest_model_that_leaves_nothing_of_one_unit_is_found(fitting, found, asked):
+    seen = []
+    record = asked([1], lambda name, wider: seen.append(wider) or name not in fitting)
+    engine = fresh()
+    for _ in range(2):
+        assert module.model_where_half_saturated(engine, DEEP, ["a", "b", "c"]) == found
+    assert record == [((1, -1), DOUBLE.u, EVERYWHERE)]
+    assert set(seen) == {""}
+
+
+def test_no_model_is_found_where_nothing_is_answered(asked):
+    asked([], lambda name, wider: False)
+    assert module.model_where_half_saturated(fresh(), DEEP, ["a"]) == ""
+
+
+@pytest.mark.parametrize(("most", "asks"), [(1e9, True), (1e-9, False)])
+@pytest.mark.parametrize("places", [OUTPUT, EVERYWHERE])
+def test_an_engine_is_asked_about_no_unit_beyond_its_limits(most, asks, places):
+    seen = []
+
+    def recorded(problem):
+        seen.append(problem)
+        return REFERENCE.value_and_grad(problem)
+
+    recorded.limits = {"max_preactivation": most}
+    engine = engine_from_callable(recorded, "limited")
+    answers = module._half_saturated_answers(engine, DEEP, (1, -1), DOUBLE.u, places)
+    assert len(answers) == len(seen)
+    assert bool(seen) is asks
+    assert all(largest_preactivation(problem) <= most for problem in seen)

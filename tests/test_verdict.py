@@ -308,6 +308,12 @@ def test_discrepancies_come_worst_first():
     assert [d.name for d in outcome.discrepancies] == ["x[1]", "x[0]"]
 
 
+def test_what_is_worst_is_furthest_beyond_its_own_allowance():
+    engine = [2.0, 1.5, 9.0, np.nan, 1.1, 1.5]
+    outcome = outcome_of(judge(engine, [1.0] * 6, [1e-3, 1e-6, 1e-1, 1e-3, 0.0, 1e-6]))
+    assert [d.name for d in outcome.discrepancies] == [f"x[{j}]" for j in (3, 4, 1, 5, 0, 2)]
+
+
 def test_a_discrepancy_tells_coordinate_both_numbers_and_allowance():
     text = str(Discrepancy("W2[1,3]", 0.5, 0.25, 1e-10, 2e-10))
     for part in ("W2[1,3]", "0.5", "0.25", "1e-10", "2e-10", "0.25", "1.25e+09 times"):
@@ -418,6 +424,54 @@ def test_within_needs_finite_allowances_and_beyond_names_the_rest():
     assert beyond(one * 3, one, one).tolist() == [2.0]
 
 
+@pytest.mark.parametrize(("ulps", "is_allowed"), [(0, True), (2, True), (3, False)])
+def test_what_agrees_is_within_and_is_never_named_as_beyond(ulps, is_allowed):
+    """Four roundings of 2^-53 each are allowed for, which are two ulps of 1."""
+    g, zero, one = np.array([1 + ulps * 2.0**-52]), np.zeros(1), np.ones(1)
+    assert is_within(g, zero, one) is is_allowed
+    assert np.isnan(beyond(g, zero, one)[0]) == is_allowed
+    assert (agreed(g, zero, 0.0, one, one)[0].kind[0] != Kind.FAILED) == is_allowed
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("D", "deviation", "beside", "fails"),
+    [
+        (1e-3, 1e-10, False, False),  # a third of its digits is right
+        (1e-3, 2e-10, False, True),  # more than r = 2^10 u 2^10 = 1.2e-10, and B
+        (1e-7, 1e-10, False, True),  # a mistake
+        (0.9e-12, 1e-10, False, False),  # 0 within B = 1e-12
+        (1.1e-12, 1e-10, False, True),
+        (1e-7, 7e-12, True, False),  # 2^6 u 2^10 = 7.3e-12, of its own array
+        (1e-7, 8e-12, True, True),
+        (1e-7, 7e-12, False, True),
+    ],
+)
+def test_rounding_of_larger_numbers_excuses_no_mistake(D, deviation, beside, fails, sign):
+    x = np.zeros(2) if beside else {"a": np.zeros(1), "b": np.zeros(1)}
+    c = judge([1024.0, sign * (D + deviation)], [1024.0, sign * D], [1e-12, 1e-12], x=x)
+    assert (c.kind[1] == Kind.FAILED) == fails
+
+
+@pytest.mark.parametrize(
+    ("status", "deviation", "kind"),
+    [
+        (Status.RESOLVED, 1e-9, Kind.INFORMATIVE),
+        (Status.RESOLVED, 1.01e-9, Kind.VACUOUS),  # B is 1e-9, and r is 2^10 u 2^10 = 1.2e-10
+        (Status.RESOLVED, 1.11e-9, Kind.VACUOUS),
+        (Status.RESOLVED, 1.13e-9, Kind.FAILED),
+        (Status.INTERVAL, 1e-9, Kind.SUBGRADIENT),
+        (Status.INTERVAL, 1.01e-9, Kind.FAILED),  # at a kink
+    ],
+)
+def test_the_rounding_of_larger_numbers_excuses_a_resolved_coordinate_alone(
+    status, deviation, kind
+):
+    c = judge([1024.0, 1 + deviation], [1024.0, 1.0], [1e-9, 1e-9], status=[0, status],
+              resolution=1.005e-9)  # fmt: skip
+    assert Kind(c.kind[1]) is kind
+
+
 def test_the_message_of_agreement_shows_the_digits_that_differ():
     _, outcome = agreed([0.1 + 1e-12], [0.1], 0.0, 1e-15, 1e-15)
     assert "engine 0.10000000000100001, exact 0.10000000000000001; off by 1e-12" in str(outcome)
@@ -425,6 +479,7 @@ def test_the_message_of_agreement_shows_the_digits_that_differ():
 
 def test_calibrated_is_what_bonferroni_asks_of_all_comparisons():
     assert 2 * COMPARISONS * np.exp(-(CALIBRATED**2) / 2) == pytest.approx(FALSE_ALARM)
+    assert pytest.approx(8.394, abs=1e-3) == CALIBRATED  # of 1e9 comparisons, once in 1e6
 
 
 def test_verdict_holds_no_number_but_what_is_derived_or_required():

@@ -211,8 +211,7 @@ class Deviation(Rounding):
 
     def total(self, *terms: npt.ArrayLike, n: int = 1) -> FloatArray:  # noqa: ARG002  (as Worst)
         """The root of the sum of squares; np.hypot neither underflows nor overflows."""
-        first, *others = (np.asarray(term, np.float64) for term in terms)
-        return reduce(np.hypot, others, np.abs(first))
+        return reduce(np.hypot, (np.asarray(term, np.float64) for term in terms))
 
     def product(self, x: Bounded, y: Bounded, plus: FloatArray | None = None) -> Bounded:
         """Products with the random walk and the drift of their partial sums."""
