@@ -1,8 +1,12 @@
 """Runs a committed report again and says what has changed.
 
-Compared are `results` and `claims`, always; `measured` where the arithmetic is the same to the
-last bit (`machine.arithmetic`), since it is the same then and need not be otherwise; `timings`
-and machine never. And the page must be what its numbers render to.
+Compared are `results` and `claims`, always, to the last bit; so is `measured` where the arithmetic
+agrees to the last bit (`machine.arithmetic`). Elsewhere numbers are *near*: counts within a tenth,
+or FEW; others within the factor FACTOR and of one sign, or both below ROUNDING, where they are
+rounding errors of numbers near 1. Timings are compared within FACTOR wherever they were taken. Not
+compared are the machine; standard errors of fits under another arithmetic and of times, which are
+themselves uncertain by a factor; words under another arithmetic, such as where the worst case is.
+And the page must be what its numbers render to.
 """
 
 from __future__ import annotations
@@ -45,6 +49,12 @@ class Difference:
 
 ABSENT = "(absent)"
 
+FACTOR, TENTH, FEW, ROUNDING = 10.0, 0.1, 2, 1e-12
+"""How far apart numbers are that depend on the machine."""
+
+UNCERTAIN = ("standard_error", "bend")
+"""Names of numbers that say how uncertain others are."""
+
 
 def read_report(folder: Path) -> dict[str, Any]:
     """Read a folder's `report.json`.
@@ -71,7 +81,7 @@ def check_report(folder: Path) -> tuple[list[Difference], bool]:
     """Measure again with the committed settings, write nothing, and compare.
 
     Returns:
-        The differences, and whether `measured` numbers were compared too.
+        The differences, and whether `measured` numbers were compared to the last bit.
 
     Raises:
         UnreadableReportError: there is nothing to compare with.
@@ -95,18 +105,20 @@ def same_arithmetic(committed: dict[str, Any], fresh: dict[str, Any]) -> bool:
 
 def compare(committed: dict[str, Any], fresh: dict[str, Any], page: str) -> list[Difference]:
     """List what differs, in the order of the report, then lines that the numbers do not give."""
-    groups = ("results", "measured") if same_arithmetic(committed, fresh) else ("results",)
+    same = same_arithmetic(committed, fresh)
+    exactly = {"results": True, "measured": same, "timings": False}
     found = []
     for path, old, new in _walk("complete", committed["complete"], fresh["complete"]):
         found.append(Difference(path, old, new))
     names = [*committed["sections"], *(fresh["sections"].keys() - committed["sections"].keys())]
     for name in names:
-        for group in groups:
+        for group, to_the_last_bit in exactly.items():
             old = committed["sections"].get(name, {}).get(group, ABSENT)
             new = fresh["sections"].get(name, {}).get(group, ABSENT)
             found += [
                 Difference(path, a, b, _line(committed, path, b))
                 for path, a, b in _walk(f"sections.{name}.{group}", old, new)
+                if to_the_last_bit or not _is_near(path, a, b)
             ]
     found += [
         Difference(path, old, new, _line(committed, path, new))
@@ -127,6 +139,23 @@ def _walk(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
             yield from _walk(f"{path}.{i}", a, b)
     elif type(old) is not type(new) or old != new:
         yield path, old, new
+
+
+def _is_near(path: str, old: Any, new: Any) -> bool:
+    """Whether two values that differ may do so on different machines."""
+    if ABSENT in (old, new):
+        return False
+    if isinstance(old, str) and isinstance(new, str):
+        return True
+    are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (old, new))
+    return are_numbers and (path.endswith(UNCERTAIN) or _are_near(old, new))
+
+
+def _are_near(a: float, b: float) -> bool:
+    size = max(abs(a), abs(b))
+    if isinstance(a, int) and isinstance(b, int):
+        return abs(a - b) <= max(FEW, TENTH * size)
+    return size < ROUNDING or (a * b > 0 and 1 / FACTOR <= a / b <= FACTOR)
 
 
 def _line(committed: dict[str, Any], path: str, value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ from gradcheck.cli import main
 from gradcheck.report.compare import (
     ABSENT,
     UnreadableReportError,
+    _is_near,
     _walk,
     check_report,
     compare,
@@ -98,21 +100,76 @@ def test_a_list_of_the_report_that_grew_or_shrank_is_a_difference(tiny_report):
         assert [difference.path for difference in found] == [f"{path}.{n}"]
 
 
-def test_times_and_machine_may_differ(tiny_report):
-    _, fresh = tiny_report
-    committed = altered(fresh, "machine.processor", "another")
-    committed["sections"]["consistency"]["timings"]["seconds"] = 1e3
-    assert compare(committed, fresh, render(committed)) == []
+def planted(fresh, path, value, arithmetic=None):
+    """The paths that differ where one number of a committed report is another one."""
+    committed = altered(fresh, path, value)
+    if arithmetic:
+        committed["machine"]["arithmetic"] = arithmetic
+    return [d.path for d in compare(committed, fresh, render(committed))]
 
 
-def test_measured_numbers_may_differ_where_the_arithmetic_does_and_results_may_not(tiny_report):
+def test_the_machine_may_differ(tiny_report):
     _, fresh = tiny_report
-    committed = altered(fresh, "machine.arithmetic", "0123456789ab")
-    committed["sections"]["step_size"]["measured"]["noise_level"] = 1e-15
-    assert compare(committed, fresh, render(committed)) == []
-    committed["sections"]["cost"]["results"]["networks"][0]["N"] = 14
-    (difference,) = compare(committed, fresh, render(committed))
-    assert difference.path == "sections.cost.results.networks.0.N"
+    assert planted(fresh, "machine.processor", "another") == []
+
+
+def number_at(report, path):
+    node = report
+    for key in path.split("."):
+        node = node[int(key) if isinstance(node, list) else key]
+    return node
+
+
+SECONDS = "sections.consistency.timings.seconds"
+NOISE = "sections.step_size.measured.noise_level"
+COUNT = "sections.consistency.measured.forward_passes"
+
+
+@pytest.mark.parametrize(
+    ("factor", "found"), [(9.0, []), (1 / 9, []), (11, [SECONDS]), (-1, [SECONDS])]
+)
+def test_times_may_differ_by_a_factor_of_ten(factor, found, tiny_report):
+    _, fresh = tiny_report
+    assert planted(fresh, SECONDS, factor * number_at(fresh, SECONDS)) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "factor", "is_near"),
+    [
+        (NOISE, 9, True),
+        (NOISE, 1 / 11, False),
+        (NOISE, -1, False),
+        (COUNT, 1.05, True),
+        (COUNT, 1.2, False),
+    ],
+)
+def test_under_another_arithmetic_measured_numbers_are_near(path, factor, is_near, tiny_report):
+    _, fresh = tiny_report
+    fresh = altered(fresh, NOISE, 1e-7)  # which is no rounding error of a number near 1
+    number = number_at(fresh, path)
+    forged = type(number)(factor * number)
+    assert planted(fresh, path, forged) == [path]
+    assert planted(fresh, path, forged, "0123456789ab") == ([] if is_near else [path])
+
+
+def test_results_do_not_differ_under_any_arithmetic(tiny_report):
+    _, fresh = tiny_report
+    path = "sections.cost.results.networks.0.N"
+    assert planted(fresh, path, 14, "0123456789ab") == [path]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_near"),
+    [
+        (3, 5, True), (3, 6, False), (100, 110, True), (100, 112, False), (0, 2, True),
+        (1e-17, 0.0, True), (1e-17, -3e-16, True), (1e-17, 1e-11, False), (0.0, 0.1, False),
+        (math.nan, 1.0, False), (1.0, math.inf, False), (None, 1.0, False), (True, False, False),
+        (1, True, False), ("here", "there", True), ("here", 1, False), (ABSENT, "here", False),
+    ],
+)  # fmt: skip
+def test_what_is_near(old, new, is_near):
+    assert _is_near("any", old, new) == is_near
+    assert _is_near("any", new, old) == is_near
 
 
 def test_a_missing_section_is_a_difference(tiny_report):
@@ -120,7 +177,8 @@ def test_a_missing_section_is_a_difference(tiny_report):
     committed = copy.deepcopy(fresh)
     del committed["sections"]["cost"]
     found = compare(committed, fresh, render(committed))
-    assert [d.path for d in found] == ["sections.cost.results", "sections.cost.measured"]
+    groups = ("results", "measured", "timings")
+    assert [d.path for d in found] == [f"sections.cost.{group}" for group in groups]
 
 
 def test_a_page_edited_by_hand_is_a_difference(tiny_report):
