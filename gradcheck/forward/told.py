@@ -174,7 +174,9 @@ def right_gradient_first(
     """
     is_loss = outcome.reason is Reason.LOSS
     if outcome.verdict is Verdict.INCONCLUSIVE:
-        return _of_a_loss_too_small(engine, problem, outcome)
+        outcome = _of_a_loss_that_is_kept(engine, problem, outcome)
+        is_open = outcome.verdict is Verdict.INCONCLUSIVE
+        return _of_a_loss_too_small(engine, problem, outcome) if is_open else outcome
     may_be = outcome.verdict is Verdict.FAIL and (is_loss or outcome.reason is Reason.MISMATCH)
     if not may_be or dtype_name(problem.dtype) not in BOUNDED:
         return diagnose(outcome)
@@ -190,6 +192,33 @@ def right_gradient_first(
         return outcome if named.kind in ANOTHER else diagnose(outcome)
     outcome = replace(outcome, forward_passes=outcome.forward_passes + named.calls)
     return _of_the_loss(outcome, named, "", "the gradient is right; ")
+
+
+def _of_a_loss_that_is_kept(engine: Engine, problem: Problem, outcome: Outcome) -> Outcome:
+    """Turn an undecided outcome into a failure of a loss that the calls before it change.
+
+    Rounding of one loss, in whatever order, parts two answers by twice its bound at most; those of
+    a loss that is F times as large by F times that.
+    """
+    if outcome.reason is not Reason.NOISE or dtype_name(problem.dtype) not in BOUNDED:
+        return outcome
+    here = {name: array.copy() for name, array in problem.parameters.items()}
+    elsewhere = {name: array / 2 + 1 / 4 for name, array in here.items()}
+    first, _, then = (_loss_at(engine, problem, at) for at in (here, elsewhere, here))
+    outcome = replace(outcome, forward_passes=outcome.forward_passes + 3)
+    exact = certified_gradient(problem)
+    F = max(1.0, abs(first / exact.loss)) if exact.loss else 1.0
+    if abs(then - first) <= 2 * F * (loss_bound(problem, WIDEST) + exact.loss_bound):
+        return outcome
+    told = "the returned loss depends on the calls before"
+    is_right = "; the gradient is right" if _is_right(engine, problem, exact) else ""
+    return replace(
+        outcome,
+        verdict=Verdict.FAIL,
+        reason=Reason.LOSS,
+        detail=f"the loss is {first:.17g}, then, after other weights, {then:.17g}",
+        diagnosis=told + is_right,
+    )
 
 
 def _of_a_loss_too_small(engine: Engine, problem: Problem, outcome: Outcome) -> Outcome:

@@ -284,6 +284,50 @@ def test_a_loss_that_is_less_than_rounding_can_make_it_is_wrong_where_difference
     )
 
 
+class MeanOfCalls:
+    """Returns 0.9 of the loss and 0.1 of what it returned before, whatever the problem was."""
+
+    def __init__(self, wrong=1.0, every=0.1):
+        self.before, self.wrong, self.every = None, wrong, every
+        self.info = REFERENCE.info
+
+    def loss(self, problem):
+        loss = REFERENCE.loss(problem)
+        kept = loss if self.before is None else (1 - self.every) * loss + self.every * self.before
+        self.before = kept
+        return kept
+
+    def value_and_grad(self, problem):
+        _, gradient = REFERENCE.value_and_grad(problem)
+        return self.loss(problem), [(self.wrong * dW, db) for dW, db in gradient]
+
+    def close(self):
+        pass
+
+
+NOISY = Outcome(Verdict.INCONCLUSIVE, Reason.NOISE, "f keeps state")
+
+
+@pytest.mark.parametrize("weights", ["generic", "zero_weights"])
+@pytest.mark.parametrize(
+    ("wrong", "told"), [(1.0, "; the gradient is right"), (2.0, "")], ids=["right", "wrong"]
+)
+def test_a_loss_that_the_calls_before_change_is_wrong(weights, wrong, told):
+    where = problem(corner=weights)
+    found = right_gradient_first(MeanOfCalls(wrong), where, NOISY, no_diagnosis)
+    assert (found.verdict, found.reason) == LOSS
+    assert found.diagnosis == f"the returned loss depends on the calls before{told}"
+    assert found.forward_passes == 3
+
+
+def test_a_loss_that_changes_by_its_rounding_or_for_another_reason_is_not_said_to_depend_on_calls():
+    found = right_gradient_first(MeanOfCalls(every=1e-17), problem(), NOISY, no_diagnosis)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    vacuous = Outcome(Verdict.INCONCLUSIVE, Reason.VACUOUS, "saturated")
+    found = right_gradient_first(MeanOfCalls(), problem(), vacuous, no_diagnosis)
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
 def no_diagnosis(outcome):
     raise AssertionError(outcome)
 
