@@ -34,7 +34,13 @@ from gradcheck.measured import (
 from gradcheck.oracles.certified import certified_gradient
 from gradcheck.oracles.lines import Lines
 from gradcheck.problem import dtype_name, gradient_as_dict
-from gradcheck.rounding import ARITHMETICS, Sweep, gradient_deviation, swept_loss_bound
+from gradcheck.rounding import (
+    ARITHMETICS,
+    Sweep,
+    gradient_deviation,
+    swept_loss_bound,
+    underflow_from_below,
+)
 from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict, agree
 
 if TYPE_CHECKING:
@@ -248,9 +254,26 @@ class _Held:
         if found.excuse:
             return self._within(g, Model(*found.excuse))
         if not found.name:
+            if (lost := self._lost_from_below(comparison)) is not None:
+                self.refuted_by, self.is_excused = None, True
+                return lost
             return comparison if found.refuted_by else self._beyond_what_is_shown(g, comparison)
         self.model = found.name
         return self._within(g, found)
+
+    def _lost_from_below(self, comparison: Comparison) -> Comparison | None:
+        """Leave subnormal derivatives undecided which underflow from the inputs up explains.
+
+        None if that does not explain all that is wrong.
+        """
+        wrong = np.isin(comparison.kind, (Kind.FAILED, Kind.ANOMALOUS))
+        tiny = float(np.finfo(self.problem.dtype).tiny)
+        off = np.abs(comparison.engine - comparison.oracle)
+        allowed = comparison.allowance + underflow_from_below(self.problem)
+        explained = (off <= allowed) & (np.abs(comparison.oracle) < tiny)
+        if not explained[wrong].all():
+            return None
+        return replace(comparison, kind=np.where(wrong, np.uint8(Kind.VACUOUS), comparison.kind))
 
     def _beyond_what_is_shown(self, g: FloatArray, strictest: Comparison) -> Comparison:
         """Compare within the model whose errors the engine shows elsewhere, if it shows any's.

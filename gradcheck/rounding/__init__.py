@@ -21,7 +21,8 @@ unit roundoff is at most u: every bound that holds for the engine holds for it. 
 
 The derivations stand with the code: products, sums and their rounding (bounded.py); sigmoid, slope
 and residual (sigmoid.py); the residual of the clipped loss (clipped.py); both sweeps (gradient.py);
-the loss (loss.py); products whose inputs are rounded to a shorter format (rounded_products.py).
+the loss (loss.py); products whose inputs are rounded to a shorter format (rounded_products.py);
+products taken from the inputs up (underflow.py).
 
 Sources: Higham (2002), Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 2.2, 3.1,
 3.3; Higham and Mary (2019), SIAM J. Sci. Comput. 41. Not covered: arithmetic that flushes all
@@ -32,6 +33,7 @@ from gradcheck.rounding.arithmetic import ARITHMETICS, REQUIREMENTS, Arithmetic,
 from gradcheck.rounding.gradient import Sweep, gradient_bound, gradient_deviation
 from gradcheck.rounding.loss import loss_bound, loss_floor, may_lose_a_log, swept_loss_bound
 from gradcheck.rounding.rounded_products import emulated_gradient
+from gradcheck.rounding.underflow import underflow_from_below
 
 __all__ = [
     "ARITHMETICS",
@@ -46,4 +48,5 @@ __all__ = [
     "may_lose_a_log",
     "models_up_to",
     "swept_loss_bound",
+    "underflow_from_below",
 ]
