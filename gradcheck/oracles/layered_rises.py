@@ -67,7 +67,7 @@ def block_differences(
     columns: IntArray,
     h: float,
     examples: int,
-    workspace: Workspace | None = None,
+    workspace: Workspace,
 ) -> FloatArray:
     """Return D(h) of P parameters of one layer.
 
@@ -80,9 +80,6 @@ def block_differences(
         examples: how many are taken at once.
         workspace: with arrays of P times `examples` times the widest layer after layer l.
     """
-    if workspace is None:
-        widest = max(network.sizes[i + 2 :], default=1)
-        workspace = Workspace(network.targets, len(rows) * examples * widest)
     total = np.zeros_like(network.targets, shape=len(rows))
     for start in range(0, network.batch, examples):
         moved = moved_units(network, i, rows, columns, slice(start, start + examples), workspace)

@@ -55,9 +55,8 @@ def settle_kinks(lines: Lines, noise: Noise, estimate: Estimate) -> None:
     with np.errstate(invalid="ignore"):
         settled = left.bound + right.bound <= np.abs(jump) / 2
     settled &= np.isfinite(low) & np.isfinite(high)
-    rows = kinks[settled]
-    estimate.value[rows] = ((low + high) / 2)[settled]
-    estimate.bound[rows] = ((high - low) / 2)[settled]
+    rows, low, high = kinks[settled], low[settled], high[settled]
+    estimate.value[rows], estimate.bound[rows] = (low + high) / 2, (high - low) / 2
     estimate.jump[rows] = jump[settled]
     estimate.status[rows] = Status.INTERVAL
     estimate.evaluations[kinks] += (lines.forward_passes - before) // len(kinks)

@@ -66,6 +66,16 @@ def test_a_side_is_taken_only_where_both_have_no_room():
     np.testing.assert_array_equal(bounds.room(x, sides), [1.0, 1 - 1e-6, 0.5, 1.0])
 
 
+@pytest.mark.parametrize(
+    ("side", "room"),
+    [(0, [0.25, 0.25, np.inf]), (-1, [0.25, 0.75, np.inf]), (1, [0.75, 0.25, np.inf])],
+)
+def test_the_room_is_that_of_the_side_or_the_lesser_of_both(side, room):
+    bounds = Bounds(np.array([0.0, 0.0, -np.inf]), np.array([1.0, 1.0, np.inf]))
+    x = np.array([0.25, 0.75, 0.5])
+    assert bounds.room(x, np.full(3, side)).tolist() == room
+
+
 def test_a_line_of_samples_is_moved_inside():
     bounds = Bounds(np.zeros(3), np.ones(3))
     origin, reach = np.array([0.0, 0.5, 1.0]), np.full(3, 2.0**-10)

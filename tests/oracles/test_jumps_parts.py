@@ -41,10 +41,14 @@ def test_a_parabola_is_met_exactly_by_what_leaves_it_nowhere(side):
     assert abs(axis._p(0.7) - (3 * 0.7 - 5 * 0.49)) <= 1e-14
 
 
-def test_points_are_asked_up_to_the_size_of_x():
-    axis, asked = axis_of(lambda t: 0.0, x=4.0)
-    axis.interval(-1.0)
-    assert asked == [-1 / 4, -1 / 2, -1, -2]
+@pytest.mark.parametrize(
+    ("x", "farthest"), [(4.0, 2.0), (-4.0, 2.0), (4.1, 4.0), (1.0, 0.5), (0.1, 0.5), (0.0, 0.5)]
+)
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_points_are_asked_up_to_the_size_of_x_or_1(x, farthest, side):
+    axis, asked = axis_of(lambda t: 0.0, x=x)
+    axis.interval(side)
+    assert asked == [side * t for t in (1 / 4, 1 / 2, 1, 2, 4) if t <= farthest]
 
 
 @pytest.mark.parametrize(("factor", "is_found"), [(1 - 1e-9, False), (1 + 1e-9, True)])

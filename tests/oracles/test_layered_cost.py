@@ -18,7 +18,7 @@ from gradcheck.oracles.layered_cost import (
 )
 from gradcheck.oracles.layered_difference import MIB, layered_differences
 from gradcheck.oracles.layered_network import LayeredNetwork
-from gradcheck.oracles.layered_rises import block_differences
+from gradcheck.oracles.layered_rises import Workspace, block_differences
 
 SIZES = [(4, 1), (3, 2), (5, 4, 1), (5, 4, 3), (2, 6, 5, 1), (3, 4, 2, 5, 3)]
 
@@ -34,7 +34,9 @@ def test_the_operations_of_a_block_are_as_the_formula_says(sizes, loss, examples
     network = network_of(sizes, loss)
     for i, W in enumerate(some(network.weights)):
         rows, columns = (index.ravel() for index in np.indices((W.shape[0], W.shape[1] + 1)))
-        _, counted = count_flops(block_differences, network, i, rows, columns, 2.0**-20, examples)
+        given = network, i, rows, columns, 2.0**-20, examples
+        room = Workspace(network.targets, len(rows) * examples * max(sizes))
+        _, counted = count_flops(block_differences, *given, room)
         assert counted == difference_operations(sizes, 6, loss, i, len(rows))
 
 

@@ -104,3 +104,22 @@ def test_a_step_has_the_noise_and_the_two_disagreements_of_its_formula(
     )
     assert (found.bound[0], found.value[0], found.step[0]) == pytest.approx((*best, h), rel=1e-9)
     assert not sixth or found.value[0] == pytest.approx(1, rel=1e-9)
+
+
+def test_the_passes_that_narrower_bounds_take_are_shared_by_their_coordinates(monkeypatch):
+    lines, rows = SimpleNamespace(forward_passes=100), np.array([0, 2])
+
+    def taking(passes):
+        def take(*_):
+            lines.forward_passes += passes
+
+        return take
+
+    monkeypatch.setattr(module, "AxisPoints", lambda lines, rows: None)
+    monkeypatch.setattr(module, "_at_other_steps", taking(20))
+    monkeypatch.setattr(module, "_on_one_side", taking(7))
+    estimate = Estimate.empty(3)
+    estimate.bound[:], estimate.evaluations[:] = 1.0, 5
+    for wanted, beside, passes in ((2.0, 1.0, 20), (0.5, np.nan, 27), (0.5, 1.0, 47)):
+        found = module.narrower(lines, None, estimate, rows, np.full(2, wanted), np.full(2, beside))
+        assert found.evaluations.tolist() == [5 + passes // 2] * 2

@@ -146,6 +146,8 @@ def test_any_text_is_plain_text():
     assert type(text_of(Text("x"))) is str
     assert "raised ZeroDivisionError" in text_of(MeanError())
     assert told_of(MeanError()).startswith("MeanError: (cannot be shown")
+    assert told_of(ValueError("x" * 2000)) == "ValueError: " + "x" * 2000
+    assert told_of(ValueError("x" * 2001)) == "ValueError: " + "x" * 2000
 
 
 def test_an_order_to_stop_is_no_failure_of_the_engine():

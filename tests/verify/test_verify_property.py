@@ -3,13 +3,16 @@
 import re
 
 import faulty_engines
+import numpy as np
 import pytest
 
 from gradcheck.case import parse
 from gradcheck.engines.registry import find
+from gradcheck.structure import structure_of
+from gradcheck.verdict import Comparison, Kind, Outcome, Verdict
 from gradcheck.verify.arithmetic import flushes_to_zero
 from gradcheck.verify.guarded import Guarded, plain_info
-from gradcheck.verify.property import applicable, examine
+from gradcheck.verify.property import applicable, examine, worst_of
 from gradcheck.verify.worker import Task, work
 
 CASE = parse("gc1:3-4-2:cross_entropy:mean:m3:float64:w1:generic:soft:s3")
@@ -63,6 +66,25 @@ def test_a_right_engine_passes_with_its_worst_coordinate():
     assert (finding["verdict"], finding["reason"], finding["wrong"]) == ("PASS", "", 0)
     assert 0 <= finding["worst"]["times"] <= 1
     assert finding["resolution"] < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("engine", "allowance", "name", "times"),
+    [
+        ([1.0, 1.0], [0.0, 0.0], "x[0]", 0.0),  # 0 / 0 is nothing
+        ([1.0, 1.5], [0.0, 1.0], "x[1]", 0.5),
+        ([1.5, 0.25], [1.0, 1.0], "x[1]", 0.75),
+        ([0.0, 1.0], [2.0, 0.0], "x[0]", 0.5),  # 1 is not 0
+        ([1.5, 1.5], [1.0, 0.0], "x[1]", np.inf),
+        ([np.nan, 1.5], [1.0, 1.0], "x[0]", np.nan),
+    ],
+)
+def test_the_worst_coordinate_deviates_by_the_most_of_its_allowance(engine, allowance, name, times):
+    A, kind = np.array(allowance), np.full(2, Kind.INFORMATIVE, np.uint8)
+    c = Comparison(structure_of(A), np.array(engine), np.ones(2), A, A, kind, 1e-6)
+    worst = worst_of(Outcome(Verdict.PASS, None, "", comparison=c))
+    assert worst["name"] == name
+    assert worst["times"] == pytest.approx(times, nan_ok=True)
 
 
 def test_a_refusal_is_neither():
