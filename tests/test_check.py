@@ -803,8 +803,11 @@ def test_x_is_never_changed():
 
 
 def test_the_same_seed_gives_the_same_outcome():
-    first, second = (str(check_gradient(f, np.sin, X, seed=3)) for _ in range(2))
+    options = {"noise": 1e-9, "budget": 900, "resolution": 1e-3, "seed": 3}
+    first, second = (str(check_gradient(f, np.sin, X, **options)) for _ in range(2))
     assert first == second
+    told = ", ".join(f"{name}={value}" for name, value in options.items())
+    assert f"gradcheck.check_gradient(f, gradient, x, method='auto', {told})" in first
 
 
 def test_assert_gradient_raises_the_whole_story():

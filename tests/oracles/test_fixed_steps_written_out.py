@@ -212,3 +212,14 @@ def test_each_look_needs_a_promise():
 
 def test_no_resolution_is_coarser_than_the_coarsest():
     assert COARSEST == 2.0**-15
+
+
+def test_two_steps_are_taken_again_where_the_length_is_off_by_two_and_then_three(monkeypatch):
+    screen, asked = screen_of(), []
+    monkeypatch.setattr(screen, "_look", lambda rule, j: asked.append((rule, j.tolist())))
+    monkeypatch.setattr(screen, "_promises", lambda rule, j: np.ones(len(j), bool))
+    monkeypatch.setattr(screen, "_still_open", lambda j: j)
+    monkeypatch.setattr(screen, "_steps", lambda rule, j: np.array([16.0, 15.9, 4.0, 4.1]))
+    screen.estimate.step[:] = 8.0
+    screen._decide(J)
+    assert asked == [(TWO, [0, 1, 2, 3]), (TWO, [0, 2]), (THREE, [0, 1, 2, 3])]

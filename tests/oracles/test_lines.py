@@ -269,3 +269,15 @@ def test_the_room_at_a_bound_is_that_of_the_largest_number_of_its_array():
     lines = Lines(lambda _: 0.0, x, bounds=read_bounds((lower, None), x, structure_of(x)))
     assert lines.sides(np.arange(8)).tolist() == [1, 1, 1, 1, 0, 0, 1, 1]  # zeros are of scale 8
     assert (lines.room(np.arange(8)) == [np.inf] * 4 + [0.01] * 2 + [np.inf] * 2).tolist()
+
+
+def test_numbers_are_rounded_to_the_formats_of_their_own_arrays():
+    x = {"a": np.ones(2, np.float32), "b": np.ones(2), "c": np.ones(1, np.float16)}
+    third = 1 / 3
+    rounded = [np.float32(third)] * 2 + [third] * 2 + [np.float16(third)]
+    lines = Lines(lambda _: 0.0, x)
+    for some in (np.arange(5), np.array([4, 2, 1]), np.array([3])):
+        found = lines.rounded(some, np.full(len(some), third))
+        assert found.tolist() == [float(rounded[j]) for j in some]
+    alone = Lines(lambda _: 0.0, {"a": x["a"]})
+    assert alone.rounded(np.array([1]), np.array([third])).tolist() == [float(np.float32(third))]

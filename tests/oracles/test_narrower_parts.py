@@ -46,6 +46,8 @@ IS, KINK, NONE = Status.RESOLVED, Status.KINK, Status.NO_STEP
         ((-1.5, 0.1, IS), (0.5, 0.2, IS), (0.5, 0.2)),  # one is not within: it does not count
         ((-0.5, 0.1, IS), (1.5, 0.2, IS), (-0.5, 0.1)),
         ((-1.5, 0.1, IS), (1.5, 0.2, IS), None),
+        ((-1.0, 0.1, IS), (0.5, 0.2, IS), None),
+        ((-0.5, 0.1, IS), (1.0, 0.2, IS), None),
         ((0.1, 0.3, KINK), (0.2, 0.2, IS), None),  # one side is not known
         ((0.1, 0.3, IS), (0.2, 0.2, KINK), None),
         ((0.1, np.inf, NONE), (0.2, 0.2, IS), None),

@@ -177,6 +177,18 @@ def test_a_failure_before_the_property_is_the_checkers_own(monkeypatch):
     assert reply.finding["reason"] == "internal"
 
 
+@pytest.mark.parametrize("loss", [0.5, np.float32(0.5), np.array(0.5), np.longdouble(0.5)])
+def test_a_loss_is_one_real_number_in_any_dress(loss):
+    value = guarded(lambda problem: (loss, REFERENCE.value_and_grad(problem)[1])).loss(PROBLEM)
+    assert (type(value), value) == (float, 0.5)
+
+
+@pytest.mark.parametrize("loss", ["0.5", np.str_("0.5"), 0.5j, np.array([0.5]), [0.5], object()])
+def test_what_is_no_real_number_is_no_loss(loss):
+    with pytest.raises(MalformedAnswerError, match=r"loss must be|must return"):
+        guarded(lambda problem: (loss, REFERENCE.value_and_grad(problem)[1])).loss(PROBLEM)
+
+
 # --- surroundings ---------------------------------------------------------------------------------
 
 

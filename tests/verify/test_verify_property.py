@@ -1,6 +1,7 @@
 """One property on one problem: every fault of an engine has its verdict and its reason."""
 
 import re
+from types import SimpleNamespace
 
 import faulty_engines
 import numpy as np
@@ -12,7 +13,7 @@ from gradcheck.structure import structure_of
 from gradcheck.verdict import Comparison, Kind, Outcome, Verdict
 from gradcheck.verify.arithmetic import flushes_to_zero
 from gradcheck.verify.guarded import Guarded, plain_info
-from gradcheck.verify.property import applicable, examine, worst_of
+from gradcheck.verify.property import _budget, applicable, examine, worst_of
 from gradcheck.verify.worker import Task, work
 
 CASE = parse("gc1:3-4-2:cross_entropy:mean:m3:float64:w1:generic:soft:s3")
@@ -85,6 +86,23 @@ def test_the_worst_coordinate_deviates_by_the_most_of_its_allowance(engine, allo
     worst = worst_of(Outcome(Verdict.PASS, None, "", comparison=c))
     assert worst["name"] == name
     assert worst["times"] == pytest.approx(times, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("passes", "budget"),
+    [
+        (np.inf, {}),
+        (20 * 26, {}),  # of 26 parameters
+        (20 * 26 - 0.5, {"budget": 20 * 26 - 1}),
+        (1.5, {"budget": 1}),
+        (0.5, {"budget": 1}),
+    ],
+)
+def test_the_passes_of_a_slow_engine_are_bounded(passes, budget):
+    shares = []
+    engine = SimpleNamespace(calls_within=lambda share: shares.append(share) or passes)
+    assert _budget(engine, CASE.problem()) == budget
+    assert shares == [0.1]
 
 
 def test_a_refusal_is_neither():
