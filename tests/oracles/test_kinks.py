@@ -1,5 +1,7 @@
 """A kink has no derivative and is called one; what only looks like one at large steps is not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -214,3 +216,25 @@ def test_a_jump_fades_by_eight_twice_or_is_within_its_noise(
 
     monkeypatch.setattr(kinks, "_jump", looked)
     assert kinks.fades(None, np.array([0]), None, np.array([0])).tolist() == [is_so]
+
+
+@pytest.mark.parametrize(
+    ("value", "right", "left", "growth"),
+    [
+        (2.0, 1.0, 0.5, 1.0),
+        (2.0, 0.5, 1.0, 1.0),
+        (-2.0, 0.5, -1.0, 1.0),
+        (-2.0, -0.25, 1.0, 0.25),
+        (2.0, -1.0, -3.0, 0.0),  # smaller on both sides
+        (2.0, -9.0, 0.0, 5.0),
+        (0.0, 0.0, -3.0, 3.0),
+    ],
+)
+def test_a_second_difference_is_of_slopes_over_realised_steps(value, right, left, growth):
+    rises = {1: (right, 0.25), -1: (left, -0.5)}
+    points = SimpleNamespace(
+        lines=SimpleNamespace(value=value),
+        rise=lambda k, exponents, rows: tuple(np.array([number]) for number in rises[k]),
+    )
+    S, grown = kinks._second_difference(points, np.array([-2]), np.array([0]))
+    assert (S.tolist(), grown.tolist()) == ([right / 0.25 + left / 0.5], [growth])
