@@ -55,6 +55,9 @@ NEWTON, SMALL_STEP, LONGEST, SLOWEST = 8, 1e-5, 10.0, 0.5
 """Newton's steps, the relative change for a derivative, by how much a step may change t, and which
 part of the deviation a step must leave at most."""
 
+UNTOLD = "that this problem does not tell"
+"""Said of a number that one problem leaves open, and others may tell."""
+
 SHARP = 1e-2
 """An interval that is narrower than this much of itself is told as a number."""
 
@@ -136,8 +139,14 @@ def is_step(formula: Formula | None) -> bool:
 
 
 def told_limit(span: tuple[float, float], t: float, *, is_step: bool) -> str:
-    """Write a limit that is known to lie in an interval."""
+    """Write a limit that is known to lie in an interval.
+
+    One that is solved for is told as a number, unless it may be as small as one likes.
+    """
     low, high = span
+    if not is_step and low <= 0:
+        known = f"below {high:.4g}" if np.isfinite(high) else UNTOLD
+        return f"a number {known}, e.g. {t:.4g}"
     if not is_step or high - low <= SHARP * high:
         return f"{t:.4g}"
     between = f"below {high:.4g}" if low <= 0 else f"between {low:.4g} and {high:.4g}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.diagnosis.linear import LINEAR
+from gradcheck.diagnosis.thresholds import UNTOLD
 from gradcheck.verify.factors import Product
 from gradcheck.verify.failing import PATTERN, Failing, Id, common_of, is_of_a_formula
 from gradcheck.verify.phrases import at_layer, common
@@ -87,7 +88,8 @@ class Group:
             is_mean = bool(sizes and sizes.is_mean)
             step = found.says.partition(" ")[0]
             return replace(found, says=f"{step} {factor.says(found.place, sizes, is_mean=is_mean)}")
-        if found.interval or self.what in sentences_of(one, self.mistake):
+        is_open = found.interval or UNTOLD in found.sentence
+        if is_open or self.what in sentences_of(one, self.mistake):
             return replace(found, says=at_layer(self.what, found.layer))
         return found
 

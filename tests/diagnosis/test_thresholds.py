@@ -128,6 +128,19 @@ def test_the_smallest_epsilons_are_found_where_units_are_saturated(e):
     assert f"a_2 (1 - a_2) + {e:.4g} in its denominator" in said, said
 
 
+def rounded_logarithms(b, e):
+    a = b.a[b.L]
+    return ((1 - b.Y) / (1 - a + e) - b.Y / (a + e)) * a * (1 - a)
+
+
+def test_an_epsilon_that_saturated_units_leave_open_is_told_as_such():
+    """1 - a is 0, and so is the whole, whatever e is."""
+    at = "gc1:1-1:cross_entropy:mean:m1:float64:w30:generic:zeros:s4"
+    said = told(at, error(lambda b: rounded_logarithms(b, 1e-8)))
+    name = "a_1 + e and 1 - a_1 + e, e = a number that this problem does not tell, e.g. 1e-07, in"
+    assert name in said, said
+
+
 CLIPS = {
     "a_3 clipped to [{e}, 1 - {e}];": (CROSS, lambda b, e: clip(b, e, 1 - e) - b.Y),
     "a_3 clipped to [{e}, 1];": (CROSS, lambda b, e: clip(b, e, 1) - b.Y),

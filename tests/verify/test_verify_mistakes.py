@@ -7,6 +7,7 @@ from synthetic_log import finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
 from gradcheck.diagnosis.linear import LINEAR
 from gradcheck.diagnosis.one_unit import KEY as UNITS
+from gradcheck.diagnosis.thresholds import UNTOLD
 from gradcheck.verify.failing import PATTERN
 from gradcheck.verify.findings import Witness, read_finding
 from gradcheck.verify.mistakes import grouped
@@ -134,6 +135,16 @@ def test_factors_of_two_steps_are_two_mistakes():
 def clipped(at, *epsilons, **more):
     every = [output(f"has a_2 clipped to [{e:g}, 1 - {e:g}]", key="clipped") for e in epsilons]
     return wrong(at, *every, **more)
+
+
+def test_a_number_that_the_smallest_problem_leaves_open_is_told_as_the_others_tell_it():
+    known, unknown = "has e = 1e-08", f"has e = a number {UNTOLD}, e.g. 1e-07"
+    problems = [wrong(token(seed=seed), output(known, key="epsilon")) for seed in range(3)]
+    smallest = wrong(token("1-1"), output(unknown, layer=1, key="epsilon"))
+    (group,) = grouped([*problems, smallest])
+    assert group.what == "delta_L has e = 1e-08"
+    said = [group.told(one).says for one in group.members]
+    assert said == ["delta_2 has e = 1e-08"] * 3 + ["delta_1 has e = 1e-08"]
 
 
 def test_an_epsilon_that_one_problem_knows_names_all_that_allow_it():
