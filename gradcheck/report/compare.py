@@ -5,7 +5,9 @@ agrees to the last bit (`machine.arithmetic`). Elsewhere numbers are *near*: cou
 or FEW; others within the factor FACTOR and of one sign, or both below ROUNDING, where they are
 rounding errors of numbers near 1. Timings are compared within FACTOR wherever they were taken. Not
 compared are the machine; standard errors of fits under another arithmetic and of times, which are
-themselves uncertain by a factor; words under another arithmetic, such as where the worst case is.
+themselves uncertain by a factor; under another arithmetic a fit to four points, how many derivatives
+are rounded correctly, which is a matter of the order in which a kernel adds, and words, such as
+where the worst case is.
 And the page must be what its numbers render to.
 """
 
@@ -52,8 +54,8 @@ ABSENT = "(absent)"
 FACTOR, TENTH, FEW, ROUNDING = 10.0, 0.1, 2, 1e-12
 """How far apart numbers are that depend on the machine."""
 
-UNCERTAIN = ("standard_error", "bend")
-"""Names of numbers that say how uncertain others are."""
+UNCERTAIN = ("standard_error", "bend", "growth.constant", "growth.a_doubling", ".rounded")
+"""Ends of the paths of numbers that another machine may turn into any others."""
 
 
 def read_report(folder: Path) -> dict[str, Any]:
