@@ -5,9 +5,9 @@ agrees to the last bit (`machine.arithmetic`). Elsewhere numbers are *near*: cou
 or FEW; others within the factor FACTOR and of one sign, or both below ROUNDING, where they are
 rounding errors of numbers near 1. Timings are compared within FACTOR wherever they were taken. Not
 compared are the machine; standard errors of fits under another arithmetic and of times, which are
-themselves uncertain by a factor; under another arithmetic a fit to four points, how many derivatives
-are rounded correctly, which is a matter of the order in which a kernel adds, and words, such as
-where the worst case is.
+themselves uncertain by a factor; under another arithmetic a fit to four points, how many
+derivatives are rounded correctly, which follows the order in which a kernel adds, and words, such
+as where the worst case is.
 And the page must be what its numbers render to.
 """
 
