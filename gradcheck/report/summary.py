@@ -188,10 +188,11 @@ def _location(section: dict[str, Any]) -> str:
     named, runs = sum(row["named"] for row, _ in one), sum(row["runs"] for row, _ in one)
     most, doubling = max(passes["most"] for _, passes in one), measured["growth"]["a_doubling"]
     right = results["rows"][-1]
+    growth = f"{number(doubling)} more" if doubling > 0 else "no more"
     return (
         f"**One wrong weight among {results['N']:,}** of a black box was named in {named} of "
         f"{runs} networks, in at most {most:.0f} forward passes where differences take "
-        f"{results['N'] + 1:,}; twice the weights take {number(doubling)} more. Of "
+        f"{results['N'] + 1:,}; twice the weights take {growth}. Of "
         f"{count(right['runs'], 'right gradient')} {right['failed'] or 'none'} was accused."
     )
 
