@@ -653,27 +653,6 @@ def gemm_flops_backward(sizes: Sequence[int], m: int) -> int:
     return 2 * _batch(m) * M + 2 * m * (M - products[0])
 
 
-def forward_passes_of(gemm: int, sizes: Sequence[int], m: int) -> float:
-    """Forward passes that a gradient took beside one backward pass, by its matrix products.
-
-    Args:
-        gemm: counted flops of matrix products of one gradient.
-        sizes: n_0, ..., n_L.
-        m: examples.
-
-    Returns:
-        1 for backpropagation; a whole number where the products are those of whole passes.
-
-    Raises:
-        ValueError: fewer than two layers, an empty layer or an empty batch.
-
-    Example:
-        >>> forward_passes_of(2 * 8 * 30 + 2 * 8 * 30, [30, 1], 8)
-        1.0
-    """
-    return (gemm - gemm_flops_backward(sizes, m)) / gemm_flops_forward(sizes, m)
-
-
 def cost_ratio(sizes: Sequence[int]) -> float:
     """Matrix-product flops of loss and gradient together, in units of the loss alone.
 

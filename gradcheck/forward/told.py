@@ -174,7 +174,7 @@ def right_gradient_first(
     """
     is_loss = outcome.reason is Reason.LOSS
     if outcome.verdict is Verdict.INCONCLUSIVE:
-        outcome = _of_a_loss_that_is_kept(engine, problem, outcome)
+        outcome = _of_a_loss_that_differs(engine, problem, outcome)
         is_open = outcome.verdict is Verdict.INCONCLUSIVE
         return _of_a_loss_too_small(engine, problem, outcome) if is_open else outcome
     may_be = outcome.verdict is Verdict.FAIL and (is_loss or outcome.reason is Reason.MISMATCH)
@@ -194,8 +194,8 @@ def right_gradient_first(
     return _of_the_loss(outcome, named, "", "the gradient is right; ")
 
 
-def _of_a_loss_that_is_kept(engine: Engine, problem: Problem, outcome: Outcome) -> Outcome:
-    """Turn an undecided outcome into a failure of a loss that the calls before it change.
+def _of_a_loss_that_differs(engine: Engine, problem: Problem, outcome: Outcome) -> Outcome:
+    """Turn an undecided outcome into a failure of a loss that differs from call to call.
 
     Rounding of one loss, in whatever order, parts two answers by twice its bound at most; those of
     a loss that is F times as large by F times that.
@@ -208,9 +208,10 @@ def _of_a_loss_that_is_kept(engine: Engine, problem: Problem, outcome: Outcome) 
     outcome = replace(outcome, forward_passes=outcome.forward_passes + 3)
     exact = certified_gradient(problem)
     F = max(1.0, abs(first / exact.loss)) if exact.loss else 1.0
-    if abs(then - first) <= 2 * F * (loss_bound(problem, WIDEST) + exact.loss_bound):
+    rounding = 2 * F * (loss_bound(problem, WIDEST) + exact.loss_bound)
+    if not abs(then - first) > rounding or not np.isfinite(first) or not np.isfinite(then):
         return outcome
-    told = "the returned loss depends on the calls before"
+    told = "the returned loss differs from call to call"
     is_right = "; the gradient is right" if _is_right(engine, problem, exact) else ""
     return replace(
         outcome,

@@ -1,10 +1,9 @@
 """What the gradient costs by finite differences and by backpropagation, as N grows.
 
 Passes of differences are counted by wrapping the loss, flops by counting every numpy operation
-(`gradcheck.cost`), seconds by the clock. What a gradient takes is counted from inside: the matrix
-products of loss and gradient beyond those of one backward pass, in units of a forward pass. Where a
-run to the end takes too long, a forward pass is timed and the rest is multiplied out: such numbers
-are marked `extrapolated` and counted nowhere.
+(`gradcheck.cost`), seconds by the clock. The passes of a gradient are counted from inside
+(`inside`). Where a run to the end takes too long, a forward pass is timed and the rest is
+multiplied out: such numbers are marked `extrapolated` and counted nowhere.
 
 **Loss and gradient in units of the loss.** In matrix products the ratio is w = 3 - n_0 n_1 / M,
 M = sum n_{l-1} n_l. Time is that of the products and of what is done entry by entry, on m n_l
@@ -39,7 +38,6 @@ from gradcheck.cost import (
     count_flops,
     counted_loss,
     forward_difference_passes,
-    forward_passes_of,
     gemm_flops_backward,
     gemm_flops_forward,
     processor_clock,
@@ -51,6 +49,7 @@ from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.stencils import CENTRAL_2, FORWARD, Stencil
 from gradcheck.report.figures import BLUE, GREY, ORANGE, STYLE
 from gradcheck.report.fits import PowerLaw, fit_power_law
+from gradcheck.report.inside import counted_passes
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
@@ -139,6 +138,8 @@ def measure(settings: Settings) -> Section:
 def _measure_network(network: Network, settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     N, sizes, m = network.N, network.sizes, network.m
     forward_flops, gradient_flops = _flops(network)
+    with counted_passes() as taken:
+        network.gradient(network.parameters)
     pass_time = time_call(
         lambda: network.loss(network.parameters), minimum_seconds=settings.timing_seconds
     )
@@ -153,8 +154,8 @@ def _measure_network(network: Network, settings: Settings) -> tuple[dict[str, An
         "N": N,
         "forward_difference_passes": forward[0],
         "central_difference_passes": central[0],
-        "backprop_forward_passes": _whole(forward_passes_of(gradient_flops.gemm, sizes, m)),
-        "backprop_backward_passes": 1,
+        "backprop_forward_passes": taken.forward,
+        "backprop_backward_passes": taken.backward,
         "forward_flops": forward_flops.total,
         "backprop_flops": gradient_flops.total,
         "gemm_as_formula": forward_flops.gemm == gemm_flops_forward(sizes, m)
@@ -238,10 +239,6 @@ def _flops(network: Network) -> tuple[FlopCount, FlopCount]:
     _, forward = count_flops(lambda network: network.loss(network.parameters), network)
     _, gradient = count_flops(lambda network: network.gradient(network.parameters), network)
     return forward, gradient
-
-
-def _whole(passes: float) -> float:
-    return int(passes) if passes.is_integer() else passes
 
 
 def _run(network: Network, stencil: Stencil, longest: int) -> tuple[int | None, float | None]:

@@ -8,7 +8,7 @@ A product that underflows errs by eta / 2, sums of subnormal numbers are exact, 
 t at a_l' or z_l' comes to dC/da_l' or dC/dz_l' times as much in dC/dtheta. With n_{l'-1} products
 in each t_z, sums over examples and units, and twice the halves for what rounds these terms,
 
-    U_l = eta [ m n_L + sum_{l' >= l} sum |dC/da_l'| + sum_{l' > l} n_{l'-1} sum |dC/dz_l'| ]
+    U_l = eta [ m n_L + sum_{l <= l' < L} sum |dC/da_l'| + sum_{l' > l} n_{l'-1} sum |dC/dz_l'| ]
 
 (Griewank and Walther 2008, section 3.1, for the accumulation; Higham 2002, section 2.8, for eta.)
 The bounds of `gradient` are of products from the loss down, in which the factor of eta is what lies
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 STRICTEST = "cancellation_free"
 
 
+@np.errstate(all="ignore")  # a sum that overflows bounds nothing
 def underflow_from_below(problem: Problem) -> FloatArray:
     """Return U_l of every derivative, layer by layer, W before b.
 

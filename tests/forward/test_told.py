@@ -312,17 +312,21 @@ NOISY = Outcome(Verdict.INCONCLUSIVE, Reason.NOISE, "f keeps state")
 @pytest.mark.parametrize(
     ("wrong", "told"), [(1.0, "; the gradient is right"), (2.0, "")], ids=["right", "wrong"]
 )
-def test_a_loss_that_the_calls_before_change_is_wrong(weights, wrong, told):
+def test_a_loss_that_differs_from_call_to_call_is_wrong(weights, wrong, told):
     where = problem(corner=weights)
     found = right_gradient_first(MeanOfCalls(wrong), where, NOISY, no_diagnosis)
     assert (found.verdict, found.reason) == LOSS
-    assert found.diagnosis == f"the returned loss depends on the calls before{told}"
+    assert found.diagnosis == f"the returned loss differs from call to call{told}"
     assert found.forward_passes == 3
 
 
 def test_a_loss_that_changes_by_its_rounding_or_for_another_reason_is_not_said_to_depend_on_calls():
     found = right_gradient_first(MeanOfCalls(every=1e-17), problem(), NOISY, no_diagnosis)
     assert found.verdict is Verdict.INCONCLUSIVE
+    for value in (np.nan, np.inf):
+        engine = MeanOfCalls()
+        engine.loss = lambda problem, value=value: value
+        assert right_gradient_first(engine, problem(), NOISY, no_diagnosis).reason is Reason.NOISE
     vacuous = Outcome(Verdict.INCONCLUSIVE, Reason.VACUOUS, "saturated")
     found = right_gradient_first(MeanOfCalls(), problem(), vacuous, no_diagnosis)
     assert found.verdict is Verdict.INCONCLUSIVE
