@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from jinja2 import Environment, StrictUndefined, Template
+_TEMPLATES = Environment(  # noqa: S701 - Markdown, not HTML
+    loader=PackageLoader("gradcheck.report"), undefined=StrictUndefined
+)
 
 
-@cache
 def template(name: str) -> Template:
     """Return the template of a page; a name that it lacks is an error, not an empty text."""
-    text = files("gradcheck.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
-    return Environment(undefined=StrictUndefined).from_string(text)  # noqa: S701 - Markdown, not HTML
+    return _TEMPLATES.get_template(name)

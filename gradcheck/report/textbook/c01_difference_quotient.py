@@ -223,6 +223,7 @@ def _figure(frame: pd.DataFrame, found: list[dict[str, Any]]) -> Figure:
 
 CLAIM = Claim(
     id="C1",
+    title="Slope: limit of the difference quotient",
     statement="The slope of a curve is the limit of the difference quotient as dx shrinks; "
     "discarding the rest stops mattering",
     how="forward and central quotients of exp: each error in 120 digits between its bounds by "

@@ -170,6 +170,7 @@ def _real(rule: Rule, settings: Settings) -> Finding:
 
 CLAIM = Claim(
     id="C2",
+    title="Power rule from the difference quotient",
     statement="Power rule: d/dx x^n = n x^(n-1), derived from the difference quotient",
     how="the quotient in exact fractions, its limit taken exactly, for positive, negative and "
     "fractional n; real n against differences with error bounds",

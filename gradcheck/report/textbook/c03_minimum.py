@@ -180,6 +180,7 @@ def _figure(frame: pd.DataFrame, lambda_mu: float) -> Figure:
 
 CLAIM = Claim(
     id="C3",
+    title="Zero derivative at a minimum",
     statement="At a minimum the derivative is zero",
     how="gradient descent on a convex loss with real data until the gradient norm is 1e-8; there "
     "the derivatives by differences of the loss, and the loss along the Hessian's eigenvectors; "

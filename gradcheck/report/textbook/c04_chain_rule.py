@@ -176,6 +176,7 @@ def _checked(functions: Sequence[Function], rule: ChainRule, seed: int) -> Outco
 
 CLAIM = Claim(
     id="C4",
+    title="Chain rule for a composite",
     statement="Chain rule for a composite: (F(g(x)))' = F'(g(x)) g'(x)",
     how="polynomials multiplied out and differentiated term by term, exactly; pairs and triples of "
     "other functions against differences of the composite",

@@ -211,6 +211,7 @@ def _loss(network: _Network) -> Finding:
 
 CLAIM = Claim(
     id="C5",
+    title="Vector derivatives stack into the Jacobian",
     statement="Derivatives of a vector function stack into the Jacobian",
     how="networks with 10 outputs on digits: rows by one backward pass an output, columns by "
     "moving one parameter; entries compared, passes counted",

@@ -362,6 +362,7 @@ def _against_width(axes: Axes, rows: pd.DataFrame) -> None:
 
 CLAIM = Claim(
     id="C6",
+    title="All paths add; memory saves work",
     statement="A weight acts on the loss along every path to it, and the contributions add; "
     "remembering intermediate values speeds this up",
     how="sums over every path against the recursion in rational arithmetic, and against vectorised "

@@ -148,6 +148,7 @@ def _run(
 
 CLAIM = Claim(
     id="C7",
+    title="Differentiating by moving each weight",
     statement="Weights and biases can be differentiated by moving each a little: "
     "(C(w + eps e_j) - C(w)) / eps, at the price of one forward pass for each",
     how="forward and central differences of real networks, passes counted where the loss is "

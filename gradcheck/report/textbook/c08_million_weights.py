@@ -109,6 +109,7 @@ def _all(backprop: Backprop, differences: Differences, seed: int) -> Finding:
 
 CLAIM = Claim(
     id="C8",
+    title="A million weights: 1,000,001 passes",
     statement="With a million weights that is a million and one forward passes for one example",
     how="a network of exactly a million weights and biases: a random sample of the passes run and "
     "timed, the rest extrapolated with a 95 % interval; with --full all of them are run; and its "

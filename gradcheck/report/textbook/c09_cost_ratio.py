@@ -316,6 +316,7 @@ def _short(sizes: str) -> str:
 
 CLAIM = Claim(
     id="C9",
+    title="Backprop costs about two forward passes",
     statement="Backprop gets every partial derivative from one forward and one backward pass, for "
     "about the price of two forward passes",
     how="flops of loss and gradient counted operation by operation, time measured beside, from "

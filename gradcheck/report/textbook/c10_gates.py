@@ -164,6 +164,7 @@ def _drawn(draw: Any, gradient: Mapping[str, float], g_q: float) -> Finding:
 
 CLAIM = Claim(
     id="C10",
+    title="Gates need only local derivatives",
     statement="The circuit f = (x + y) z at x = -2, y = 5, z = -4 gives f = -12 and gradient "
     "(-4, -4, 3); each gate needs only its own local derivative; if x and y decrease, responding "
     "to their negative gradient, the add gate's output decreases and the multiply gate's increases",

@@ -223,6 +223,7 @@ def _k(net: Network) -> int:
 
 CLAIM = Claim(
     id="C11",
+    title="Four equations give the gradient",
     statement="The error delta of a neuron is dC/dz, and four equations give the gradient from it: "
     "at the output, from layer to layer, dC/db = delta and dC/dw = a delta",
     how="each equation alone: both of its sides from differences of the loss when z, b or W is "

@@ -316,6 +316,7 @@ def _exact(x: Decimal, order: int) -> tuple[Decimal, Decimal]:
 
 CLAIM = Claim(
     id="C12",
+    title="Symbolic derivatives can be differentiated again",
     statement="Symbol-to-number differentiation (as in Torch and Caffe) returns values; "
     "symbol-to-symbol (as in Theano and TensorFlow) returns a graph that can be differentiated "
     "again",

@@ -365,6 +365,7 @@ def _curve(axes: Axes, curve: pd.DataFrame, text: str, colour: str, place: tuple
 
 CLAIM = Claim(
     id="C13",
+    title="The rate sets convergence speed",
     statement="Gradient descent w <- w - lambda dL/dw; lambda sets the speed of convergence",
     how="logistic regression on real data with rates that are too small, right and too large; the "
     "rate of convergence predicted from the Hessian at the minimum; a quadratic beside it",

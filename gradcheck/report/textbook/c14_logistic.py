@@ -406,6 +406,7 @@ def _panel(axes: Axes, scan: _Scan) -> None:
 
 CLAIM = Claim(
     id="C14",
+    title="Logistic regression's gradient: (p - y)x",
     statement="Logistic regression: J = -(1/m) sum [y log p + (1 - y) log(1 - p)]; "
     "dL/dp = -y/p + (1 - y)/(1 - p) and dp/dz = p (1 - p), so dL/dw = (p - y) x and dL/db = p - y",
     how="the identity in rational arithmetic; each factor and the products against differences; "

@@ -249,6 +249,7 @@ def _shapes(settings: Settings, vectorised: Vectorised) -> Finding:
 
 CLAIM = Claim(
     id="C15",
+    title="Gradients have the weights' shapes",
     statement="Two neurons in a chain; three inputs, two hidden neurons, one output, with W1 of "
     "2 x 3 and W2 of 1 x 2: gradients come in matrices of the same shapes",
     how="the chain of factors of every weight and bias written out by hand, multiplied and "

@@ -190,6 +190,7 @@ def _learnt(group: list[Curve]) -> Finding:
 
 CLAIM = Claim(
     id="C16",
+    title="Update per sample, batch or epoch",
     statement="Weights may be updated after every sample, after a mini-batch or after the whole "
     "set; an epoch is one pass over it; backprop serves gradient descent and stochastic gradient "
     "descent alike",

@@ -288,6 +288,7 @@ def _is_second(law: PowerLaw, bend: float) -> bool:
 
 CLAIM = Claim(
     id="C17",
+    title="Training descends to a local minimum",
     statement="Training moves down to a local minimum, and the total error can be traced to each "
     "weight",
     how="a convex loss to its minimum, a network's loss step by step, a start at a saddle; the "

@@ -303,6 +303,7 @@ def _pairs(vector: Array, like: Gradient) -> Gradient:
 
 CLAIM = Claim(
     id="C18",
+    title="Backprop finds good weights quickly",
     statement="Backprop finds good weights relatively quickly, even for large networks",
     how="the same epoch on the same digits by backprop and by forward differences: losses after "
     "it, passes and seconds; then training by backprop to a held-out result",

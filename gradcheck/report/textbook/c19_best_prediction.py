@@ -260,6 +260,7 @@ def _figure(frame: pd.DataFrame) -> Figure:
 
 CLAIM = Claim(
     id="C19",
+    title="Least loss gives the best prediction",
     statement="Bringing the loss to a minimum generates the best prediction",
     how="logistic regression on each sixth of the breast cancer data, the other rows held out; the "
     "parameters of the least training loss against parameters stopped earlier, on rows that have "

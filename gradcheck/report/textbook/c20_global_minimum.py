@@ -198,6 +198,7 @@ def _entropy(q: float) -> float:
 
 CLAIM = Claim(
     id="C20",
+    title="Minimising finds the global minimum",
     statement="Minimising the loss finds the global minimum",
     how="gradient descent with backprop's gradient on exclusive or, from many random starts; "
     "weights written by hand that are better; the same without a hidden layer, where the loss is "

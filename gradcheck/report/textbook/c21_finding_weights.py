@@ -162,6 +162,7 @@ def _allowed(end: End, convex: Convex) -> float:
 
 CLAIM = Claim(
     id="C21",
+    title="Backprop finds the minimising weights",
     statement="Backpropagation finds, or updates, the weights that minimise the error",
     how="backprop called alone; gradient descent, momentum and BFGS with its gradient on a convex "
     "loss; the same search with differences in its place",

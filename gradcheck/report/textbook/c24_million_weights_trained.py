@@ -249,6 +249,7 @@ def _count(theta: Parameters) -> int:
 
 CLAIM = Claim(
     id="C24",
+    title="Optimal weights quickly, even for millions",
     statement="It discovers the optimal weights relatively quickly, even for a network with "
     "millions of weights",
     how="a network of a million weights trained on digits by backprop and judged by held-out "

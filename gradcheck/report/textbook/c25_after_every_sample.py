@@ -195,6 +195,7 @@ def _flops(study: Study, B: int, value_and_grad: ValueAndGrad) -> float:
 
 CLAIM = Claim(
     id="C25",
+    title="Updates after every sample are impractical",
     statement="Updates after every sample are usually not practical; a batch runs in one big pass",
     how="both data sets trained to a common loss in batches of 1, of 32 and of all, each with the "
     "best of several rates; flops counted, seconds told; one pass over all examples timed beside "

@@ -132,6 +132,7 @@ def _is_not_used(problems: list[Problem], backward: Backward) -> Finding:
 
 CLAIM = Claim(
     id="C26",
+    title="Weight gradients feed the layer below",
     statement="The gradients of the last layer's weights are used to calculate those of the layer "
     "below",
     how="backward passes in which delta_L, and then dC/dW_L, is replaced before the layers below "

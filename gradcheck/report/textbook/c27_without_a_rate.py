@@ -83,6 +83,7 @@ def _added(record: Record, M: float, m: int) -> Finding:
 
 CLAIM = Claim(
     id="C27",
+    title="Subtract the gradient from the weight",
     statement="The gradient value is subtracted from the weight value",
     how="logistic regression on breast cancer, descent with lambda = 1 on the mean of the losses "
     "and on their sum",

@@ -125,6 +125,7 @@ def _beside(problems: list[Problem], errors: Array) -> Finding:
 
 CLAIM = Claim(
     id="C28",
+    title="The quotient takes 3-4 lines",
     statement="The difference quotient takes no more than 3 to 4 lines to code",
     how="the lines counted and run on three networks, their errors taken from the certified "
     "gradient, beside the smallest error that check_gradient states",

@@ -147,6 +147,7 @@ def _sgd(
 
 CLAIM = Claim(
     id="C29",
+    title="It works with any optimiser",
     statement="It works well with any optimisation algorithm such as gradient descent or SGD",
     how="logistic regression on breast cancer: gradient descent, momentum, BFGS and SGD with the "
     "same gradient, and the derivatives at the end taken again by differences",

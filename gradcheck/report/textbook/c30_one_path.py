@@ -105,6 +105,7 @@ def _several(
 
 CLAIM = Claim(
     id="C30",
+    title="Of two paths choose any one",
     statement="Where two ways lead to a weight, choose any one path",
     how="in rational arithmetic, the product along one path against the derivative, for the "
     "weights of the first layer of 3-2-1, 3-2-2 and 3-2-3-1",

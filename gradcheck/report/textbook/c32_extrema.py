@@ -142,6 +142,7 @@ def _rounded(generator: np.random.Generator, quotient: Quotient) -> Finding:
 
 CLAIM = Claim(
     id="C32",
+    title="Derivatives tell minima and maxima",
     statement="The derivative tells at which point a minimum or a maximum lies; the slope of a "
     "straight line is exact at any dx",
     how="cubics with known roots of the derivative and straight lines, in rational arithmetic; "

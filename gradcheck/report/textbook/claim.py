@@ -65,6 +65,7 @@ class Claim:
 
     Attributes:
         id: C1, C2, ...
+        title: the claim in at most six words.
         statement: as the textbooks say it.
         how: how it is tested.
         measure: runs the test.
@@ -76,6 +77,7 @@ class Claim:
     """
 
     id: str
+    title: str
     statement: str
     how: str
     measure: Callable[[Settings], Evidence]
@@ -103,6 +105,7 @@ def section(claims: list[Claim], evidence: list[Evidence]) -> Section:
     figures: dict[str, Figure] = {}
     for claim, found in zip(claims, evidence, strict=True):
         results[claim.id] = {
+            "title": claim.title,
             "statement": claim.statement,
             "how": claim.how,
             "precise": claim.precise,

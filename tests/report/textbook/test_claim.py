@@ -18,7 +18,7 @@ from gradcheck.report.textbook.registry import TEXTBOOK, measure_claims
 
 
 def claim():
-    return Claim("C0", "water is wet", "touching it", lambda _: Evidence(()))
+    return Claim("C0", "wet water", "water is wet", "touching it", lambda _: Evidence(()))
 
 
 def evidence(*holds, contradicting=()):
@@ -67,6 +67,11 @@ def test_a_finding_says_whether_it_holds_and_what_it_contradicts():
 
 def test_every_claim_is_there_in_order():
     assert list(TEXTBOOK) == [f"C{n}" for n in range(1, 33)]
+
+
+@pytest.mark.parametrize("claim", TEXTBOOK.values(), ids=TEXTBOOK)
+def test_the_title_of_a_claim_has_six_words_at_most(claim):
+    assert 2 <= len(claim.title.split()) <= 6
 
 
 def test_one_claim_is_measured_alone():
