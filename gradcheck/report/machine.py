@@ -14,6 +14,7 @@ import numpy as np
 
 from gradcheck.case import parse
 from gradcheck.engines.registry import find
+from gradcheck.report.kernel import kernel
 from gradcheck.threads import THREAD_SETTINGS
 
 PROBES = (
@@ -23,7 +24,7 @@ PROBES = (
 
 
 def facts() -> dict[str, Any]:
-    """Return versions, processor, cores, BLAS and its threads, date and arithmetic."""
+    """Return versions, processor, cores, BLAS, its kernel and threads, date and arithmetic."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "gradcheck": sys.modules["gradcheck"].__version__,
@@ -33,6 +34,7 @@ def facts() -> dict[str, Any]:
         "processor": processor(),
         "cores": cores(),
         "blas": f"{blas['name']} {blas['version']}",
+        "blas_kernel": kernel(),
         "blas_threads": blas_threads(),
         "date": datetime.now(UTC).date().isoformat(),
         "arithmetic": arithmetic(),

@@ -62,11 +62,12 @@ def _unexpected(claim: dict[str, Any]) -> str:
 def machine(report: dict[str, Any]) -> str:
     """What the report was measured with."""
     facts = report["machine"]
+    known = [name for name in LABELS if name in facts]  # older reports know fewer
     return markdown(
         pd.DataFrame(
             {
-                "what": list(LABELS.values()),
-                "measured with": [str(facts[name]) for name in LABELS],
+                "what": [LABELS[name] for name in known],
+                "measured with": [str(facts[name]) for name in known],
             }
         ),
         left=2,
@@ -79,6 +80,7 @@ LABELS = {
     "python": "Python",
     "numpy": "numpy",
     "blas": "linear algebra",
+    "blas_kernel": "its kernel",
     "blas_threads": "its threads",
     "system": "system",
     "processor": "processor",
