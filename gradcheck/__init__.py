@@ -19,36 +19,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradcheck.check import GradientMismatch as GradientMismatch
-    from gradcheck.check import assert_gradient as assert_gradient
-    from gradcheck.check import check_gradient as check_gradient
-    from gradcheck.engines.base import Unsupported as Unsupported
-    from gradcheck.hessian import (
+    from gradcheck.checks.gradient import GradientMismatch as GradientMismatch
+    from gradcheck.checks.gradient import assert_gradient as assert_gradient
+    from gradcheck.checks.gradient import check_gradient as check_gradient
+    from gradcheck.checks.hessian import (
         check_hessian_vector_product as check_hessian_vector_product,
     )
-    from gradcheck.jacobian import check_jacobian as check_jacobian
-    from gradcheck.oracles.batches import batched as batched
+    from gradcheck.checks.jacobian import check_jacobian as check_jacobian
+    from gradcheck.differences.batches import batched as batched
+    from gradcheck.engines.base import Unsupported as Unsupported
+    from gradcheck.outcomes.comparison import Discrepancy as Discrepancy
+    from gradcheck.outcomes.outcome import Outcome as Outcome
+    from gradcheck.outcomes.reasons import Reason as Reason
+    from gradcheck.outcomes.reasons import Verdict as Verdict
     from gradcheck.problem import Architecture as Architecture
     from gradcheck.problem import Problem as Problem
-    from gradcheck.verdict import Discrepancy as Discrepancy
-    from gradcheck.verdict import Outcome as Outcome
-    from gradcheck.verdict import Reason as Reason
-    from gradcheck.verdict import Verdict as Verdict
 
 _HOMES = {
-    "GradientMismatch": "gradcheck.check",
-    "assert_gradient": "gradcheck.check",
-    "check_gradient": "gradcheck.check",
-    "check_hessian_vector_product": "gradcheck.hessian",
-    "check_jacobian": "gradcheck.jacobian",
+    "GradientMismatch": "gradcheck.checks.gradient",
+    "assert_gradient": "gradcheck.checks.gradient",
+    "check_gradient": "gradcheck.checks.gradient",
+    "check_hessian_vector_product": "gradcheck.checks.hessian",
+    "check_jacobian": "gradcheck.checks.jacobian",
     "Unsupported": "gradcheck.engines.base",
-    "batched": "gradcheck.oracles.batches",
+    "batched": "gradcheck.differences.batches",
     "Architecture": "gradcheck.problem",
     "Problem": "gradcheck.problem",
-    "Discrepancy": "gradcheck.verdict",
-    "Outcome": "gradcheck.verdict",
-    "Reason": "gradcheck.verdict",
-    "Verdict": "gradcheck.verdict",
+    "Discrepancy": "gradcheck.outcomes.comparison",
+    "Outcome": "gradcheck.outcomes.outcome",
+    "Reason": "gradcheck.outcomes.reasons",
+    "Verdict": "gradcheck.outcomes.reasons",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - one table says where each name lives

@@ -20,8 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gradcheck import terminal
 from gradcheck.threads import one_thread_a_process
+from gradcheck.writing import terminal
 
 if TYPE_CHECKING:
     from gradcheck.verify.outputs import Paths
@@ -271,7 +271,7 @@ def _model(text: str) -> str:
 
 def _limit(text: str) -> tuple[str, Any]:
     from gradcheck.engines.base import LIMITS  # noqa: PLC0415 - loaded when needed
-    from gradcheck.strata import Limits  # noqa: PLC0415
+    from gradcheck.problems.strata import Limits  # noqa: PLC0415
 
     name, equals, value = text.partition("=")
     if not equals or name not in LIMITS:
@@ -441,13 +441,13 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from gradcheck.files import require_distinct, require_writable  # noqa: PLC0415 - when needed
-    from gradcheck.known import KnownError, read_known  # noqa: PLC0415
+    from gradcheck.verify.known import KnownError, read_known  # noqa: PLC0415
     from gradcheck.verify.log import LogError  # noqa: PLC0415
     from gradcheck.verify.outputs import Paths  # noqa: PLC0415
     from gradcheck.verify.plan import NothingToVerifyError, Settings  # noqa: PLC0415
     from gradcheck.verify.pool import EngineGoneError  # noqa: PLC0415
     from gradcheck.verify.run import verify  # noqa: PLC0415
+    from gradcheck.writing.files import require_distinct, require_writable  # noqa: PLC0415 - when needed
 
     names = ("engine", "examples", "seed", "dtype", "shard", "timeout")
     given = {name: getattr(options, name) for name in names}
@@ -602,7 +602,7 @@ def _engines(_options: argparse.Namespace) -> int:
 
 
 def _new_engine(options: argparse.Namespace) -> int:
-    from gradcheck.new_engine import new_engine  # noqa: PLC0415 - loaded when needed
+    from gradcheck.engines.new_engine import new_engine  # noqa: PLC0415 - loaded when needed
 
     try:
         commands = new_engine(options.language, options.folder)

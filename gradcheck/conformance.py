@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gradcheck.case import parse
-from gradcheck.corners import CORNERS
-from gradcheck.exact import TESTS
+from gradcheck.checks.exact import TESTS
+from gradcheck.outcomes.reasons import Reason
+from gradcheck.problems.case import parse
+from gradcheck.problems.corners import CORNERS
 from gradcheck.pytest_plugin import Record as Told
 from gradcheck.pytest_plugin import record_of
-from gradcheck.verdict import Reason
 from gradcheck.verify.failures import Failure, read_failure
 from gradcheck.verify.findings import FAIL, PASS, read_finding
 from gradcheck.verify.log import encode

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from gradcheck.verdict import Outcome
+    from gradcheck.outcomes.outcome import Outcome
 
 EXAMPLES = 200
 SETTINGS = ("engine", "examples", "seed")
@@ -110,7 +110,7 @@ class GradientChecks:
         Raises:
             TypeError, ValueError: an argument makes no sense.
         """
-        from gradcheck.check import check_gradient  # noqa: PLC0415 - loads numpy, when needed
+        from gradcheck.checks.gradient import check_gradient  # noqa: PLC0415 - loads numpy, when needed
 
         outcome = check_gradient(f, gradient, x, **{"seed": self.seed, **options})
         self.cost.forward_passes += outcome.forward_passes
@@ -125,7 +125,7 @@ class GradientChecks:
         Raises:
             GradientMismatch: the verdict is FAIL or INCONCLUSIVE.
         """
-        from gradcheck.check import GradientMismatch  # noqa: PLC0415
+        from gradcheck.checks.gradient import GradientMismatch  # noqa: PLC0415
 
         __tracebackhide__ = True
         outcome = self.check_gradient(f, gradient, x, **options)

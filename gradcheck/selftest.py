@@ -14,23 +14,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from itertools import islice
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case, sample_cases
-from gradcheck.check import check_gradient
+from gradcheck.certified.gradient import Certified, certified_gradient
+from gradcheck.checks.agreement import check_agreement
+from gradcheck.checks.consistency import check_consistency
+from gradcheck.checks.exact import TESTS
+from gradcheck.checks.gradient import check_gradient
 from gradcheck.engines.base import Engine, Unsupported
 from gradcheck.engines.reference import neuron_by_neuron, vectorised
 from gradcheck.engines.variants import CORRECT
-from gradcheck.exact import TESTS
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.registry import MUTANTS
-from gradcheck.oracles.certified import Certified, certified_gradient
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.problem import Problem, dtype_name
-from gradcheck.strata import LimitsDict
-from gradcheck.sweep import check_engine
-from gradcheck.verdict import Outcome, Verdict
+from gradcheck.problems.case import Case, sample_cases
+from gradcheck.problems.strata import LimitsDict
 
 EXAMPLES = 200
 """Problems within which a mutant must be caught."""
@@ -51,8 +52,8 @@ SMALL = LimitsDict(max_parameters=40, max_batch=8)
 Check = Callable[[Engine, Problem], Outcome]
 
 PROPERTIES: Mapping[str, Check] = {
-    "agreement": partial(check_agreement, explained=False),
-    "consistency": check_engine,
+    "agreement": check_agreement,
+    "consistency": check_consistency,
 }
 EXACT = "exact"
 CIRCUIT = "circuit"
@@ -211,7 +212,7 @@ def alarms(cases: Sequence[Case], check: Callable[..., Outcome] = check_agreemen
         for name, engine in engines.items():
             if dtype_name(problem.dtype) not in engine.info.dtypes:
                 continue
-            outcome = check(engine, problem, exact=exact, explained=False)
+            outcome = check(engine, problem, exact=exact)
             asked += 1
             undecided += outcome.verdict is Verdict.INCONCLUSIVE
             if outcome.verdict is Verdict.FAIL:

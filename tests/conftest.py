@@ -72,8 +72,8 @@ def pytest_collection_modifyitems(items):
 
 LOADED = (
     "pytest",
-    "gradcheck.ladder",
-    "gradcheck.oracles.ball_network",
+    "gradcheck.checks.ladder",
+    "gradcheck.certified.ball_network",
     "gradcheck.report.engines.worker",
     "gradcheck.engines.reference",
 )

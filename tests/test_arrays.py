@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gradcheck.arrays import as_array, kind_of, like
-from gradcheck.check import check_gradient
-from gradcheck.hessian import check_hessian_vector_product
-from gradcheck.jacobian import check_jacobian
-from gradcheck.verdict import Reason, Verdict
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.checks.hessian import check_hessian_vector_product
+from gradcheck.checks.jacobian import check_jacobian
+from gradcheck.outcomes.reasons import Reason, Verdict
 
 X = np.array([0.5, -1.25, 2.0])
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gradcheck import cli
-from gradcheck.known import read_known
+from gradcheck.verify.known import read_known
 
 sys.path.insert(0, str(Path(__file__).parent / "verify"))
 from in_process import without_processes

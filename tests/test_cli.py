@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck import cli, terminal
-from gradcheck.case import parse, write_case
+from gradcheck import cli
 from gradcheck.engines import registry
+from gradcheck.problems.case import parse, write_case
 from gradcheck.report import claims, run
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Evidence
 from gradcheck.report.textbook.registry import TEXTBOOK
-from gradcheck.terminal import UnwritableError
+from gradcheck.writing import terminal
+from gradcheck.writing.terminal import UnwritableError
 
 sys.path.insert(0, str(Path(__file__).parent / "verify"))
 from in_process import without_processes

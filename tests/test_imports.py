@@ -14,44 +14,27 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports only what stands above it here. Files of a folder share its place; among
 # themselves they form no cycle. Modules on one line do not see each other.
 ORDER = [
-    ["gradcheck.arrays", "gradcheck.ending"],
-    ["gradcheck.structure", "gradcheck.splitmix64", "gradcheck.threads", "gradcheck.terminal"],
-    ["gradcheck.problem", "gradcheck.files"],
-    ["gradcheck.corners", "gradcheck.case_file", "gradcheck.clipping"],
-    ["gradcheck.strata"],
-    ["gradcheck.case"],
-    ["gradcheck.cost"],
-    ["gradcheck.oracles"],
-    ["gradcheck.rounding"],
-    ["gradcheck.dyadic"],
+    ["gradcheck.arrays", "gradcheck.splitmix64", "gradcheck.threads"],
+    ["gradcheck.pytree", "gradcheck.writing"],
     ["gradcheck.outcomes"],
-    ["gradcheck.verdict"],
-    ["gradcheck.locate"],
-    ["gradcheck.blocks"],
-    ["gradcheck.diagnose"],
-    ["gradcheck.causes"],
-    ["gradcheck.contract"],
-    ["gradcheck.examine"],
-    ["gradcheck.outputs"],
-    ["gradcheck.check", "gradcheck.jacobian", "gradcheck.hessian"],
+    ["gradcheck.problem"],
+    ["gradcheck.problems"],
+    ["gradcheck.rounding"],
+    ["gradcheck.certified"],
+    ["gradcheck.differences"],
+    ["gradcheck.patterns"],
     ["gradcheck.engines"],
-    ["gradcheck.ladder"],
-    ["gradcheck.measured"],
+    ["gradcheck.checks"],
     ["gradcheck.response"],
     ["gradcheck.forward"],
     ["gradcheck.diagnosis"],
-    ["gradcheck.agreement"],
-    ["gradcheck.exact"],
-    ["gradcheck.strategies"],
-    ["gradcheck.sweep"],
-    ["gradcheck.known"],
     ["gradcheck.mutants"],
+    ["gradcheck.verify"],
     ["gradcheck.peers"],
     ["gradcheck.selftest"],
-    ["gradcheck.verify"],
+    ["gradcheck.studies"],
     ["gradcheck.report"],
     ["gradcheck.bench"],
-    ["gradcheck.new_engine"],
     ["gradcheck.pytest_plugin"],
     ["gradcheck.conformance"],
     ["gradcheck.cli"],
@@ -60,23 +43,26 @@ ORDER = [
 RANK = {unit: rank for rank, line in enumerate(ORDER) for unit in line}
 
 # Units that never see each other, whatever their ranks.
-STRANGERS = [{"gradcheck.oracles", "gradcheck.engines"}]
+STRANGERS = [
+    {"gradcheck.differences", "gradcheck.engines"},
+    {"gradcheck.certified", "gradcheck.engines"},
+]
 
 # Where a third-party package may be imported; numpy may be everywhere.
 CONFINED = {
-    "hypothesis": ["gradcheck.strategies", "gradcheck.sweep"],
+    "hypothesis": ["gradcheck.problems.strategies"],
     "pandas": ["gradcheck.report", "gradcheck.outcomes.outcome", "gradcheck.bench"],
     "tabulate": ["gradcheck.report"],
     "matplotlib": ["gradcheck.report", "gradcheck.bench.figures", "gradcheck.bench.backprop"],
     "jinja2": ["gradcheck.report", "gradcheck.verify.page"],
-    "tqdm": ["gradcheck.report", "gradcheck.sweep", "gradcheck.cli", "gradcheck.verify.run"],
+    "tqdm": ["gradcheck.report", "gradcheck.cli", "gradcheck.verify.run"],
     "pytest": ["gradcheck.pytest_plugin", "gradcheck.conformance"],
     "flint": [
-        "gradcheck.oracles.balls",
-        "gradcheck.oracles.ball_network",
-        "gradcheck.oracles.ball_differences",
-        "gradcheck.oracles.certified",
-        "gradcheck.oracles.outer_products",
+        "gradcheck.certified.balls",
+        "gradcheck.certified.ball_network",
+        "gradcheck.certified.ball_differences",
+        "gradcheck.certified.gradient",
+        "gradcheck.certified.outer_products",
     ],
     "torch": [
         "gradcheck.engines.torch_adapter",
@@ -103,7 +89,7 @@ CONFINED = {
 }
 
 # What `import gradcheck` itself may load of the package, everything else being lazy.
-LIGHT = {"gradcheck.structure", "gradcheck.problem"}
+LIGHT = {"gradcheck.pytree", "gradcheck.problem"}
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -342,9 +328,24 @@ def test_a_tree_in_order_breaks_no_rule(tree):
     ("rule", "file", "text", "told"),
     [
         (unranked, "gradcheck/novel.py", "", "gradcheck.novel has no rank: put it"),
-        (upward, "gradcheck/problem.py", "import gradcheck.cost", "problem imports gradcheck.cost"),
-        (upward, "gradcheck/problem.py", "from . import cost", "problem imports gradcheck.cost"),
-        (upward, "gradcheck/problem.py", "from .cost import x", "problem imports gradcheck.cost"),
+        (
+            upward,
+            "gradcheck/problem.py",
+            "import gradcheck.selftest",
+            "problem imports gradcheck.selftest",
+        ),
+        (
+            upward,
+            "gradcheck/problem.py",
+            "from . import selftest",
+            "problem imports gradcheck.selftest",
+        ),
+        (
+            upward,
+            "gradcheck/problem.py",
+            "from .selftest import x",
+            "problem imports gradcheck.selftest",
+        ),
         (
             upward,
             "gradcheck/problem.py",
@@ -354,26 +355,51 @@ def test_a_tree_in_order_breaks_no_rule(tree):
         (
             upward,
             "gradcheck/problem.py",
-            "def f():\n  from gradcheck import cost",
-            "gradcheck.cost",
+            "def f():\n  from gradcheck import selftest",
+            "gradcheck.selftest",
         ),
-        (upward, "gradcheck/problem.py", "if TYPE_CHECKING:\n  import gradcheck.cost", "cost"),
-        (upward, "gradcheck/structure.py", "import gradcheck.splitmix64", "gradcheck.splitmix64"),
-        (upward, "gradcheck/oracles/a.py", "from ..engines.base import Engine", "engines.base"),
-        (strangers, "gradcheck/engines/a.py", "import gradcheck.oracles.b", "never see each other"),
-        (strangers, "gradcheck/oracles/a.py", "import gradcheck.engines.b", "never see each other"),
-        (strays, "gradcheck/cost.py", "import pandas as pd", "cost imports pandas, which is conf"),
-        (strays, "gradcheck/cost.py", "from matplotlib.pyplot import plot", "imports matplotlib"),
-        (strays, "gradcheck/cost.py", "importlib.import_module('tqdm')", "imports tqdm"),
+        (
+            upward,
+            "gradcheck/problem.py",
+            "if TYPE_CHECKING:\n  import gradcheck.selftest",
+            "selftest",
+        ),
+        (upward, "gradcheck/splitmix64.py", "import gradcheck.arrays", "gradcheck.arrays"),
+        (upward, "gradcheck/differences/a.py", "from ..engines.base import Engine", "engines.base"),
+        (
+            strangers,
+            "gradcheck/engines/a.py",
+            "import gradcheck.differences.b",
+            "never see each other",
+        ),
+        (
+            strangers,
+            "gradcheck/differences/a.py",
+            "import gradcheck.engines.b",
+            "never see each other",
+        ),
         (
             strays,
-            "gradcheck/cost.py",
+            "gradcheck/selftest.py",
+            "import pandas as pd",
+            "selftest imports pandas, which is conf",
+        ),
+        (
+            strays,
+            "gradcheck/selftest.py",
+            "from matplotlib.pyplot import plot",
+            "imports matplotlib",
+        ),
+        (strays, "gradcheck/selftest.py", "importlib.import_module('tqdm')", "imports tqdm"),
+        (
+            strays,
+            "gradcheck/selftest.py",
             "import requests",
             "imports requests, which is confined to nothing",
         ),
-        (strays, "gradcheck/cost.py", "import reference_models.losses", "reference_models"),
+        (strays, "gradcheck/selftest.py", "import reference_models.losses", "reference_models"),
         (strays, "gradcheck/engines/base.py", "from reference_models import a", "engines.base"),
-        (strays, "gradcheck/structure.py", "def f():\n  import hypothesis", "imports hypothesis"),
+        (strays, "gradcheck/pytree.py", "def f():\n  import hypothesis", "imports hypothesis"),
         (
             strays,
             "reference_models/a.py",
@@ -381,7 +407,12 @@ def test_a_tree_in_order_breaks_no_rule(tree):
             "reference_models.a imports gradcheck",
         ),
         (strays, "reference_models/a.py", "import scipy", "it may import numpy alone"),
-        (heavy, "gradcheck/__init__.py", "from gradcheck.cost import Cost", "loads gradcheck.cost"),
+        (
+            heavy,
+            "gradcheck/__init__.py",
+            "from gradcheck.selftest import Cost",
+            "loads gradcheck.selftest",
+        ),
         (
             heavy,
             "gradcheck/__init__.py",
@@ -403,11 +434,11 @@ def test_a_planted_defect_is_named(rule, file, text, told, tree):
 
 def test_a_table_entry_without_a_file_is_named(tree):
     root = tree({})
-    (root / "gradcheck/cost.py").unlink()
-    assert stale(root) == ["ORDER names gradcheck.cost, which does not exist"]
+    (root / "gradcheck/selftest.py").unlink()
+    assert stale(root) == ["ORDER names gradcheck.selftest, which does not exist"]
 
 
-@pytest.mark.parametrize("package", ["gradcheck/oracles", "reference_models"])
+@pytest.mark.parametrize("package", ["gradcheck/differences", "reference_models"])
 def test_a_cycle_inside_a_folder_is_named(package, tree):
     root = tree(
         {

@@ -17,7 +17,7 @@ from gradcheck.problem import (
     dtype_name,
     gradient_as_dict,
 )
-from gradcheck.structure import structure_of
+from gradcheck.pytree import structure_of
 
 SIZES = (3, 4, 2)
 SHAPES = {"W1": (4, 3), "b1": (4,), "W2": (2, 4), "b2": (2,), "inputs": (5, 3), "targets": (5, 2)}

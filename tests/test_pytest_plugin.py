@@ -14,11 +14,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gradcheck import conformance, pytest_plugin
+from gradcheck.checks.exact import TESTS
 from gradcheck.conformance import Verification, planned
-from gradcheck.corners import CORNERS
 from gradcheck.engines.base import EngineInfo
-from gradcheck.exact import TESTS
-from gradcheck.verdict import Outcome, Reason, Verdict
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Reason, Verdict
+from gradcheck.problems.corners import CORNERS
 from gradcheck.verify import plan
 from gradcheck.verify.property import finding_of
 from gradcheck.verify.worker import Reply
@@ -73,8 +74,8 @@ def f(x):
 def test_right(gradcheck):
     gradcheck.assert_gradient(f, np.cos, x)
     assert gradcheck.check_gradient(f, np.cos, x).repeat.endswith(f"seed={gradcheck.seed})")
-    assert gradcheck.cost.forward_passes > 2 * x.size
-    assert gradcheck.cost.backward_passes > 0
+    assert gradcheck.studies.cost.forward_passes > 2 * x.size
+    assert gradcheck.studies.cost.backward_passes > 0
 
 
 def test_seed(gradcheck):

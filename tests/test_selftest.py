@@ -6,10 +6,11 @@ import pytest
 
 from gradcheck import cli
 from gradcheck import selftest as module
-from gradcheck.case import sample_cases
 from gradcheck.mutants.registry import find_mutant
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Reason, Verdict
+from gradcheck.problems.case import sample_cases
 from gradcheck.selftest import CIRCUIT, SMALL, Alarms, Caught, Selftest, alarms, caught_gate, told
-from gradcheck.verdict import Outcome, Reason, Verdict
 
 SOME = ("wrong_sign", "slope_missing", "bias_keeps_dimensions", "loss_not_averaged")
 

@@ -30,15 +30,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gradcheck.case import Case
-from gradcheck.cost import processor_clock, time_in_turns
 from gradcheck.engines.torch_adapter import Torch
 from gradcheck.problem import Array, Problem
+from gradcheck.problems.case import Case
 from gradcheck.report.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, WIDTH, files
 from gradcheck.report.files import write_bytes, write_text
 from gradcheck.report.tables import markdown
 from gradcheck.report.words import number, seconds
 from gradcheck.rounding import gradient_bound
+from gradcheck.studies.cost import processor_clock, time_in_turns
 from gradcheck.threads import THREAD_SETTINGS
 from reference_models import sigmoid_network
 

@@ -15,23 +15,25 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.agreement import check_agreement
 from gradcheck.bench.contender import Answer, Contender, Prepare, Run, Tick
 from gradcheck.bench.subject import Subject, WrongEngine, as_vector
-from gradcheck.check import check_gradient
+from gradcheck.checks.agreement import check_agreement
+from gradcheck.checks.examine import default_resolution, differentiate
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.differences.batches import batched
+from gradcheck.differences.lines import Lines
+from gradcheck.differences.noise import estimate_noise
 from gradcheck.engines.base import Engine
 from gradcheck.engines.registry import find
-from gradcheck.examine import default_resolution, differentiate
-from gradcheck.oracles.batches import batched
-from gradcheck.oracles.layered_difference import layered_differences
-from gradcheck.oracles.lines import Lines
-from gradcheck.oracles.noise import estimate_noise
+from gradcheck.outcomes.judging import agree, compare
+from gradcheck.outcomes.outcome import Outcome, outcome_of
+from gradcheck.outcomes.reasons import Kind
 from gradcheck.peers.base import Planted
 from gradcheck.problem import Array, Problem, gradient_as_dict
+from gradcheck.pytree import structure_of
 from gradcheck.rounding import gradient_bound
 from gradcheck.splitmix64 import Stream
-from gradcheck.structure import structure_of
-from gradcheck.verdict import Kind, Outcome, agree, compare, outcome_of
+from gradcheck.studies.layered.difference import layered_differences
 
 LAYERED, CERTIFIED, DIRECTIONAL, AXES, AXES_AT_ONCE, SEARCHED = (
     "ours: layered",
@@ -155,7 +157,7 @@ def certified(subject: Subject, _tick: Tick, planted: Planted | None) -> Run:
 
     def run() -> Answer:
         problem: Problem = subject.at(subject.x.copy())
-        return _answer(check_agreement(engine, problem, explained=False))
+        return _answer(check_agreement(engine, problem))
 
     return run
 

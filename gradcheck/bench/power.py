@@ -14,7 +14,7 @@ from math import log2
 from gradcheck.bench.contender import FAIL, Answer, Contender
 from gradcheck.bench.subject import Subject
 from gradcheck.bench.trial import Clock, Entry
-from gradcheck.ending import EndsCheckError
+from gradcheck.outcomes.ending import EndsCheckError
 from gradcheck.peers.base import Planted
 
 PLANTED = 1e-2

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from gradcheck.bench.contender import Answer, Contender, Run
 from gradcheck.bench.subject import Subject
-from gradcheck.ending import EndsCheckError
+from gradcheck.outcomes.ending import EndsCheckError
 from gradcheck.peers.base import Planted
 
 Clock: TypeAlias = Callable[[], float]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradcheck import blocks
+from gradcheck.patterns import blocks
 
 if TYPE_CHECKING:
     from gradcheck.problem import Array

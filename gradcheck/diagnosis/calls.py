@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.case import Case
 from gradcheck.diagnosis.probes import alike, answer, frame_of
 from gradcheck.diagnosis.seen import arithmetic_of, in_blocks
 from gradcheck.problem import dtype_name
+from gradcheck.problems.case import Case
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.seen import Frame

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradcheck.checks.measured import model_where_half_saturated
 from gradcheck.diagnosis.claims import Findings, confirmed, how_many_hold, located
 from gradcheck.diagnosis.evidence import Evidence, evidence, held_elsewhere, without_batch
 from gradcheck.diagnosis.factors import FACTOR
@@ -39,8 +40,7 @@ from gradcheck.diagnosis.probes import (
 from gradcheck.diagnosis.seen import Seen, arithmetic_of, blocks_of, terms_of
 from gradcheck.diagnosis.thresholds import is_step
 from gradcheck.diagnosis.where import placed
-from gradcheck.measured import model_where_half_saturated
-from gradcheck.verdict import Suspect
+from gradcheck.outcomes.outcome import Suspect
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.symbols import Symbols

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.blocks import told_factor
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT
+from gradcheck.patterns.blocks import told_factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

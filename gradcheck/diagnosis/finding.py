@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from gradcheck.diagnosis.factors import FACTOR
 
 if TYPE_CHECKING:
-    from gradcheck.blocks import Holds
     from gradcheck.diagnosis.formula import Formula, Value
+    from gradcheck.patterns.blocks import Holds
 
 FORMULA, PATTERN, UNKNOWN = "formula", "pattern", "unknown"
 

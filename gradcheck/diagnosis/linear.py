@@ -32,8 +32,8 @@ from gradcheck.diagnosis.formula import BIAS, HIDDEN, OUTPUT, WEIGHT, expected
 from gradcheck.diagnosis.peel import TOLD_APART, told_counts
 from gradcheck.diagnosis.probes import answer, drawn, frame_of
 from gradcheck.diagnosis.seen import ROOM, Seen
+from gradcheck.outcomes.outcome import Suspect
 from gradcheck.problem import Problem
-from gradcheck.verdict import Suspect
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine

@@ -24,14 +24,14 @@ import numpy as np
 from gradcheck.diagnosis.formula import ANSWER, HIDDEN, OUTPUT, expected
 from gradcheck.diagnosis.probes import frame_of
 from gradcheck.diagnosis.symbols import Symbols, sigmoid, slope
+from gradcheck.outcomes.outcome import Suspect
 from gradcheck.problem import dtype_name
+from gradcheck.pytree import structure_of
 from gradcheck.response import Interval, Responses, curves
 from gradcheck.response.curve import ACTIVATION, DELTA, SLOPE
 from gradcheck.response.sweep import Answer, EngineGoneError, Network, ask
 from gradcheck.response.words import given, grouped, in_y, number, regions
 from gradcheck.rounding import REQUIREMENTS, gradient_bound, models_up_to
-from gradcheck.structure import structure_of
-from gradcheck.verdict import Suspect
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck import blocks
 from gradcheck.diagnosis.factors import FACTOR, named
 from gradcheck.diagnosis.finding import FORMULA, PATTERN, SOME, UNKNOWN, Candidate, Finding
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT, Formula
@@ -25,6 +24,7 @@ from gradcheck.diagnosis.formulas import Library, only
 from gradcheck.diagnosis.scale import Changed, changed
 from gradcheck.diagnosis.seen import blocks_of, terms_of
 from gradcheck.diagnosis.thresholds import fitted as with_limit
+from gradcheck.patterns import blocks
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.seen import Pair, Seen

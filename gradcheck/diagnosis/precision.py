@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.case import Case
+from gradcheck.certified.gradient import certified_gradient
 from gradcheck.diagnosis.formula import ANSWER
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.outcomes.outcome import Outcome, Suspect
+from gradcheck.outcomes.reasons import Reason, Verdict
 from gradcheck.problem import gradient_as_dict
+from gradcheck.problems.case import Case
 from gradcheck.rounding import gradient_bound, loss_bound
-from gradcheck.verdict import Outcome, Reason, Suspect, Verdict
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine

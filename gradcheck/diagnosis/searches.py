@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.blocks import told_factor
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT, Formula
 from gradcheck.diagnosis.seen import blocks_of, terms_of
 from gradcheck.diagnosis.symbols import sigmoid
 from gradcheck.diagnosis.thresholds import Search
+from gradcheck.patterns.blocks import told_factor
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.formula import Value

@@ -26,8 +26,8 @@ import numpy as np
 
 from gradcheck.diagnosis.symbols import Symbols
 from gradcheck.problem import dtype_name
+from gradcheck.pytree import structure_of
 from gradcheck.rounding import gradient_bound
-from gradcheck.structure import structure_of
 
 if TYPE_CHECKING:
     from gradcheck.problem import Array, Problem

@@ -23,8 +23,9 @@ from gradcheck.diagnosis.linear import related
 from gradcheck.diagnosis.one_unit import told_of_units
 from gradcheck.diagnosis.probes import answer, frame_of, widened
 from gradcheck.diagnosis.seen import arithmetic_of
+from gradcheck.outcomes.outcome import Outcome, Suspect
+from gradcheck.outcomes.reasons import Kind, Reason, Verdict
 from gradcheck.rounding import ARITHMETICS
-from gradcheck.verdict import Kind, Outcome, Reason, Suspect, Verdict
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine

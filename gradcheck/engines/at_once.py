@@ -25,7 +25,7 @@ def networks_at_once(problem: Problem) -> int:
     Args:
         problem: says layer sizes, batch and dtype.
 
-    >>> from gradcheck.case import Case
+    >>> from gradcheck.problems.case import Case
     >>> networks_at_once(Case(sizes=(3, 4, 1)).problem())
     64
     >>> networks_at_once(Case(sizes=(100, 97, 1), batch=8).problem())

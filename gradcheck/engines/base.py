@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
-from gradcheck.ending import EndsCheckError
+from gradcheck.outcomes.ending import EndsCheckError
 from gradcheck.problem import LOSSES, REDUCTIONS, Gradient, Problem, gradient_as_dict
+
+T = TypeVar("T")
 
 ValueAndGrad: TypeAlias = Callable[[Problem], tuple[float | None, Gradient]]
 
@@ -94,9 +96,10 @@ class EngineInfo:
         arithmetic: the rounding model in `gradcheck.rounding.ARITHMETICS` that it declares, which
             also bounds the noise of its loss; "" declares none, and the narrowest that explains
             its answers is found.
-        limits: what the lists cannot say, as keyword arguments of `gradcheck.strata.Limits`:
-            corners, targets, max_depth, max_width, max_outputs, max_batch, max_parameters,
-            max_weight_scale, max_preactivation (a bound of |z| in every unit).
+        limits: what the lists cannot say, as keyword arguments of
+            `gradcheck.problems.strata.Limits`: corners, targets, max_depth, max_width, max_outputs,
+            max_batch, max_parameters, max_weight_scale, max_preactivation (a bound of |z| in every
+            unit).
         remarks: what was seen of it when it was started.
 
     Raises:
@@ -301,3 +304,11 @@ def _kind(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     return f"{type(value).__name__} {value!r:.60}"
+
+
+def answered_or(known: T, more: Callable[[], T]) -> T:
+    """Return what asking more says; what is known where the engine gives no more answers."""
+    try:
+        return more()
+    except UnansweredError:
+        return known

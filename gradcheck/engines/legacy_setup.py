@@ -19,10 +19,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gradcheck.case import Case
 from gradcheck.engines import legacy
 from gradcheck.engines.base import MalformedAnswerError
 from gradcheck.engines.process import ProcessEngine
+from gradcheck.problems.case import Case
 
 INTERPRETER = "GRADCHECK_PYTHON38"
 SECONDS = 600.0

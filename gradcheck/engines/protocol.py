@@ -38,8 +38,8 @@ from gradcheck.engines.base import (
     Unsupported,
 )
 from gradcheck.problem import DTYPES, LOSSES, REDUCTIONS, Gradient, Problem, dtype_name
+from gradcheck.problems.strata import Limits
 from gradcheck.rounding import ARITHMETICS
-from gradcheck.strata import Limits
 
 VERSION = 1
 DTYPE_NAMES = ("float16", "float32", "float64")

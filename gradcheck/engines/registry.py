@@ -21,7 +21,7 @@ from typing import Any
 
 from gradcheck.engines.base import Engine, EngineInfo, engine_from_callable
 from gradcheck.engines.installed import Library, NotInstalledError
-from gradcheck.terminal import text_of
+from gradcheck.writing.terminal import text_of
 
 GROUP = "gradcheck.engines"
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradcheck.certified.gradient import certified_gradient
+from gradcheck.checks.measured import loss_model
 from gradcheck.forward.probes import AT_ONCE, Answer, Asking, asked
 from gradcheck.forward.search import UNKNOWN, Found, explained, most_of
 from gradcheck.forward.tables import evaluated, may_be_meant, meant_by
-from gradcheck.measured import loss_model
-from gradcheck.oracles.certified import certified_gradient
 from gradcheck.rounding import loss_bound, loss_floor
 
 if TYPE_CHECKING:
+    from gradcheck.certified.gradient import Certified
     from gradcheck.engines.base import Engine
-    from gradcheck.oracles.certified import Certified
     from gradcheck.problem import Problem
 
 UNDECLARED = "absolute_sigmoid"
@@ -76,7 +76,7 @@ def named_loss(
         problem: where.
         exact: the exact loss of the problem, if it is known already.
 
-    >>> from gradcheck.case import Case
+    >>> from gradcheck.problems.case import Case
     >>> from gradcheck.engines.base import engine_from_callable
     >>> from gradcheck.engines.registry import find
     >>> def doubled(problem):

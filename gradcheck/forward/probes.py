@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcheck.case import Case, largest_preactivation
 from gradcheck.forward.heads import CROSS_ENTROPY
 from gradcheck.problem import DTYPES, Architecture, Problem, dtype_name
+from gradcheck.problems.case import Case, largest_preactivation
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import Engine

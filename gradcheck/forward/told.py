@@ -1,10 +1,10 @@
 """Says of a failure what the loss is, where it is not the one that is meant, before anything else.
 
 No gradient is diagnosed against a forward pass that differs, unless it is not the derivative of the
-engine's own loss either. Whether it is, differences of that loss say (gradcheck.check), along two
-directions: the difference of the engine's gradient and the exact one, along which the derivatives
-of both losses are furthest apart, and random signs. On a problem where they do not decide (a kink,
-saturated units) random problems are asked.
+engine's own loss either. Whether it is, differences of that loss say (gradcheck.checks.gradient),
+along two directions: the difference of the engine's gradient and the exact one, along which the
+derivatives of both losses are furthest apart, and random signs. On a problem where they do not
+decide (a kink, saturated units) random problems are asked.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcheck.check import check_gradient
-from gradcheck.diagnose import UNKNOWN as NO_PATTERN
+from gradcheck.certified.gradient import certified_gradient
+from gradcheck.checks.gradient import check_gradient
 from gradcheck.engines.base import require_loss
 from gradcheck.forward.named import LossNamed, model_of, named_loss
 from gradcheck.forward.probes import GENERIC, allows, drawn, precision
 from gradcheck.forward.search import CONSTANT, FACTOR, NETWORK, UNKNOWN
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.outcomes.judging import is_within
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Reason, Verdict
+from gradcheck.patterns.diagnose import UNKNOWN as NO_PATTERN
 from gradcheck.problem import DTYPES, Problem, dtype_name, gradient_as_dict
+from gradcheck.pytree import structure_of
 from gradcheck.rounding import ARITHMETICS, gradient_bound, loss_bound, loss_floor
 from gradcheck.splitmix64 import Stream
-from gradcheck.structure import structure_of
-from gradcheck.verdict import Outcome, Reason, Verdict, is_within
 
 if TYPE_CHECKING:
+    from gradcheck.certified.gradient import Certified
     from gradcheck.engines.base import Engine
     from gradcheck.forward.values import FloatArray
-    from gradcheck.oracles.certified import Certified
 
 Diagnose = Callable[[Outcome], Outcome]
 

@@ -68,7 +68,7 @@ class Backprop:
     A mutant overrides one of them. What one call computes is kept in the attributes that are named
     like the symbols, until the next call.
 
-    >>> from gradcheck.case import Case
+    >>> from gradcheck.problems.case import Case
     >>> loss, [(dW, db)] = Backprop().value_and_grad(Case(corner="zero_weights").problem())
     >>> loss, db
     (0.6931471805599453, array([0.5]))

@@ -9,7 +9,7 @@ black box is
 so that g = c differs from entry to entry; matrices are square, lest a wrong rule be found out by
 its shape.
 
-    >>> from gradcheck.check import check_gradient
+    >>> from gradcheck.checks.gradient import check_gradient
     >>> wrong = WRONG_GATES["multiply_x_own_input"]
     >>> print(wrong.equation)
     gate f = x * y: dC/dx = g * x; expected dC/dx = g * y

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from gradcheck.engines.base import Engine
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.problem import LOSSES, REDUCTIONS, Problem, dtype_name
-from gradcheck.strata import LimitsDict
+from gradcheck.problems.strata import LimitsDict
 
 FAIL = "FAIL"
 PROPERTIES = ("agreement", "consistency")
@@ -47,7 +47,7 @@ class Shows:
             raise ValueError(f"words={self.words!r} must say what `when` asks for")
 
     def limits(self) -> LimitsDict:
-        """Return the part that can be asked of `gradcheck.case.sample_cases`.
+        """Return the part that can be asked of `gradcheck.problems.case.sample_cases`.
 
         >>> Shows(losses=("quadratic",), batch=2).limits()
         {'losses': ('quadratic',)}

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.outcomes.reasons import KIND_NAMES, RARE, Kind
-from gradcheck.structure import Structure
+from gradcheck.pytree import Structure
 
 FloatArray = npt.NDArray[np.floating[Any]]
 

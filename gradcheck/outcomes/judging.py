@@ -65,11 +65,11 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.oracles.finite_difference import Estimate, Status
 from gradcheck.outcomes.comparison import Comparison, FloatArray
+from gradcheck.outcomes.estimate import Estimate, Status
 from gradcheck.outcomes.reasons import Kind
 from gradcheck.outcomes.zeros import ROUNDINGS, judge_zeros, largest_shown
-from gradcheck.structure import Structure
+from gradcheck.pytree import Structure
 
 IntArray = npt.NDArray[np.intp]
 

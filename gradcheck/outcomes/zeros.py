@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.outcomes.reasons import Kind
-from gradcheck.structure import Structure
+from gradcheck.pytree import Structure
 
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]

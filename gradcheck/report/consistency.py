@@ -1,8 +1,8 @@
 """Consistency: is the engine's gradient the derivative of its own loss, and do the bounds hold?
 
-Every random case is checked in every coordinate (`gradcheck.check`). What the differences claim is
-held against the truth: their bound B must hold |D - f'|, f' from the complex step (`truth`), for
-the problem's exact bits, float32 or float64.
+Every random case is checked in every coordinate (`gradcheck.checks.gradient`). What the differences
+claim is held against the truth: their bound B must hold |D - f'|, f' from the complex step
+(`truth`), for the problem's exact bits, float32 or float64.
 """
 
 from __future__ import annotations
@@ -17,23 +17,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gradcheck.case import Case, parse, sample_cases, strata_of
 from gradcheck.engines.base import Engine, EngineInfo, Unsupported
+from gradcheck.outcomes.comparison import Comparison
+from gradcheck.outcomes.judging import DEFAULT_RESOLUTION
+from gradcheck.outcomes.reasons import Kind
+from gradcheck.problems.case import Case, parse, sample_cases, strata_of
+from gradcheck.problems.strata import STRATA
 from gradcheck.report.guard import find_guarded
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
 from gradcheck.report.truth import complex_step
-from gradcheck.strata import STRATA
-from gradcheck.sweep import (
-    Result,
-    check_case,
-    for_each,
-    replay_line,
-    sweep,
-    worst_deviation,
-)
-from gradcheck.verdict import DEFAULT_RESOLUTION, Comparison, Kind
+from gradcheck.studies.sweep import Result, check_case, for_each, sweep, worst_deviation
+from gradcheck.writing.commands import replay_line
 
 VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE", "UNSUPPORTED")
 INCONCLUSIVE = ("vacuous", "kink", "noisy", "not_evaluated", "undefined")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gradcheck.files import write_bytes, write_text
+from gradcheck.writing.files import write_bytes, write_text
 
 __all__ = ["write_bytes", "write_json", "write_text"]
 

@@ -1,7 +1,7 @@
 """What the gradient costs by finite differences and by backpropagation, as N grows.
 
 Passes of differences are counted by wrapping the loss, flops by counting every numpy operation
-(`gradcheck.cost`), seconds by the clock. The passes of a gradient are counted from inside
+(`gradcheck.studies.cost`), seconds by the clock. The passes of a gradient are counted from inside
 (`inside`). Where a run to the end takes too long, a forward pass is timed and the rest is
 multiplied out: such numbers are marked `extrapolated` and counted nowhere.
 
@@ -29,8 +29,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gradcheck.check import check_gradient
-from gradcheck.cost import (
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.differences.finite_difference import difference_quotients
+from gradcheck.differences.lines import Lines
+from gradcheck.differences.stencils import CENTRAL_2, FORWARD, Stencil
+from gradcheck.report.figures import BLUE, GREY, ORANGE, STYLE
+from gradcheck.report.fits import PowerLaw, fit_power_law
+from gradcheck.report.inside import counted_passes
+from gradcheck.report.progress import section_progress
+from gradcheck.report.section import Section
+from gradcheck.report.settings import Settings
+from gradcheck.splitmix64 import Stream
+from gradcheck.studies.cost import (
     FlopCount,
     Timing,
     central_difference_passes,
@@ -44,16 +54,6 @@ from gradcheck.cost import (
     time_call,
     time_in_turns,
 )
-from gradcheck.oracles.finite_difference import difference_quotients
-from gradcheck.oracles.lines import Lines
-from gradcheck.oracles.stencils import CENTRAL_2, FORWARD, Stencil
-from gradcheck.report.figures import BLUE, GREY, ORANGE, STYLE
-from gradcheck.report.fits import PowerLaw, fit_power_law
-from gradcheck.report.inside import counted_passes
-from gradcheck.report.progress import section_progress
-from gradcheck.report.section import Section
-from gradcheck.report.settings import Settings
-from gradcheck.splitmix64 import Stream
 from reference_models import sigmoid_network
 from reference_models.activations import decay, sigmoid, sigmoid_prime_from_decay
 from reference_models.losses import LOSSES

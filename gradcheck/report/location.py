@@ -23,14 +23,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gradcheck.check import check_gradient
-from gradcheck.cost import counted_loss
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
 from gradcheck.splitmix64 import Stream
-from gradcheck.verdict import Outcome, Verdict
+from gradcheck.studies.cost import counted_loss
 
 BATCH = 8
 ERRORS = (1.0, 1e-2, 1e-4)

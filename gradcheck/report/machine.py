@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.case import parse
 from gradcheck.engines.registry import find
+from gradcheck.problems.case import parse
 from gradcheck.report.kernel import kernel
 from gradcheck.threads import THREAD_SETTINGS
 

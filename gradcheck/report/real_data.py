@@ -13,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gradcheck.checks.consistency import check_consistency
 from gradcheck.engines.base import Unsupported
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.problem import Architecture, Problem
 from gradcheck.report.consistency import INCONCLUSIVE
 from gradcheck.report.guard import Guarded, find_guarded
@@ -21,8 +24,7 @@ from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
 from gradcheck.splitmix64 import Stream
-from gradcheck.sweep import check_engine, worst_deviation
-from gradcheck.verdict import Outcome, Verdict
+from gradcheck.studies.sweep import worst_deviation
 from reference_models import sigmoid_network
 from reference_models.datasets import (
     held_out_split,
@@ -183,7 +185,7 @@ def _right_of_many(theta: Parameters, X: Array, labels: Array) -> float:
 
 def _check(engine: Guarded, problem: Problem, advance: Any) -> tuple[Outcome | None, str]:
     try:
-        outcome = check_engine(engine, problem, progress=advance)
+        outcome = check_consistency(engine, problem, progress=advance)
     except Unsupported:
         return None, "UNSUPPORTED"
     return outcome, outcome.verdict.value

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gradcheck.case import write_case
+from gradcheck.problems.case import write_case
 from gradcheck.report import consistency, forward_cost, location, machine, real_data, step_size
 from gradcheck.report.accuracy import measure as accuracy
 from gradcheck.report.claims import judge

@@ -1,12 +1,12 @@
 r"""The V-curve: the error of a difference quotient against its step.
 
-Symbols: D(h) a stencil of order p with constants C1, C2 (`gradcheck.oracles.stencils`), eps_f the
-noise of one evaluation, M = |f^(p+1)|.
+Symbols: D(h) a stencil of order p with constants C1, C2 (`gradcheck.differences.stencils`), eps_f
+the noise of one evaluation, M = |f^(p+1)|.
 
     |D(h) - f'| ~ C1 eps_f / h + C2 M h^p,    least at h* = (C1 eps_f / (p C2 M))^(1/(p+1))
 
 On a log-log plot: slope p where truncation rules, slope -1 where noise does. f' is the
-exact gradient, correctly rounded (`gradcheck.oracles.certified`), M comes from Cauchy's formula:
+exact gradient, correctly rounded (`gradcheck.certified.gradient`), M comes from Cauchy's formula:
 neither from differences. The next term of the expansion
 limits the range that slope p is fitted in, and bends it there: with rho(h) the next term over the
 first, of order h^s, the slope of h^p (1 +- rho) differs from p by at most s rho / (1 - rho). The
@@ -25,13 +25,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gradcheck.case import parse
-from gradcheck.oracles.certified import certified_gradient
-from gradcheck.oracles.finite_difference import difference_quotients
-from gradcheck.oracles.lines import Lines
-from gradcheck.oracles.noise import Noise, estimate_noise
-from gradcheck.oracles.stencils import STENCILS, Stencil
+from gradcheck.certified.gradient import certified_gradient
+from gradcheck.differences.finite_difference import difference_quotients
+from gradcheck.differences.lines import Lines
+from gradcheck.differences.noise import Noise, estimate_noise
+from gradcheck.differences.stencils import STENCILS, Stencil
 from gradcheck.problem import Problem
+from gradcheck.problems.case import parse
 from gradcheck.report.fits import PowerLaw, fit_power_law
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.certified.gradient import certified_gradient
 from gradcheck.problem import Architecture, Problem
 from gradcheck.rounding import gradient_bound
 from gradcheck.rounding.bounded import Worst

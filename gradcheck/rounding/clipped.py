@@ -1,4 +1,4 @@
-r"""The residual of the clipped cross-entropy (gradcheck/clipping.py), with the bound of its error.
+r"""The residual of the clipped cross-entropy (rounding/clipping.py), with its error bound.
 
 Symbols as in the package's text; p, q = 1 - p the exact sigma(z) and sigma(-z), p^ the engine's
 sigmoid, epsilon^ and 1 - epsilon^ its clip points, dp = da, dq the same with q in place of p.

@@ -1,4 +1,4 @@
-r"""The residual with a floored slope (gradcheck/clipping.py), with the bound of its error.
+r"""The residual with a floored slope (rounding/clipping.py), with the bound of its error.
 
 Symbols as in the package's text; r = sigma(z) - y, s = sigma'(z), s^ = p^ (1 - p^) the engine's,
 epsilon the floor, phi(s) = min(1, s / epsilon), which is monotone and at most 1.

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.clipping import require_epsilon
 from gradcheck.rounding.bounded import Bounded, Deviation, Worst
 from gradcheck.rounding.clipped import clipped_residual
+from gradcheck.rounding.clipping import require_epsilon
 from gradcheck.rounding.floored import floored_residual
 from gradcheck.rounding.sigmoid import activation, residual
 
@@ -51,7 +51,7 @@ def gradient_bound(
         TypeError: another dtype; an arithmetic that is not text; an epsilon that is not a number.
         ValueError: an unknown arithmetic; an epsilon outside (0, 0.5), or with the quadratic loss.
 
-    >>> from gradcheck.case import Case
+    >>> from gradcheck.problems.case import Case
     >>> gradient_bound(Case(sizes=(2, 1)).problem()) < 1e-15  # W1[0,0], W1[0,1], b1[0]
     array([ True,  True,  True])
     """

@@ -44,7 +44,7 @@ def loss_bound(problem: Problem, arithmetic: str = "cancellation_free") -> float
         TypeError: another dtype; an arithmetic that is not text.
         ValueError: an unknown arithmetic.
 
-    >>> from gradcheck.case import Case
+    >>> from gradcheck.problems.case import Case
     >>> loss_bound(Case(sizes=(2, 1)).problem()) < 1e-14
     True
     """
@@ -74,7 +74,7 @@ def loss_floor(problem: Problem, arithmetic: str = "cancellation_free") -> float
     Raises:
         TypeError, ValueError: as of `loss_bound`.
 
-    >>> from gradcheck.case import Case
+    >>> from gradcheck.problems.case import Case
     >>> loss_floor(Case(sizes=(2, 1)).problem()) > 0
     True
     """

@@ -69,7 +69,7 @@ def emulated_gradient(problem: Problem, arithmetic: str) -> tuple[FloatArray, Fl
         TypeError: another dtype; an arithmetic that is not text.
         ValueError: an arithmetic that rounds no inputs, or an unknown one.
 
-    >>> from gradcheck.case import Case
+    >>> from gradcheck.problems.case import Case
     >>> from gradcheck.rounding import gradient_bound
     >>> problem = Case(sizes=(4, 1), dtype="float32").problem()
     >>> gradient, bound = emulated_gradient(problem, "bfloat16")

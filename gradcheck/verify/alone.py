@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradcheck.diagnosis.formula import ANSWER
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.verify.findings import FAIL
 from gradcheck.verify.pool import EngineGoneError
 from gradcheck.verify.property import Finding

@@ -11,17 +11,17 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from gradcheck.case import parse
-from gradcheck.known import Known
-from gradcheck.sweep import replay_line
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
+from gradcheck.problems.case import parse
 from gradcheck.verify.findings import read_finding
+from gradcheck.verify.known import Known
 from gradcheck.verify.pool import Work
 from gradcheck.verify.property import Finding
 from gradcheck.verify.signature import label
 from gradcheck.verify.size import size_at
 from gradcheck.verify.slot import Record, engine_record
 from gradcheck.verify.worker import Task
+from gradcheck.writing.commands import replay_line
 
 KNOWN, HEALED, CHANGED, UNMATCHED = "known", "healed", "changed", "unmatched"
 EXPIRED, ELSEWHERE, OPEN = "expired", "elsewhere", "open"

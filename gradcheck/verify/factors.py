@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from math import isclose, isfinite, log, sqrt
 
-from gradcheck.blocks import told_factor
 from gradcheck.diagnosis.formula import OUTPUT
+from gradcheck.patterns.blocks import told_factor
 
 NEAR_1 = 1e-3
 """A factor that is this near to 1 is told by its distance, which no sizes give."""

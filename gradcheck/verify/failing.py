@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.rounding import ARITHMETICS
-from gradcheck.verdict import Reason
 from gradcheck.verify.factors import Product, giving
 from gradcheck.verify.findings import Finding, Witness, loss_of
 from gradcheck.verify.phrases import skeleton

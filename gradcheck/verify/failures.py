@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.verify.failing import Failing
 from gradcheck.verify.findings import (
     FAIL,

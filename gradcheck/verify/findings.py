@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradcheck.verdict import Reason, Suspect
+from gradcheck.outcomes.outcome import Suspect
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.verify.words import line
 
 Record = Mapping[str, Any]

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradcheck.ending import EndsCheckError
 from gradcheck.engines.base import (
     Engine,
     EngineDiedError,
@@ -25,9 +24,10 @@ from gradcheck.engines.base import (
     Unsupported,
     require_loss,
 )
+from gradcheck.outcomes.ending import EndsCheckError
 from gradcheck.problem import Array, Gradient, Problem, gradient_as_dict
-from gradcheck.terminal import text_of
 from gradcheck.verify.surroundings import Surroundings
+from gradcheck.writing.terminal import text_of
 
 P = TypeVar("P")
 T = TypeVar("T")

@@ -36,10 +36,10 @@ from gradcheck.engines.base import (
 )
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.problem import Architecture, Array, Problem
-from gradcheck.terminal import text_of
 from gradcheck.verify.arithmetic import Arithmetic
 from gradcheck.verify.channel import Channel, ClosedError, Message, largest_reply
 from gradcheck.verify.guarded import Guarded, RaisedError, plain_info, told_of
+from gradcheck.writing.terminal import text_of
 
 OUT_OF_THE_WAY = 300
 """The channel gets a descriptor of at least this number, where so many are allowed."""

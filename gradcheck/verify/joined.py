@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from gradcheck.diagnosis.formula import ANSWER, OUTPUT
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.verify.failing import DELTAS, Failing, is_of_a_formula
 from gradcheck.verify.findings import TOO_SMALL, is_named_loss, loss_of
 from gradcheck.verify.group import LEAST_PART, Group, is_about_numbers

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.verify.arithmetic import ROUNDS
 from gradcheck.verify.expected import unexpected
 from gradcheck.verify.slot import Record, is_refused

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure
 from gradcheck.verify.findings import FAIL, KNOWN, PASS, Witness

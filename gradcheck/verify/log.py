@@ -31,9 +31,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from gradcheck.terminal import UnwritableError
 from gradcheck.verify.plan import TRIES
 from gradcheck.verify.slot import Record, is_refused
+from gradcheck.writing.terminal import UnwritableError
 
 FORMAT = "gradcheck-log-2"
 

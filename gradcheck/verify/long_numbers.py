@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcheck.agreement import check_agreement
+from gradcheck.certified.gradient import certified_gradient
+from gradcheck.checks.agreement import check_agreement
+from gradcheck.checks.measured import STANDARD
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.formula import ANSWER
 from gradcheck.engines.base import Unsupported
-from gradcheck.measured import STANDARD
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.outcomes.judging import is_within
+from gradcheck.outcomes.outcome import Outcome, Suspect
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.rounding import gradient_bound
 from gradcheck.splitmix64 import Stream
-from gradcheck.verdict import Outcome, Suspect, Verdict, is_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,14 +68,14 @@ def agreement_at_long_numbers(
         return outcome
     check, there = partial(check_agreement, engine, require=require), lengthened(problem)
     try:
-        longer = check(there, explained=False)
+        longer = check(there)
         passes = outcome.backward_passes + longer.backward_passes
         if longer.verdict is not Verdict.FAIL:
             return replace(outcome, backward_passes=passes)
-        if check(_negated(problem), explained=False).verdict is Verdict.FAIL:
+        if check(_negated(problem)).verdict is Verdict.FAIL:
             return outcome
         rounded = _told(there, longer)
-        told = check(there) if rounded is None else rounded
+        told = explained_agreement(engine, there, require=require) if rounded is None else rounded
     except Unsupported:
         return outcome
     return replace(told, notes=(*told.notes, NOTE), backward_passes=passes)

@@ -19,10 +19,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from gradcheck.diagnose import UNKNOWN
 from gradcheck.diagnosis.formula import BIAS, WEIGHT
 from gradcheck.diagnosis.linear import is_asked
 from gradcheck.diagnosis.one_unit import KEY as UNITS
+from gradcheck.patterns.diagnose import UNKNOWN
 from gradcheck.verify.factors import Product
 from gradcheck.verify.failing import DELTAS, Failing, Id, is_pattern_of
 from gradcheck.verify.findings import Witness

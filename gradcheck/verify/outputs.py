@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gradcheck.files import write_text
-from gradcheck.terminal import UnwritableError
 from gradcheck.verify.log import encode
 from gradcheck.verify.slot import Record
 from gradcheck.verify.summary import Summary, summarise
+from gradcheck.writing.files import write_text
+from gradcheck.writing.terminal import UnwritableError
 
 
 @dataclass(frozen=True)

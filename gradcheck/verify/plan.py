@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, cast
 
-from gradcheck.case import Case, sample_cases
 from gradcheck.engines.base import EngineInfo, limited
-from gradcheck.known import Known
 from gradcheck.problem import LOSSES, REDUCTIONS
+from gradcheck.problems.case import Case, sample_cases
+from gradcheck.problems.strata import Limits, LimitsDict
 from gradcheck.splitmix64 import stream_key
-from gradcheck.strata import Limits, LimitsDict
+from gradcheck.verify.known import Known
 
 EXAMPLES = 200
 """Problems of a default run."""
@@ -239,7 +239,7 @@ def _written(value: Any) -> str:
 
 def _exact_cases(settings: Settings, info: EngineInfo) -> tuple[list[Try], list[str]]:
     """Return the cases of the exact tests, and what is not tested and why."""
-    from gradcheck.exact import TESTS  # noqa: PLC0415 - loads the ball arithmetic
+    from gradcheck.checks.exact import TESTS  # noqa: PLC0415 - loads the ball arithmetic
 
     found: list[Try] = []
     untested = []

@@ -25,16 +25,17 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from gradcheck import terminal
-from gradcheck.ending import EndsCheckError
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.child import signal_name
-from gradcheck.verdict import Outcome, Reason, Verdict
+from gradcheck.outcomes.ending import EndsCheckError
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Reason, Verdict
 from gradcheck.verify.descendants import MARK, Process, adopt_orphans, descendants, end
 from gradcheck.verify.memory import usual_memory
 from gradcheck.verify.property import finding_of
 from gradcheck.verify.remote import LOADING
 from gradcheck.verify.worker import DIED, PATIENCE, TIMEOUT, Hired, Ready, Reply, Task, serve
+from gradcheck.writing import terminal
 
 T = TypeVar("T")
 

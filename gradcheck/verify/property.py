@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck.agreement import answered_or, check_agreement
-from gradcheck.case import Case
+from gradcheck.checks.consistency import check_consistency
+from gradcheck.checks.exact import TESTS
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.precision import precision_first
 from gradcheck.diagnosis.told import also_diagnosed
 from gradcheck.engines.base import (
@@ -17,12 +18,14 @@ from gradcheck.engines.base import (
     MalformedAnswerError,
     UnansweredError,
     Unsupported,
+    answered_or,
 )
-from gradcheck.exact import TESTS
 from gradcheck.forward.told import loss_first, right_gradient_first
+from gradcheck.outcomes.comparison import Comparison
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Kind, Reason, Verdict
 from gradcheck.problem import Problem
-from gradcheck.sweep import check_engine
-from gradcheck.verdict import Comparison, Kind, Outcome, Reason, Verdict
+from gradcheck.problems.case import Case
 from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, told_of, trace_of
 from gradcheck.verify.long_numbers import agreement_at_long_numbers
 
@@ -108,7 +111,7 @@ def internal(error: BaseException, told: str = "") -> Outcome:
 def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
     """Run the check that a property stands for; name what is wrong: the loss, else a mistake."""
     if name == "agreement":
-        found = check_agreement(engine, problem, require=engine.require)
+        found = explained_agreement(engine, problem, require=engine.require)
         return agreement_at_long_numbers(engine, problem, found, require=engine.require)
     return precision_first(engine, problem, _other_outcome(engine, name, problem, case))
 
@@ -116,7 +119,7 @@ def outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> 
 def _other_outcome(engine: Guarded, name: str, problem: Problem, case: Case | None) -> Outcome:
     likely = partial(also_diagnosed, engine, problem)
     if name == "consistency":
-        found = check_engine(engine, problem, **_budget(engine, problem))
+        found = check_consistency(engine, problem, **_budget(engine, problem))
         return answered_or(found, lambda: right_gradient_first(engine, problem, found, likely))
     if case is None:
         raise ValueError(f"{name!r} needs a case token, not a case file")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradcheck.case import Case, is_token, load, parse
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.problem import Problem
-from gradcheck.sweep import replay_line
-from gradcheck.verdict import Reason
+from gradcheck.problems.case import Case, is_token, load, parse
 from gradcheck.verify.judge import NOTHING, REQUIRED, VERIFIED, WRONG
 from gradcheck.verify.pool import EngineGoneError, Pool, Work
 from gradcheck.verify.property import Finding, applicable
 from gradcheck.verify.run import RESTARTS
 from gradcheck.verify.worker import Task
+from gradcheck.writing.commands import replay_line
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from gradcheck.case import Case
-from gradcheck.measured import STANDARD, model_where_half_saturated
+from gradcheck.checks.measured import STANDARD, model_where_half_saturated
+from gradcheck.outcomes.reasons import Reason
+from gradcheck.problems.case import Case
 from gradcheck.response import measure
 from gradcheck.response.responses import STANDARD as USUAL
 from gradcheck.rounding import ARITHMETICS, models_up_to
-from gradcheck.verdict import Reason
 
 if TYPE_CHECKING:
     from gradcheck.engines.base import EngineInfo

@@ -4,12 +4,12 @@ In the same way is: by the same property and reason; the mistake that explains t
 is among the suspects of the smaller one, on which it could otherwise not show (1/m where m = 1);
 and the error has kept its size.
 
-The order of simplicity is that of the tables in `gradcheck.strata`, whose simplest option stands
-first. Depth counts most, then units, examples, corner, weight scale, targets, loss, reduction,
-dtype, and last the seed. First every network of at most three weights is tried as it is, TINY: a
-mistake that needs equal widths, or a batch as large as a width, survives no change of one of them.
-Then, from the failing case, one field at a time is made simpler, the boldest change first (a
-network 1-1); the first candidate that fails in the same way takes the case's place; the search
+The order of simplicity is that of the tables in `gradcheck.problems.strata`, whose simplest option
+stands first. Depth counts most, then units, examples, corner, weight scale, targets, loss,
+reduction, dtype, and last the seed. First every network of at most three weights is tried as it is,
+TINY: a mistake that needs equal widths, or a batch as large as a width, survives no change of one
+of them. Then, from the failing case, one field at a time is made simpler, the boldest change first
+(a network 1-1); the first candidate that fails in the same way takes the case's place; the search
 ends where none does, or after CHECKS of them. It then tries the tiny networks again with the
 numbers it has come to, and last whether another seed shows a larger error. A candidate of another
 structure is another draw of numbers, which may happen to be harmless: SEEDS seeds are tried for
@@ -29,13 +29,18 @@ from itertools import product
 from math import inf
 from typing import Any, TypeAlias, TypeVar
 
-from gradcheck.case import Case, has_preactivations_within, parse
-from gradcheck.corners import CORNERS, LEAST_BATCH, LEAST_OUTPUTS, REQUIRED_TARGETS, TARGETS
 from gradcheck.engines.base import EngineInfo
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.problem import LOSSES, REDUCTIONS, Architecture
-from gradcheck.strata import WEIGHT_SCALES
-from gradcheck.sweep import replay_line
-from gradcheck.verdict import Reason
+from gradcheck.problems.case import Case, has_preactivations_within, parse
+from gradcheck.problems.corners import (
+    CORNERS,
+    LEAST_BATCH,
+    LEAST_OUTPUTS,
+    REQUIRED_TARGETS,
+    TARGETS,
+)
+from gradcheck.problems.strata import WEIGHT_SCALES
 from gradcheck.verify.alone import is_told, told_of_calls
 from gradcheck.verify.failing import Failing
 from gradcheck.verify.failures import written
@@ -50,6 +55,7 @@ from gradcheck.verify.signature import DIED, kind
 from gradcheck.verify.size import rank_of, size_of, worst_of
 from gradcheck.verify.slot import Record
 from gradcheck.verify.worker import Task
+from gradcheck.writing.commands import replay_line
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.verify.findings import Finding
 
 EXCEPTION = re.compile(r"(?:loss|value_and_grad) raised (\w+)")

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from gradcheck.case import is_token
-from gradcheck.diagnose import UNKNOWN
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT
-from gradcheck.strata import STRATA
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
+from gradcheck.patterns.diagnose import UNKNOWN
+from gradcheck.problems.case import is_token
+from gradcheck.problems.strata import STRATA
 from gradcheck.verify.declared import Declared
 from gradcheck.verify.failures import Failure, first_of, told_by
 from gradcheck.verify.findings import COUNTED, FAIL, Coordinate, Witness, is_named_loss, loss_of

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradcheck.case import parse, strata_of
-from gradcheck.strata import STRATA
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
+from gradcheck.problems.case import parse, strata_of
+from gradcheck.problems.strata import STRATA
 from gradcheck.verify.declared import Declared, read_declared
 from gradcheck.verify.failures import Failure, gather, on_the_path, read_failure
 from gradcheck.verify.findings import (

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 
-from gradcheck.case import Case, parse
 from gradcheck.diagnosis.finding import SOME
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
+from gradcheck.problems.case import Case, parse
 from gradcheck.verify.factors import Sizes, factor_of
 from gradcheck.verify.findings import Witness
 from gradcheck.verify.phrases import of_any_layer, skeleton

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT
-from gradcheck.verdict import Reason
+from gradcheck.outcomes.reasons import Reason
 from gradcheck.verify.failing import (
     DELTAS,
     PATTERN,

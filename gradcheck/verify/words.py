@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from math import isinf, isnan
 
-from gradcheck.terminal import printable
+from gradcheck.writing.terminal import printable
 
 MISSING = "–"
 

@@ -20,17 +20,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from gradcheck.agreement import answered_or
-from gradcheck.case import is_token, load, parse
 from gradcheck.engines.base import (
     Engine,
     EngineInfo,
     EngineUnusableError,
+    answered_or,
     limited,
 )
 from gradcheck.engines.process import ProcessEngine
 from gradcheck.engines.registry import EngineNotFoundError, find
-from gradcheck.terminal import text_of
+from gradcheck.problems.case import is_token, load, parse
 from gradcheck.verify.arithmetic import ROUNDS, Arithmetic
 from gradcheck.verify.descendants import adopt_orphans, descendants, end
 from gradcheck.verify.guarded import Guarded, StoppedError, plain_info, told_of
@@ -38,6 +37,7 @@ from gradcheck.verify.memory import limit_memory
 from gradcheck.verify.property import Finding, examine, finding_of, internal
 from gradcheck.verify.remote import Remote
 from gradcheck.verify.responses import RESPONSE, responses_of
+from gradcheck.writing.terminal import text_of
 
 PATIENCE = 10.0
 """Deadlines that the calls of one task may take together: consistency makes many."""

@@ -24,7 +24,7 @@ from gradcheck.bench.backprop import (
     section,
     write,
 )
-from gradcheck.case import Case
+from gradcheck.problems.case import Case
 
 sys.path.insert(0, str(Path(__file__).parent))
 from contestants import Watch

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradcheck.case import parse
 from gradcheck.diagnosis.claims import confirmed, how_many_hold, located
 from gradcheck.diagnosis.finding import UNKNOWN
 from gradcheck.diagnosis.formula import BIAS, OUTPUT, WEIGHT
@@ -14,6 +13,7 @@ from gradcheck.diagnosis.peel import Guide, peel
 from gradcheck.diagnosis.probes import others, seen_once, shuffled
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.registry import find_mutant
+from gradcheck.problems.case import parse
 
 CASE = parse("gc1:3-5-4-2:cross_entropy:mean:m6:float64:w1:generic:soft:s0")
 PROBLEM = CASE.problem()

@@ -10,8 +10,7 @@ from names_of_mutants import NAMES, first_guess, is_named
 from some import some
 from truth import FALSE, judged
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse, sample_cases
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.explain import diagnose
 from gradcheck.diagnosis.finding import FORMULA
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT, WEIGHT
@@ -20,7 +19,8 @@ from gradcheck.diagnosis.symbols import Symbols
 from gradcheck.engines.variants import CORRECT
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.registry import MUTANTS, find_mutant
-from gradcheck.verdict import Kind, Verdict
+from gradcheck.outcomes.reasons import Kind, Verdict
+from gradcheck.problems.case import parse, sample_cases
 
 AGREEMENT = [name for name, wrong in MUTANTS.items() if "agreement" in wrong.caught_by]
 SMALL = {"max_parameters": 300, "max_batch": 16}
@@ -41,14 +41,14 @@ def failures(name, seed=7):
     wrong, engine = MUTANTS[name], MUTANTS[name].make()
     for problem in problems(seed):
         if wrong.shows.admits(problem):
-            outcome = check_agreement(engine, problem)
+            outcome = explained_agreement(engine, problem)
             if outcome.verdict is Verdict.FAIL:
                 yield problem, outcome
 
 
 def diagnosed(engine, problem, library=LIBRARY):
     """The diagnosis of a failure whose gradient could be compared, else None."""
-    outcome = check_agreement(engine, problem, explained=False)
+    outcome = explained_agreement(engine, problem)
     c = outcome.comparison
     if outcome.verdict is not Verdict.FAIL or c is None:
         return None
@@ -88,7 +88,7 @@ def test_all_mutants_are_named_rightly_as_first_guess(seed):
 def test_a_clean_engine_has_no_diagnosis():
     for make in (Backprop, *list(CORRECT.values())[:3]):
         for problem in some(problems()[:6]):
-            assert check_agreement(make(), problem).diagnosis == ""
+            assert explained_agreement(make(), problem).diagnosis == ""
 
 
 TOKEN = "gc1:3-4-5-2:cross_entropy:mean:m3:float64:w1:generic:soft:s0"
@@ -109,7 +109,7 @@ TOKEN = "gc1:3-4-5-2:cross_entropy:mean:m3:float64:w1:generic:soft:s0"
     ],
 )  # fmt: skip
 def test_the_equation_and_the_layer_are_told(name, told):
-    outcome = check_agreement(find_mutant(name).make(), parse(TOKEN).problem())
+    outcome = explained_agreement(find_mutant(name).make(), parse(TOKEN).problem())
     assert outcome.diagnosis.startswith(told), outcome.diagnosis
     assert f"likely cause: {told}" in str(outcome)
 
@@ -117,12 +117,12 @@ def test_the_equation_and_the_layer_are_told(name, told):
 def test_on_one_weight_many_mistakes_look_alike_and_other_problems_tell_them_apart():
     case = "gc1:1-1:cross_entropy:mean:m2:float64:w1:generic:ones:s1"
     for name in ("mean_missing", "factor_half", "wrong_sign", "quadratic_for_cross_entropy"):
-        assert is_named(name, check_agreement(find_mutant(name).make(), parse(case).problem()))
+        assert is_named(name, explained_agreement(find_mutant(name).make(), parse(case).problem()))
 
 
 def test_a_mistake_of_some_shapes_is_not_refuted_by_a_problem_of_others():
     case = "gc1:3-1-2:cross_entropy:sum:m3:float64:w1:generic:soft:s0"
-    outcome = check_agreement(find_mutant("width_one").make(), parse(case).problem())
+    outcome = explained_agreement(find_mutant("width_one").make(), parse(case).problem())
     assert outcome.diagnosis.startswith("layer 1: delta_1 lacks the factor sigmoid'(z_1)")
 
 
@@ -131,7 +131,7 @@ def test_what_nothing_explains_is_unknown():
         def hidden_error(self, layer):
             return super().hidden_error(layer) * np.cos(5 * self.z[layer] * self.a[layer])
 
-    outcome = check_agreement(Odd(), parse(TOKEN).problem())
+    outcome = explained_agreement(Odd(), parse(TOKEN).problem())
     assert outcome.diagnosis.startswith("unknown; layer 2: delta_2"), outcome.diagnosis
     assert "layer 3" not in outcome.diagnosis
 
@@ -193,7 +193,7 @@ def test_of_many_pairs_of_mistakes_the_first_on_the_backward_path_is_named():
 def test_several_mistakes_are_told_in_the_order_of_the_backward_path():
     names = ("mean_missing", "slope_missing", "bias_sign")
     several = type("Several", tuple(find_mutant(name).make for name in names), {})
-    told = check_agreement(several(), parse(TOKEN).problem()).diagnosis
+    told = explained_agreement(several(), parse(TOKEN).problem()).diagnosis
     parts = [
         "layer 3: delta_3 lacks the factor 1/m",
         "then layer 3: dC/db_3 has the wrong sign",
@@ -265,7 +265,7 @@ def failing_cases(name, seed=7):
     make = MUTANTS[name].make
     for case, problem in drawn(seed):
         if MUTANTS[name].shows.admits(problem):
-            said, outcome = diagnosed(make(), problem), check_agreement(make(), problem)
+            said, outcome = diagnosed(make(), problem), explained_agreement(make(), problem)
             if said is not None and said.text == outcome.diagnosis:
                 yield case, problem
 

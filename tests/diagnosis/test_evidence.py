@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.evidence import ENOUGH, POINTS, Evidence
 from gradcheck.diagnosis.explain import diagnose
 from gradcheck.diagnosis.formula import OUTPUT
 from gradcheck.engines.base import Unsupported
 from gradcheck.mutants.backprop import Backprop, sigmoid
 from gradcheck.mutants.registry import find_mutant
-from gradcheck.verdict import Kind, Verdict
+from gradcheck.outcomes.reasons import Kind, Verdict
+from gradcheck.problems.case import parse
 
 TOKEN = "gc1:3-4-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s0"
 POINT = "gc1:1-1:cross_entropy:mean:m1:float64:w1:generic:soft:s0"
@@ -35,7 +35,7 @@ def only_on(token, **steps):
 
 
 def outcome(token, wrong):
-    return check_agreement(wrong, parse(token).problem())
+    return explained_agreement(wrong, parse(token).problem())
 
 
 def told(token, wrong):
@@ -45,7 +45,7 @@ def told(token, wrong):
 def named(token, wrong):
     """What is said of the formulas alone."""
     problem = parse(token).problem()
-    c = check_agreement(wrong, problem, explained=False).comparison
+    c = explained_agreement(wrong, problem).comparison
     return diagnose(wrong, problem, c.engine, c.kind == Kind.FAILED).text
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.arrays import mixed, replaced
 from gradcheck.diagnosis.linear import LINEAR, Equations, is_asked, solved
 from gradcheck.mutants.backprop import Backprop
+from gradcheck.problems.case import Case
 
 NARROW = Case(sizes=(3, 4, 3), batch=5, targets="soft")
 
@@ -127,7 +127,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("wrong", PLANTED)
 def test_what_is_linear_is_told_by_what_it_does(wrong):
-    outcome = check_agreement(wrong(), NARROW.problem())
+    outcome = explained_agreement(wrong(), NARROW.problem())
     layer, _, says = outcome.diagnosis.partition(": ")
     assert says.startswith(PLANTED[wrong])
     assert layer == f"layer {2 if '_2 ' in PLANTED[wrong][:8] else 1}"
@@ -136,7 +136,9 @@ def test_what_is_linear_is_told_by_what_it_does(wrong):
 
 
 def test_columns_that_are_centred_have_nothing_of_the_biases():
-    outcome = check_agreement(RowsCentred(), Case(sizes=(3, 1)).problem())  # 1/3: not in 6 digits
+    outcome = explained_agreement(
+        RowsCentred(), Case(sizes=(3, 1)).problem()
+    )  # 1/3: not in 6 digits
     says = "layer 1: dC/dW_1 lacks its mean over its columns, which is subtracted; "
     assert outcome.diagnosis.startswith(says)
 
@@ -167,7 +169,7 @@ class OnlyElsewhere(Running):
 
 @pytest.mark.parametrize("wrong", [Squared, SomeCalls, OnlyElsewhere])
 def test_nothing_linear_is_told_of_what_is_not_or_is_another_one_each_time(wrong):
-    outcome = check_agreement(wrong(), NARROW.problem())
+    outcome = explained_agreement(wrong(), NARROW.problem())
     assert not any(suspect.key.startswith(LINEAR) for suspect in outcome.suspects)
 
 

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.mutants.backprop import Backprop, sigmoid, sigmoid_prime
+from gradcheck.problems.case import parse
 
 CROSS = "gc1:3-4-5-2:cross_entropy:mean:m3:float64:w1:generic:soft:s0"
 SQUARES = "gc1:3-4-5-2:quadratic:mean:m3:float64:w1:generic:soft:s0"
@@ -34,7 +34,7 @@ def as_row(name):
 
 
 def told(token, wrong):
-    return check_agreement(wrong, parse(token).problem()).diagnosis
+    return explained_agreement(wrong, parse(token).problem()).diagnosis
 
 
 def in_both(slope):

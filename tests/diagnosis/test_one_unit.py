@@ -5,12 +5,12 @@ import pytest
 import textbook_engines
 from planted import planted, sigmoid
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case, parse
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.one_unit import SURE, told_of_units
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.variants import CORRECT
-from gradcheck.verdict import Kind, Verdict
+from gradcheck.outcomes.reasons import Kind, Verdict
+from gradcheck.problems.case import Case, parse
 
 LOSSES = ("cross_entropy", "quadratic")
 
@@ -18,7 +18,7 @@ LOSSES = ("cross_entropy", "quadratic")
 def told(engine, **case):
     """The cause of a failure that there is, without how sure it is."""
     problem = Case(**{"weight_scale": 30.0, "targets": "binary", **case}).problem()
-    outcome = check_agreement(engine, problem, explained=False)
+    outcome = explained_agreement(engine, problem)
     assert outcome.verdict is Verdict.FAIL
     c = outcome.comparison
     cause = told_of_units(engine, problem, c.engine, c.kind == Kind.FAILED)
@@ -159,7 +159,7 @@ def test_a_bias_gradient_alone_is_not_told_of_delta():
     problem = parse("gc1:1-1:cross_entropy:sum:m1:float64:w100:zero_feature:binary:s0").problem()
     assert abs(problem.biases[0][0]) > 5
     assert not problem.inputs.any()
-    outcome = check_agreement(engine, problem)
+    outcome = explained_agreement(engine, problem)
     assert outcome.verdict is Verdict.FAIL
     assert "delta_1 is a_1 - Y within" not in outcome.diagnosis
     c = outcome.comparison

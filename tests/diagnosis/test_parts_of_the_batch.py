@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case, parse
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.mutants.backprop import Backprop, sigmoid_prime
 from gradcheck.problem import Problem
+from gradcheck.problems.case import Case, parse
 
 REFERENCE = find("reference")
 
@@ -49,7 +49,7 @@ def engine(part, which):
 @pytest.mark.parametrize(("which", "step"), [(0, "dC/dW_2"), (1, "dC/db_2"), (2, "delta_2")])
 def test_the_part_is_named(part, which, step):
     problem = Case(sizes=(3, 4, 2), batch=7, targets="soft").problem()
-    told = check_agreement(engine(part, which), problem).diagnosis
+    told = explained_agreement(engine(part, which), problem).diagnosis
     assert told.startswith(f"layer 2: {step} {part}; expected ")
 
 
@@ -75,13 +75,13 @@ def right(b, k):
 def test_a_hidden_error_that_lacks_a_part_or_has_a_factor_of_its_neighbour_is_named(what):
     wrong = type("Wrong", (Backprop,), {"hidden_error": HIDDEN[what]})()
     problem = Case(sizes=(3, 4, 2), batch=7, targets="soft").problem()
-    told = check_agreement(wrong, problem).diagnosis
+    told = explained_agreement(wrong, problem).diagnosis
     assert told.startswith(f"layer 1: delta_1 {what}; expected ")
 
 
 def test_a_batch_below_the_chunk_lacks_all_of_its_examples_and_says_why():
     problem = Case(sizes=(3, 4, 2), batch=3, targets="soft").problem()
-    outcome = check_agreement(engine("lacks the last m mod 4 examples", 0), problem)
+    outcome = explained_agreement(engine("lacks the last m mod 4 examples", 0), problem)
     assert "whole chunks of 4 only" in {suspect.key for suspect in outcome.suspects}
 
 
@@ -91,5 +91,5 @@ def test_a_delta_that_is_0_is_told_as_that_where_the_batch_is_shorter_than_its_p
         return value, [tuple(0 * block for block in right[0]), *right[1:]]
 
     saturated = parse("gc1:2-3-1:cross_entropy:mean:m2:float32:w100:generic:ones:s389052454")
-    told = check_agreement(engine_from_callable(value_and_grad, "0"), saturated.problem())
+    told = explained_agreement(engine_from_callable(value_and_grad, "0"), saturated.problem())
     assert told.suspects[0].says == "delta_1 is 0"

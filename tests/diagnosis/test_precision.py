@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.precision import is_in_float32, precision_first
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
-from gradcheck.verdict import Outcome, Reason, Verdict
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Reason, Verdict
+from gradcheck.problems.case import Case
 from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.property import examine
 
@@ -40,7 +41,7 @@ def test_a_loss_that_is_wrong_by_as_much_is_told_as_the_same():
 
 
 def test_a_wrong_formula_in_float32_is_not_told_as_its_precision():
-    assert not check_agreement(in_float32(2), CASE.problem()).diagnosis.startswith(TOLD)
+    assert not explained_agreement(in_float32(2), CASE.problem()).diagnosis.startswith(TOLD)
 
 
 def test_a_float64_answer_and_numbers_of_few_bits_are_not_of_float32():

@@ -4,13 +4,13 @@ from functools import partial
 
 import numpy as np
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.finding import SOME, Candidate
 from gradcheck.diagnosis.formula import HIDDEN, Formula
 from gradcheck.diagnosis.peel import in_units
 from gradcheck.diagnosis.symbols import Symbols
 from gradcheck.mutants.backprop import Backprop
+from gradcheck.problems.case import Case
 from gradcheck.verify.findings import Witness, read_finding
 from gradcheck.verify.mistakes import grouped
 from gradcheck.verify.property import finding_of
@@ -33,7 +33,7 @@ def case(width):
 
 
 def outcome(width):
-    return check_agreement(TailWithoutSlope(), case(width).problem())
+    return explained_agreement(TailWithoutSlope(), case(width).problem())
 
 
 def test_the_units_that_have_another_formula_are_told():
@@ -66,7 +66,7 @@ class BufferKept(Backprop):
 
 
 def test_a_buffer_that_is_not_set_to_0_between_examples_is_named():
-    said = check_agreement(BufferKept(), case(4).problem()).diagnosis
+    said = explained_agreement(BufferKept(), case(4).problem()).diagnosis
     assert said.startswith("layer 1: delta_1 has delta_2 W_2 of the examples before added; ")
 
 
@@ -89,5 +89,5 @@ class ThreeUnitsDead(Backprop):
 
 
 def test_units_that_are_0_are_told_as_that_and_by_no_part_of_the_batch():
-    said = check_agreement(ThreeUnitsDead(), case(6).problem()).diagnosis
+    said = explained_agreement(ThreeUnitsDead(), case(6).problem()).diagnosis
     assert said.startswith("layer 1: delta_1 is 0 in units 0, 3, 5; expected ")

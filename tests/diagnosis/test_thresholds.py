@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from test_missing_formulas import engine, residual, some, told
 
-from gradcheck.case import parse
 from gradcheck.diagnosis.families import FAMILIES
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT
 from gradcheck.diagnosis.peel import _fits
 from gradcheck.diagnosis.probes import seen_once
 from gradcheck.diagnosis.thresholds import deviations, fitted, narrowed, options, told_limit
 from gradcheck.mutants.backprop import Backprop, sigmoid, sigmoid_prime
+from gradcheck.problems.case import parse
 
 CROSS = "gc1:3-4-5-2:cross_entropy:mean:m6:float64:w10:generic:soft:s1"
 SQUARES = CROSS.replace("cross_entropy", "quadratic")

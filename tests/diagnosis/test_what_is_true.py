@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from truth import FALSE, NOT_KNOWN, RIGHT, VAGUE, judged
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.explain import diagnose
 from gradcheck.diagnosis.finding import UNKNOWN
 from gradcheck.diagnosis.formula import BIAS
 from gradcheck.mutants.registry import find_mutant
-from gradcheck.verdict import Kind
+from gradcheck.outcomes.reasons import Kind
+from gradcheck.problems.case import parse
 
 NAMES = ("mean_missing", "slope_missing", "weights_transposed", "bias_averaged", "weight_decay",
          "last_row_zeroed", "two_columns_swapped", "one_weight_scaled_1e-3", "hidden_sign",
@@ -21,7 +21,7 @@ SQUARE = parse("gc1:3-4-4-2:quadratic:mean:m6:float64:w1:generic:soft:s0")
 
 def said_of(name, case=SQUARE):
     make, problem = find_mutant(name).make, case.problem()
-    c = check_agreement(make(), problem, explained=False).comparison
+    c = explained_agreement(make(), problem).comparison
     return diagnose(make(), problem, c.engine, c.kind == Kind.FAILED)
 
 

@@ -31,7 +31,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradcheck import blocks
 from gradcheck.diagnosis.factors import FACTOR, known_factors
 from gradcheck.diagnosis.finding import FORMULA, PATTERN, UNKNOWN
 from gradcheck.diagnosis.formula import ANSWER, BIAS, HIDDEN, OUTPUT, WEIGHT
@@ -40,6 +39,7 @@ from gradcheck.diagnosis.probes import answer
 from gradcheck.diagnosis.scale import changed
 from gradcheck.diagnosis.seen import Frame, Seen, arithmetic_of, blocks_of, terms_of
 from gradcheck.diagnosis.thresholds import again
+from gradcheck.patterns import blocks
 
 RIGHT, VAGUE, NOT_KNOWN, FALSE = "right", "vague but true", "unknown", "false"
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 from some import some
 
-from gradcheck.case import Case, parse, sample_cases
+from gradcheck.certified.gradient import certified_gradient
+from gradcheck.checks.consistency import check_consistency
 from gradcheck.engines.base import Engine
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.problem import Architecture, Problem
+from gradcheck.problems.case import Case, parse, sample_cases
+from gradcheck.problems.strata import Limits
 from gradcheck.rounding import gradient_bound, loss_bound
-from gradcheck.strata import Limits
-from gradcheck.sweep import check_engine
-from gradcheck.verdict import Verdict
 
 FEW_SHAPES = (((1, 2), 2), ((3, 4, 2), 3), ((6, 2, 5, 2), 2))
 """Layer sizes and batches, for libraries that compile for each of them."""
@@ -170,8 +170,8 @@ def check_movement(engine, problem, loss):
     assert not all(map(np.array_equal, flat(second), kept))
 
 
-def check_consistency(engine, *tokens):
+def check_derivatives(engine, *tokens):
     """The gradient is the derivative of the engine's own loss, by finite differences."""
     for token in some(tokens):
-        outcome = check_engine(engine, parse(token).problem())
+        outcome = check_consistency(engine, parse(token).problem())
         assert outcome.verdict is Verdict.PASS, str(outcome)

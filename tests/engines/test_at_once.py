@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gradcheck.case import Case
 from gradcheck.engines import at_once
 from gradcheck.engines.at_once import in_parts, networks_at_once
+from gradcheck.problems.case import Case
 
 
 def stack(problem, K):

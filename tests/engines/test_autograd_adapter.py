@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from library_contract import (
     cases_for,
-    check_consistency,
     check_contract,
+    check_derivatives,
     residual_at,
     residual_errors,
     worst_of,
 )
 
-from gradcheck.case import Case
 from gradcheck.engines.autograd_adapter import Autograd, LogAddExp, Textbook
 from gradcheck.engines.base import Unsupported
+from gradcheck.problems.case import Case
 
 pytest.importorskip("autograd")
 
@@ -31,7 +31,7 @@ def test_the_contract_is_kept(make):
 
 @pytest.mark.parametrize("make", [Autograd, LogAddExp, Textbook])
 def test_the_gradient_is_that_of_the_engines_own_loss(make):
-    check_consistency(make(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
+    check_derivatives(make(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
 
 
 def test_the_logits_form_belongs_to_the_class_p_minus_y():

@@ -6,8 +6,8 @@ from library_contract import (
     FEW_SHAPES,
     at_logit,
     cases_for,
-    check_consistency,
     check_contract,
+    check_derivatives,
     check_losses,
     moved,
     residual_at,
@@ -15,9 +15,9 @@ from library_contract import (
     worst_of,
 )
 
-from gradcheck.case import Case
 from gradcheck.engines.base import Unsupported
 from gradcheck.engines.jax_adapter import Jax, Log1p, Textbook
+from gradcheck.problems.case import Case
 
 jax = pytest.importorskip("jax")
 
@@ -30,7 +30,7 @@ def test_the_contract_is_kept(make):
 
 
 def test_the_gradient_is_that_of_the_engines_own_loss():
-    check_consistency(Jax(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
+    check_derivatives(Jax(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
 
 
 @pytest.mark.parametrize("make", [Jax, Textbook])

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from some import some
 
-from gradcheck.case import parse, sample_cases
+from gradcheck.certified.gradient import certified_gradient
 from gradcheck.engines import legacy, legacy_setup
 from gradcheck.engines.base import Unsupported
 from gradcheck.engines.installed import NotInstalledError
 from gradcheck.engines.registry import EngineNotFoundError, find
-from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Architecture, Problem
+from gradcheck.problems.case import parse, sample_cases
 from gradcheck.rounding import gradient_bound, loss_bound
 
 LIBRARY = {variant: name for name, variants in legacy.VARIANTS.items() for variant in variants}

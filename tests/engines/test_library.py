@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gradcheck import cli
-from gradcheck.case import Case
 from gradcheck.engines import installed, registry
 from gradcheck.engines.base import EngineInfo, Unsupported
 from gradcheck.engines.installed import Library, NotInstalledError, require_supported
 from gradcheck.engines.registry import EngineNotFoundError, describe, find
+from gradcheck.problems.case import Case
 
 ROOT = Path(__file__).parents[2]
 ADAPTERS = [name for name, target in registry.BUILT_IN.items() if "_adapter:" in target]

@@ -6,10 +6,10 @@ These need the extras `torch` and `jax`; without them the tests are reported as 
 import numpy as np
 import pytest
 
-from gradcheck.case import parse
+from gradcheck.checks.consistency import check_consistency
 from gradcheck.engines.base import engine_from_callable
-from gradcheck.sweep import check_engine
-from gradcheck.verdict import Verdict
+from gradcheck.outcomes.reasons import Verdict
+from gradcheck.problems.case import parse
 
 CASES = [
     "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3",
@@ -62,5 +62,5 @@ def with_jax(problem):
 @pytest.mark.parametrize("library", [with_torch, with_jax])
 def test_the_gradients_of_the_library_pass(library, token):
     engine = engine_from_callable(library, library.__name__)
-    outcome = check_engine(engine, parse(token).problem())
+    outcome = check_consistency(engine, parse(token).problem())
     assert outcome.verdict is Verdict.PASS, str(outcome)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from some import some
 
-from gradcheck.case import Case
 from gradcheck.engines import child
 from gradcheck.engines.base import (
     Engine,
@@ -26,6 +25,7 @@ from gradcheck.engines.base import (
 from gradcheck.engines.child import Tail, how_it_ended
 from gradcheck.engines.process import ProcessEngine
 from gradcheck.engines.registry import EngineNotFoundError, find
+from gradcheck.problems.case import Case
 
 PROBLEM = Case(sizes=(2, 1), batch=2).problem()
 

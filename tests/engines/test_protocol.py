@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcheck.case import Case
 from gradcheck.engines import protocol
 from gradcheck.engines.base import (
     EngineProtocolError,
@@ -16,7 +15,8 @@ from gradcheck.engines.base import (
     MalformedAnswerError,
     Unsupported,
 )
-from gradcheck.strategies import problems
+from gradcheck.problems.case import Case
+from gradcheck.problems.strategies import problems
 
 PROBLEM = Case(sizes=(2, 3, 1), batch=2).problem()
 LAYERS = [

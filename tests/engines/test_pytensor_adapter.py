@@ -5,15 +5,15 @@ from library_contract import (
     FEW_SHAPES,
     at_logit,
     cases_for,
-    check_consistency,
     check_contract,
+    check_derivatives,
     residual_at,
     worst_of,
 )
 
-from gradcheck.case import Case
 from gradcheck.engines.base import Unsupported
 from gradcheck.engines.pytensor_adapter import PyTensor
+from gradcheck.problems.case import Case
 
 pytest.importorskip("pytensor")
 
@@ -28,7 +28,7 @@ def engine():
 
 
 def test_the_gradient_is_that_of_the_engines_own_loss(engine):
-    check_consistency(engine, "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
+    check_derivatives(engine, "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
 
 
 def test_the_textbook_formula_belongs_to_the_class_p_minus_y(engine):

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcheck.cost import time_call
 from gradcheck.engines.base import Engine, Unsupported
 from gradcheck.engines.reference import neuron_by_neuron, vectorised
 from gradcheck.problem import Architecture, Problem
+from gradcheck.studies.cost import time_call
 from reference_models import chain_rule, sigmoid_network
 
 ENGINES = [(vectorised, sigmoid_network), (neuron_by_neuron, chain_rule)]

@@ -5,15 +5,15 @@ import pytest
 from library_contract import (
     at_logit,
     cases_for,
-    check_consistency,
     check_contract,
+    check_derivatives,
     residual_at,
     worst_of,
 )
 
-from gradcheck.case import Case
 from gradcheck.engines.base import Unsupported
 from gradcheck.engines.sklearn_adapter import MultilayerPerceptron
+from gradcheck.problems.case import Case
 
 neural_network = pytest.importorskip("sklearn.neural_network")
 
@@ -23,7 +23,7 @@ def test_the_contract_is_kept():
 
 
 def test_the_gradient_is_that_of_the_engines_own_loss():
-    check_consistency(
+    check_derivatives(
         MultilayerPerceptron(),
         "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:binary:s3",
         "gc1:4-1:cross_entropy:mean:m6:float64:w1:generic:binary:s1",

@@ -5,15 +5,15 @@ import pytest
 from library_contract import (
     at_logit,
     cases_for,
-    check_consistency,
     check_contract,
+    check_derivatives,
     residual_at,
     worst_of,
 )
 
-from gradcheck.case import Case
 from gradcheck.engines.base import Unsupported
 from gradcheck.engines.tensorflow_adapter import Probabilities, TensorFlow, Textbook
+from gradcheck.problems.case import Case
 
 pytest.importorskip("tensorflow")
 
@@ -24,7 +24,7 @@ def test_the_contract_is_kept(make):
 
 
 def test_the_gradient_is_that_of_the_engines_own_loss():
-    check_consistency(TensorFlow(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
+    check_derivatives(TensorFlow(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
 
 
 def test_the_logits_form_belongs_to_the_class_flushed():

@@ -5,19 +5,19 @@ import pytest
 from library_contract import (
     at_logit,
     cases_for,
-    check_consistency,
     check_contract,
+    check_derivatives,
     check_losses,
     moved,
     residual_at,
     worst_of,
 )
 
-from gradcheck.case import Case
+from gradcheck.checks.consistency import check_consistency
 from gradcheck.engines.base import Unsupported
 from gradcheck.engines.torch_adapter import Probabilities, Textbook, Torch
-from gradcheck.sweep import check_engine
-from gradcheck.verdict import Verdict
+from gradcheck.outcomes.reasons import Verdict
+from gradcheck.problems.case import Case
 
 pytest.importorskip("torch")
 
@@ -29,7 +29,7 @@ def test_the_contract_is_kept(make):
 
 @pytest.mark.parametrize("make", [Torch, Probabilities, Textbook])
 def test_the_gradient_is_that_of_the_engines_own_loss(make):
-    check_consistency(make(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
+    check_derivatives(make(), "gc1:3-4-2:cross_entropy:mean:m5:float64:w1:generic:soft:s3")
 
 
 @pytest.mark.parametrize("make", [Torch, Probabilities, Textbook])
@@ -67,7 +67,7 @@ def test_differences_are_taken_of_many_losses_at_once():
 
     engine.losses = counted
     problem = Case(sizes=(4, 5, 1), batch=3).problem()
-    outcome = check_engine(engine, problem)
+    outcome = check_consistency(engine, problem)
     assert outcome.verdict is Verdict.PASS
     assert sum(asked) > 0.9 * outcome.forward_passes
     assert max(asked) > 10

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from some import some
 
-from gradcheck.case import Case, missing_strata, parse, sample_cases
+from gradcheck.certified.gradient import certified_gradient
 from gradcheck.engines import variants
 from gradcheck.engines.base import Engine, Unsupported
 from gradcheck.engines.registry import find
@@ -28,8 +28,8 @@ from gradcheck.engines.variants import (
     to_bfloat16,
     to_tf32,
 )
-from gradcheck.oracles.certified import certified_gradient
 from gradcheck.problem import Architecture, Problem
+from gradcheck.problems.case import Case, missing_strata, parse, sample_cases
 from gradcheck.rounding import gradient_bound, loss_bound
 
 SEED = 20

@@ -7,13 +7,13 @@ import pytest
 from other_losses import NAMELESS, OTHER_LOSSES, consistent, sigmoid
 from some import some
 
-from gradcheck.case import Case, largest_preactivation, sample_cases
 from gradcheck.engines.base import EngineInfo, Unsupported, engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.forward.named import named_loss
 from gradcheck.forward.networks import Network, last
 from gradcheck.forward.probes import single
 from gradcheck.forward.search import UNKNOWN
+from gradcheck.problems.case import Case, largest_preactivation, sample_cases
 
 REFERENCE = find("reference")
 

@@ -7,8 +7,7 @@ import pytest
 import textbook_engines
 from other_losses import OTHER_LOSSES, consistent, sigmoid
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case, parse, sample_cases
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.forward.told import (
@@ -16,8 +15,10 @@ from gradcheck.forward.told import (
     not_of_these_weights,
     right_gradient_first,
 )
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Reason, Verdict
+from gradcheck.problems.case import Case, parse, sample_cases
 from gradcheck.rounding import loss_floor
-from gradcheck.verdict import Outcome, Reason, Verdict
 from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.property import outcome
 
@@ -69,7 +70,7 @@ def kind(found):
 @pytest.mark.by_day(3)
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_gradient_of_another_loss_is_no_wrong_gradient(name):
-    found = check_agreement(planted(name), problem())
+    found = explained_agreement(planted(name), problem())
     assert kind(found) == LOSS
     assert OTHER_LOSSES[name][2] in found.detail
     assert found.detail.endswith("; the gradient is that of this loss")
@@ -83,7 +84,7 @@ def test_a_right_gradient_with_another_loss_is_called_right(name):
     found = outcome(Guarded(Changed(name, right)), "consistency", problem(), None)
     assert kind(found) == LOSS
     assert found.detail.startswith("the gradient is right; the returned loss ")
-    assert check_agreement(Changed(name, right), problem()).verdict is Verdict.PASS
+    assert explained_agreement(Changed(name, right), problem()).verdict is Verdict.PASS
 
 
 def test_a_factor_of_the_returned_loss_is_told():
@@ -94,7 +95,7 @@ def test_a_factor_of_the_returned_loss_is_told():
 @pytest.mark.by_day(3)
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_gradient_of_neither_loss_is_wrong_and_the_loss_is_told_first(name):
-    found = check_agreement(Changed(name, first_doubled), problem())
+    found = explained_agreement(Changed(name, first_doubled), problem())
     assert kind(found) == MISMATCH
     first, second, *_ = found.detail.split("; ")
     assert first.endswith(OTHER_LOSSES[name][2])
@@ -103,14 +104,14 @@ def test_a_gradient_of_neither_loss_is_wrong_and_the_loss_is_told_first(name):
 
 @pytest.mark.parametrize("name", ["relu", "no bias", "standardised"])
 def test_beside_another_network_the_gradient_is_told_by_differences_of_its_loss(name):
-    told = check_agreement(Changed(name, first_doubled), problem()).diagnosis
+    told = explained_agreement(Changed(name, first_doubled), problem()).diagnosis
     assert re.match(r"beside its own loss, (W1: )?engine = 2 x the derivative", told)
     assert "delta" not in told
 
 
 @pytest.mark.parametrize("name", ["doubled", "l2", "swapped"])
 def test_beside_another_function_of_the_same_outputs_the_exact_gradient_tells_more(name):
-    told = check_agreement(Changed(name, first_doubled), problem()).diagnosis
+    told = explained_agreement(Changed(name, first_doubled), problem()).diagnosis
     assert re.match("(unknown; )?layer [12]: ", told)
 
 
@@ -126,7 +127,7 @@ def test_of_consistency_the_loss_is_told_first_too():
 
 @pytest.mark.parametrize("name", ["a constant", "entropy subtracted"])
 def test_a_constant_is_a_note(name):
-    found = check_agreement(planted(name), problem())
+    found = explained_agreement(planted(name), problem())
     assert found.verdict is Verdict.PASS
     assert [note.endswith("(the gradient is the same)") for note in found.notes] == [True]
     assert outcome(Guarded(planted(name)), "consistency", problem(), None).verdict is Verdict.PASS
@@ -134,7 +135,7 @@ def test_a_constant_is_a_note(name):
 
 @pytest.mark.parametrize("name", ["a constant", "entropy subtracted"])
 def test_beside_a_constant_the_gradient_is_diagnosed(name):
-    found = check_agreement(Changed(name, lambda _, p: first_doubled(REFERENCE, p)), problem())
+    found = explained_agreement(Changed(name, lambda _, p: first_doubled(REFERENCE, p)), problem())
     assert kind(found) == MISMATCH
     assert found.diagnosis.startswith("layer 1: dC/dW_1 has an extra factor 2; ")
 
@@ -152,7 +153,7 @@ def test_differences_tell_a_gradient_of_its_own_loss(name, dtype):
 def test_a_loss_that_rounding_makes_a_staircase_accuses_nobody(name):
     """Its differences are 0 there, and its gradient is not."""
     where = problem(sizes=(1, 1), batch=1, weight_scale=30.0, targets="binary", seed=706170044)
-    found = check_agreement(planted(name), where)
+    found = explained_agreement(planted(name), where)
     assert (found.verdict, found.reason) == (Verdict.FAIL, Reason.LOSS)
 
 
@@ -181,7 +182,7 @@ def test_a_difference_over_which_the_loss_bends_is_no_sign_of_the_loss_that_is_m
 
 def test_a_loss_that_is_the_same_here_is_told_where_it_is_not():
     """With zero weights relu gives the loss of a sigmoid, and another gradient."""
-    found = check_agreement(planted("relu"), problem(corner="zero_weights"))
+    found = explained_agreement(planted("relu"), problem(corner="zero_weights"))
     assert kind(found) == LOSS
     assert "hidden layers look like relu" in found.detail
 
@@ -205,7 +206,7 @@ def test_where_a_loss_is_not_finite_other_problems_say_what_the_gradient_is_of(v
     engine, here = Changed("relu", logs), problem()
     loss = engine.loss
     engine.loss = lambda p: value if p.inputs is here.inputs else loss(p)
-    found = check_agreement(engine, here)
+    found = explained_agreement(engine, here)
     assert kind(found) == LOSS
     assert found.detail.endswith("hidden layers look like relu; the gradient is that of this loss")
 
@@ -217,7 +218,7 @@ def test_a_loss_that_is_not_finite_leaves_the_diagnosis_alone(value):
 
     engine = Changed("doubled", not_finite)
     engine.loss = lambda problem: value
-    found = check_agreement(engine, problem())
+    found = explained_agreement(engine, problem())
     assert kind(found) == MISMATCH
     assert found.diagnosis.startswith("layer 2: dC/dW_2 has an extra factor 2; ")
 
@@ -225,7 +226,7 @@ def test_a_loss_that_is_not_finite_leaves_the_diagnosis_alone(value):
 def test_an_engine_without_a_loss_is_diagnosed_as_ever():
     engine = Changed("doubled", lambda _, p: first_doubled(REFERENCE, p))
     engine.loss = lambda problem: None
-    found = check_agreement(engine, problem())
+    found = explained_agreement(engine, problem())
     assert kind(found) == MISMATCH
     assert found.diagnosis.startswith("layer 1: dC/dW_1 has an extra factor 2; ")
 

@@ -1,23 +1,23 @@
 """Every mutant is caught, the same engine without its defect is not, and `shows` is true."""
 
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from itertools import product
 
 import numpy as np
 import pytest
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case, sample_cases
+from gradcheck.checks.agreement import check_agreement
+from gradcheck.checks.consistency import check_consistency
+from gradcheck.checks.exact import exact_outcomes
 from gradcheck.engines.base import Engine
 from gradcheck.engines.registry import EngineNotFoundError, find
-from gradcheck.exact import exact_outcomes
 from gradcheck.mutants import mutant as module
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.mutant import Shows, mutant, snake_case
 from gradcheck.mutants.registry import MUTANTS, find_mutant
-from gradcheck.sweep import check_engine
-from gradcheck.verdict import Verdict
+from gradcheck.outcomes.reasons import Verdict
+from gradcheck.problems.case import Case, sample_cases
 
 MANY = 200
 FEW, MANY_OUTSIDE = (1, 3), (4, 15)
@@ -32,7 +32,7 @@ SOME = pytest.mark.parametrize(
 )
 """Every fourth one, and all of them at night."""
 
-CHECKS = {"agreement": partial(check_agreement, explained=False), "consistency": check_engine}
+CHECKS = {"agreement": check_agreement, "consistency": check_consistency}
 """Verdicts alone: what is said of a mutant is the business of tests/diagnosis."""
 
 
@@ -96,7 +96,7 @@ def test_the_right_backprop_passes(many, few):
     verdicts = [check_agreement(Backprop(), p).verdict for p in problems("agreement")[:many]]
     assert Verdict.FAIL not in verdicts
     assert verdicts.count(Verdict.PASS) > len(verdicts) / 2
-    small = [check_engine(Backprop(), p).verdict for p in problems("consistency")[:few]]
+    small = [check_consistency(Backprop(), p).verdict for p in problems("consistency")[:few]]
     assert Verdict.FAIL not in small
 
 

@@ -4,9 +4,9 @@ from functools import cache
 
 import pytest
 
-from gradcheck.check import check_gradient
+from gradcheck.checks.gradient import check_gradient
 from gradcheck.mutants.circuit import ROWS, SETTINGS, WRONG_GATES, WRONG_SWEEPS
-from gradcheck.verdict import Verdict
+from gradcheck.outcomes.reasons import Verdict
 from reference_models.node import GATES
 
 WRONG = WRONG_GATES | WRONG_SWEEPS

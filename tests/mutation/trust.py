@@ -7,12 +7,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 MODULES = (
-    *("gradcheck/outcomes/*.py", "gradcheck/oracles/*.py", "gradcheck/rounding/*.py"),
+    *(f"gradcheck/{folder}/*.py" for folder in ("outcomes", "differences", "certified")),
+    *("gradcheck/rounding/*.py", "gradcheck/studies/layered/*.py", "gradcheck/patterns/causes.py"),
     *(
-        f"gradcheck/{name}.py"
+        f"gradcheck/checks/{name}.py"
         for name in (
-            *("agreement", "causes", "check", "contract", "exact", "examine"),
-            *("hessian", "jacobian", "locate", "measured", "verdict"),
+            *("agreement", "contract", "exact", "examine", "gradient", "hessian", "jacobian"),
+            "measured",
         )
     ),
     *(f"gradcheck/verify/{name}.py" for name in ("guarded", "judge", "property", "tally")),

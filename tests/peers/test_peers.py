@@ -12,7 +12,6 @@ from itertools import count
 import numpy as np
 import pytest
 
-from gradcheck.case import Case
 from gradcheck.engines.installed import Library, NotInstalledError
 from gradcheck.engines.registry import find
 from gradcheck.peers.base import Judgement, Peer, Planted, like, slices
@@ -20,6 +19,7 @@ from gradcheck.peers.compared import compared
 from gradcheck.peers.course_rule import central_differences
 from gradcheck.peers.registry import ALL, PEERS, available, missing
 from gradcheck.problem import gradient_as_dict
+from gradcheck.problems.case import Case
 
 NAMING = {"numdifftools", "jacobi", "course rule"}
 NATIVE = [peer for peer in ALL if peer.make_native is not None]

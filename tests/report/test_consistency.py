@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from some import some
 
-from gradcheck.case import parse
 from gradcheck.engines.base import Unsupported, engine_from_callable
 from gradcheck.engines.registry import find
+from gradcheck.outcomes.comparison import Comparison
+from gradcheck.outcomes.reasons import Kind
+from gradcheck.problems.case import parse
+from gradcheck.pytree import structure_of
 from gradcheck.report import consistency
 from gradcheck.report.claims import judge
 from gradcheck.report.consistency import Examined
 from gradcheck.report.settings import Settings
 from gradcheck.report.truth import complex_step
-from gradcheck.structure import structure_of
-from gradcheck.verdict import Comparison, Kind
 
 CASE = parse("gc1:2-1:cross_entropy:mean:m2:float64:w1:generic:soft:s1")
 NAMES = structure_of(CASE.problem().parameters)

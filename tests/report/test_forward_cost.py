@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from some import some
 
-from gradcheck.cost import Ratio, cost_ratio, gemm_flops_forward
 from gradcheck.report import forward_cost, tables
 from gradcheck.report.forward_cost import LARGE_PASS, RATIO_BATCH, Network
 from gradcheck.report.settings import Settings
+from gradcheck.studies.cost import Ratio, cost_ratio, gemm_flops_forward
 
 SETTINGS = Settings(timing_seconds=1e-4)
 LARGE = [

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradcheck.check import check_gradient
+from gradcheck.checks.gradient import check_gradient
 from gradcheck.report.claims import judge
 from gradcheck.report.location import BlackBox, hunt, measure
 from gradcheck.report.settings import Settings

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from some import some
 
-from gradcheck.case import parse
 from gradcheck.engines.variants import CORRECT
+from gradcheck.problems.case import parse
+from gradcheck.problems.strata import WEIGHT_SCALES
 from gradcheck.report import run
 from gradcheck.report.accuracy import right_engines
 from gradcheck.report.claims import exit_code, judge
@@ -20,7 +21,6 @@ from gradcheck.report.run import SECTIONS, write_report
 from gradcheck.report.settings import Settings
 from gradcheck.report.summary import sentences
 from gradcheck.report.textbook.registry import TEXTBOOK
-from gradcheck.strata import WEIGHT_SCALES
 
 SIGN_ERROR = """
 from gradcheck.engines.registry import find

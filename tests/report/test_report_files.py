@@ -46,7 +46,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_other(tmp_path, 
             self.file.write(content[:1])
             raise OSError("no space left")
 
-    monkeypatch.setattr("gradcheck.files.os.fdopen", FullDisk)
+    monkeypatch.setattr("gradcheck.writing.files.os.fdopen", FullDisk)
     with pytest.raises(OSError, match="no space"):
         files.write_text(path, "new")
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]

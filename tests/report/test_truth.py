@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcheck.case import parse
+from gradcheck.problems.case import parse
 from gradcheck.report.truth import cauchy_derivatives, complex_step
 from reference_models import sigmoid_network
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from some import some
 
-from gradcheck.case import parse, sample_cases
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.certified.gradient import certified_gradient
 from gradcheck.problem import Architecture, Problem
+from gradcheck.problems.case import parse, sample_cases
 from gradcheck.rounding import ARITHMETICS, clipped, gradient, gradient_bound
 from gradcheck.rounding.bounded import Bounded
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcheck.case import Case
+from gradcheck.problems.case import Case
 from gradcheck.rounding.bounded import Bounded, Worst
 from gradcheck.rounding.rounded_products import RoundedProducts
 

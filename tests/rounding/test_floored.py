@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gradcheck.case import parse, sample_cases
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.certified.gradient import certified_gradient
 from gradcheck.problem import Architecture, Problem
+from gradcheck.problems.case import parse, sample_cases
 from gradcheck.rounding import floored, gradient, gradient_bound
 
 EPSILONS = (1e-12, 1e-7, 1e-3)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from some import some
 
-from gradcheck.case import Case, parse, sample_cases
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.certified.gradient import certified_gradient
 from gradcheck.problem import Architecture, Problem
+from gradcheck.problems.case import Case, parse, sample_cases
 from gradcheck.rounding import gradient_bound
 from gradcheck.rounding.bounded import Bounded
 from gradcheck.rounding.rounded_products import (

@@ -12,7 +12,7 @@ import pytest
 import written_out as text
 from flint import ctx
 
-from gradcheck.case import Case
+from gradcheck.problems.case import Case
 from gradcheck.rounding import (
     clipped,
     floored,

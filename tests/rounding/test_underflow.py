@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from some import some
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse
+from gradcheck.certified.gradient import certified_gradient
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.engines.base import EngineInfo
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.outcomes.reasons import Reason, Verdict
+from gradcheck.problems.case import parse
 from gradcheck.rounding import gradient_bound, underflow_from_below
-from gradcheck.verdict import Reason, Verdict
 
 FAR = "gc1:1-1-1-3-4:cross_entropy:sum:m8:float32:w300:saturated:one_hot:s6"
 """Derivatives of 3e-43, which underflow on the way up and are multiplied by 300 after it."""
@@ -98,5 +98,5 @@ def test_a_right_engine_is_undecided_where_that_explains_it():
 
 @pytest.mark.parametrize("factor", [2, 1.001, 0])
 def test_a_mistake_is_not_excused_by_it(factor):
-    outcome = check_agreement(FromBelow(factor), parse(FAR).problem(), explained=False)
+    outcome = check_agreement(FromBelow(factor), parse(FAR).problem())
     assert outcome.verdict is Verdict.FAIL

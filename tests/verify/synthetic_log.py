@@ -3,7 +3,7 @@
 from functools import cache
 from itertools import count
 
-from gradcheck.case import sample_cases
+from gradcheck.problems.case import sample_cases
 from gradcheck.verify.summary import summarise
 
 TOKEN = "gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0"

@@ -6,9 +6,9 @@ import platform
 
 import pytest
 
-from gradcheck.case import parse
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
+from gradcheck.problems.case import parse
 from gradcheck.verify.arithmetic import Arithmetic
 from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.judge import ended

@@ -6,7 +6,6 @@ import warnings
 import numpy as np
 import pytest
 
-from gradcheck.case import parse
 from gradcheck.engines.base import (
     EngineUnusableError,
     MalformedAnswerError,
@@ -15,12 +14,13 @@ from gradcheck.engines.base import (
     engine_from_callable,
 )
 from gradcheck.engines.registry import find
-from gradcheck.terminal import text_of
+from gradcheck.problems.case import parse
 from gradcheck.verify import property as examined
 from gradcheck.verify.guarded import Guarded, RaisedError, StoppedError, told_of
 from gradcheck.verify.property import examine
 from gradcheck.verify.surroundings import Surroundings
 from gradcheck.verify.worker import Task, work
+from gradcheck.writing.terminal import text_of
 
 CASE = parse("gc1:3-4-1:cross_entropy:mean:m2:float64:w1:generic:binary:s0")
 PROBLEM = CASE.problem()

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import textbook_engines
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.engines.base import engine_from_callable
-from gradcheck.verdict import Verdict
+from gradcheck.outcomes.reasons import Verdict
+from gradcheck.problems.case import parse
 from gradcheck.verify.long_numbers import ARRAYS, agreement_at_long_numbers, lengthened
 
 TOKEN = "gc1:3-4-2:cross_entropy:mean:m3:float64:w1:{}:soft:s0"
@@ -37,13 +37,13 @@ def rounding(*symbols):
 
 
 def asked_again(engine, where):
-    return agreement_at_long_numbers(engine, where, check_agreement(engine, where))
+    return agreement_at_long_numbers(engine, where, explained_agreement(engine, where))
 
 
 @pytest.mark.parametrize("symbol", ARRAYS)
 def test_an_array_that_is_rounded_to_float32_is_told(symbol):
     wrong = rounding(symbol)
-    assert check_agreement(wrong, problem()).verdict is Verdict.PASS
+    assert explained_agreement(wrong, problem()).verdict is Verdict.PASS
     outcome = asked_again(wrong, problem())
     assert outcome.verdict is Verdict.FAIL
     assert outcome.diagnosis.startswith(f"all layers: {symbol} is rounded to float32; ")
@@ -90,7 +90,7 @@ def test_weights_that_are_kept_from_an_earlier_call_are_not_taken_for_rounded_on
 
 @pytest.mark.parametrize("corner", ["generic", "zero_feature", "saturated", "duplicated_examples"])
 def test_a_right_engine_is_as_right_as_before(corner):
-    before = check_agreement(rounding(), problem(corner))
+    before = explained_agreement(rounding(), problem(corner))
     after = asked_again(rounding(), problem(corner))
     assert after.verdict is before.verdict
     assert after.resolution == before.resolution
@@ -111,5 +111,5 @@ def test_numbers_that_are_asked_have_more_bits_than_float32_and_nearly_the_same_
 
 @pytest.mark.parametrize("how", [{"dtype": "float32"}, {"sizes": (3, 20, 1)}])
 def test_of_other_formats_and_large_networks_nothing_more_is_asked(how):
-    before = check_agreement(rounding("X"), problem(**how))
+    before = explained_agreement(rounding("X"), problem(**how))
     assert agreement_at_long_numbers(rounding("X"), problem(**how), before) is before

@@ -13,12 +13,12 @@ from in_process import without_processes
 from some import some
 
 from gradcheck import cli
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse
-from gradcheck.check import GradientMismatch, assert_gradient
+from gradcheck.checks.gradient import GradientMismatch, assert_gradient
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.engines.registry import find
 from gradcheck.mutants.registry import MUTANTS
 from gradcheck.problem import gradient_as_dict
+from gradcheck.problems.case import parse
 from gradcheck.verify import shrink
 from gradcheck.verify.failures import Cause, on_the_path, read_failure
 from gradcheck.verify.story import likely_cause
@@ -110,9 +110,9 @@ def test_replay_tells_the_equation_for_every_property(token, monkeypatch, capsys
 
 def test_the_message_of_check_agreement_tells_the_equation():
     problem = parse(TOKEN).problem()
-    wrong = check_agreement(find(f"py:gradcheck.mutants:{WRONG}"), problem)
+    wrong = explained_agreement(find(f"py:gradcheck.mutants:{WRONG}"), problem)
     assert f"\nlikely cause: {MISTAKE}; {EQUATION}; {SURE}" in str(wrong)
-    assert "likely cause" not in str(check_agreement(find(RIGHT), problem))
+    assert "likely cause" not in str(explained_agreement(find(RIGHT), problem))
 
 
 def test_the_message_of_a_black_box_tells_the_pattern():

@@ -7,8 +7,8 @@ import pytest
 from in_process import without_curves, without_processes
 from some import some
 
-from gradcheck.case import parse
 from gradcheck.mutants.registry import MUTANTS
+from gradcheck.problems.case import parse
 from gradcheck.verify import shrink
 from gradcheck.verify.outputs import summary_of
 from gradcheck.verify.plan import Settings

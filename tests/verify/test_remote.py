@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from some import some
 
-from gradcheck.case import parse
 from gradcheck.engines.base import EngineSilentError, EngineUnusableError, UnansweredError
 from gradcheck.engines.registry import find
+from gradcheck.problems.case import parse
 from gradcheck.verify import channel, guarded, host, remote
 from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.property import examine

@@ -7,8 +7,8 @@ import pytest
 from in_process import without_processes
 from planted import planted, sigmoid
 
-from gradcheck.case import parse
 from gradcheck.engines.registry import find
+from gradcheck.problems.case import parse
 from gradcheck.response import measure
 from gradcheck.response.figure import figures
 from gradcheck.verify.guarded import Guarded

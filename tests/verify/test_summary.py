@@ -5,7 +5,7 @@ import synthetic_log
 from some import some
 from synthetic_log import SATURATED, TOKEN, case, coordinate, finding, footer, header
 
-from gradcheck.strata import STRATA
+from gradcheck.problems.strata import STRATA
 from gradcheck.verify.summary import summarise
 
 

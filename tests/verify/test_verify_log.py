@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.terminal import UnwritableError
 from gradcheck.verify.log import FORMAT, Earlier, Log, LogError, decode, encode
 from gradcheck.verify.plan import TRIES
+from gradcheck.writing.terminal import UnwritableError
 
 HEADER = {"kind": "header", "format": FORMAT, "settings": {"seed": 0}, "command": "one"}
 WORST = {"name": "b1[0]", "engine": math.inf, "oracle": 0.1, "bound": 0.0, "allowance": 1e-300,

@@ -5,9 +5,9 @@ from itertools import islice
 import pytest
 from some import some
 
-from gradcheck.case import largest_preactivation, missing_strata, parse
 from gradcheck.engines.base import EngineInfo, limited
 from gradcheck.problem import LOSSES, REDUCTIONS
+from gradcheck.problems.case import largest_preactivation, missing_strata, parse
 from gradcheck.verify.plan import (
     EXAMPLES,
     SMALL,

@@ -7,10 +7,12 @@ import faulty_engines
 import numpy as np
 import pytest
 
-from gradcheck.case import parse
 from gradcheck.engines.registry import find
-from gradcheck.structure import structure_of
-from gradcheck.verdict import Comparison, Kind, Outcome, Verdict
+from gradcheck.outcomes.comparison import Comparison
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Kind, Verdict
+from gradcheck.problems.case import parse
+from gradcheck.pytree import structure_of
 from gradcheck.verify.arithmetic import flushes_to_zero
 from gradcheck.verify.guarded import Guarded, plain_info
 from gradcheck.verify.property import _budget, applicable, examine, worst_of

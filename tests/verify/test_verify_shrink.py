@@ -4,11 +4,11 @@ import pytest
 from in_process import driven
 from some import some
 
-from gradcheck.case import Case, parse, sample_cases
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.registry import find
 from gradcheck.mutants.registry import MUTANTS
 from gradcheck.problem import LOSSES, REDUCTIONS
+from gradcheck.problems.case import Case, parse, sample_cases
 from gradcheck.verify.guarded import Guarded
 from gradcheck.verify.plan import Plan, Settings
 from gradcheck.verify.shrink import (

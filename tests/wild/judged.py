@@ -20,9 +20,10 @@ from known_defects import why_wrong
 from samples import Sample, generator
 
 from gradcheck import check_gradient, check_hessian_vector_product, check_jacobian
-from gradcheck.oracles.noise import STANDARD_DEVIATIONS, UNDERESTIMATE
-from gradcheck.structure import leaves_of, with_leaves
-from gradcheck.verdict import Outcome, Verdict
+from gradcheck.differences.noise import STANDARD_DEVIATIONS, UNDERESTIMATE
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Verdict
+from gradcheck.pytree import leaves_of, with_leaves
 
 PATIENCE = 60
 """Seconds after which a check is held to hang: the longest right one takes a few."""

@@ -11,7 +11,7 @@ from judged import judge, share
 from known_defects import why_wrong
 from samples import Sample, some
 
-from gradcheck.verdict import Verdict
+from gradcheck.outcomes.reasons import Verdict
 
 
 def value(x):

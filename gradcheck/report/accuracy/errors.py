@@ -26,15 +26,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gradcheck.agreement import STRICTEST, check_agreement
-from gradcheck.case import Case, parse
+from gradcheck.checks.agreement import STRICTEST
+from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.engines.base import Engine, Unsupported
+from gradcheck.outcomes.judging import CALIBRATED
+from gradcheck.outcomes.reasons import Kind
 from gradcheck.problem import DTYPES
+from gradcheck.problems.case import Case, parse
+from gradcheck.problems.strata import STRATA
+from gradcheck.pytree import structure_of
 from gradcheck.rounding import gradient_deviation
-from gradcheck.strata import STRATA
-from gradcheck.structure import structure_of
-from gradcheck.sweep import replay_line
-from gradcheck.verdict import CALIBRATED, Kind
+from gradcheck.writing.commands import replay_line
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -77,7 +79,7 @@ def examine(engine_name: str, token: str, engine: Engine) -> Examined:
     nothing = (empty, empty, empty, empty, np.empty(0, np.uint8))
     start = time.perf_counter()
     try:
-        outcome = check_agreement(engine, problem)
+        outcome = explained_agreement(engine, problem)
     except Unsupported as refusal:
         return Examined(engine_name, case, "UNSUPPORTED", refusal.why, "", 0.0, *nothing)
     seconds = time.perf_counter() - start

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import matplotlib as mpl
 import pandas as pd
 
-from gradcheck.case import sample_cases
 from gradcheck.engines.base import Engine
+from gradcheck.problems.case import sample_cases
 from gradcheck.report.accuracy import errors, naming, pictures, planting, right_engines
 from gradcheck.report.accuracy.errors import Examined
 from gradcheck.report.consistency import SMALL, supported
@@ -20,7 +20,7 @@ from gradcheck.report.guard import find_guarded
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
-from gradcheck.sweep import for_each
+from gradcheck.studies.sweep import for_each
 
 T = TypeVar("T")
 

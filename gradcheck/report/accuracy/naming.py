@@ -3,8 +3,8 @@
 Engines of wider classes (`gradcheck.engines.variants.WIDER`) declare nothing here, so that they are
 held to the strictest class, and FAIL where their rounding shows. A FAIL is *distinguishable* if no
 class narrower than the engine's own explains the value: only there can the ladder
-(`gradcheck.ladder`) name it, and should. The bugs are those of `mistakes`; no class is to be named
-wherever one FAILs.
+(`gradcheck.checks.ladder`) name it, and should. The bugs are those of `mistakes`; no class is to be
+named wherever one FAILs.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse, sample_cases
+from gradcheck.checks.agreement import check_agreement
+from gradcheck.checks.ladder import explain, rungs
 from gradcheck.engines.base import Engine, EngineInfo
 from gradcheck.engines.variants import WIDER
-from gradcheck.ladder import explain, rungs
+from gradcheck.outcomes.reasons import Reason, Verdict
 from gradcheck.problem import LOSSES, Gradient, Problem
+from gradcheck.problems.case import parse, sample_cases
+from gradcheck.problems.strata import STRATA
 from gradcheck.report.accuracy.mistakes import MISTAKES
 from gradcheck.report.settings import Settings
-from gradcheck.strata import STRATA
-from gradcheck.verdict import Reason, Verdict
 
 CLIPPED = "clipped loss"
 MAX_PARAMETERS = 300
@@ -110,7 +110,7 @@ def name_class(_engine_name: str, job: str, _engine: Engine) -> Named:
     name, _, token = job.partition(" ")
     engine: Engine = Undeclared(WIDER[name]()) if name in WIDER else MISTAKES[name]()
     problem = parse(token).problem()
-    outcome = check_agreement(engine, problem, require="strict", explained=False)
+    outcome = check_agreement(engine, problem, require="strict")
     failed = outcome.verdict is Verdict.FAIL and outcome.reason is Reason.MISMATCH
     if not failed or outcome.comparison is None:
         return Named(name, token, failed=False, distinguishable=False, label="")

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from gradcheck.outcomes.judging import CALIBRATED
+from gradcheck.outcomes.reasons import Kind
+from gradcheck.problems.strata import STRATA
 from gradcheck.report.figures import BLUE, GREY, ORANGE, RED, WIDTH
-from gradcheck.strata import STRATA
-from gradcheck.verdict import CALIBRATED, Kind
 
 FloatArray = npt.NDArray[np.floating[Any]]
 

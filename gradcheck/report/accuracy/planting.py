@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse
-from gradcheck.exact import TESTS
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.certified.gradient import certified_gradient
+from gradcheck.checks.agreement import check_agreement
+from gradcheck.checks.exact import TESTS
+from gradcheck.outcomes.reasons import Verdict
+from gradcheck.problems.case import parse
+from gradcheck.problems.strata import STRATA
 from gradcheck.report.accuracy.errors import ALL, FloatArray
 from gradcheck.report.accuracy.mistakes import Float32Deltas, Scaled
 from gradcheck.report.settings import Settings
 from gradcheck.rounding import gradient_bound
-from gradcheck.strata import STRATA
-from gradcheck.verdict import Verdict
 
 TARGETS = {"float64": 1e-12, "float32": 1e-4}
 """Relative errors of one derivative that are to be seen at the median, at weight scale 1."""
@@ -116,7 +116,7 @@ def precision_loss(settings: Settings) -> list[dict[str, Any]]:
     lattice = TESTS["lattice"]
     cases = lattice.cases(scaled.info, "float64", settings.seed)
     problems = [parse(token).problem() for token in networks]
-    through_float32 = [check_agreement(deltas, p, explained=False) for p in problems]
+    through_float32 = [check_agreement(deltas, p) for p in problems]
     on_lattice = [lattice.check(scaled, case) for case in cases]
     return [
         _caught("deltas that pass through float32 in a float64 engine", "agreement",

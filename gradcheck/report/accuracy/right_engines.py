@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.case import Case, parse, sample_cases
+from gradcheck.certified.gradient import certified_gradient
 from gradcheck.engines.base import Engine
 from gradcheck.engines.variants import CORRECT
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.problems.case import Case, parse, sample_cases
+from gradcheck.problems.strata import STRATA
 from gradcheck.report.accuracy.errors import FloatArray, coordinate_name, over_bound
 from gradcheck.report.settings import Settings
 from gradcheck.rounding import gradient_bound
-from gradcheck.strata import STRATA
-from gradcheck.sweep import replay_line
+from gradcheck.writing.commands import replay_line
 
 LISTED = 10
 SEEDS_ON = 3

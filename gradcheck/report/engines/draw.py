@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradcheck.case import Case, sample_cases
-from gradcheck.corners import REQUIRED_TARGETS
 from gradcheck.engines.base import EngineInfo
 from gradcheck.problem import LOSSES, REDUCTIONS
+from gradcheck.problems.case import Case, sample_cases
+from gradcheck.problems.corners import REQUIRED_TARGETS
 from gradcheck.verify.plan import SMALL, examined_dtypes, limits_of, smaller
 from gradcheck.verify.shrink import is_supported
 

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.case import parse
-from gradcheck.cost import Timing, time_call
 from gradcheck.engines.base import MalformedAnswerError, UnansweredError, Unsupported
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Reason, Verdict
+from gradcheck.problems.case import parse
 from gradcheck.report.engines.neuron import Curve, curve
-from gradcheck.verdict import Outcome, Reason, Verdict
+from gradcheck.studies.cost import Timing, time_call
 from gradcheck.verify.guarded import Guarded, RaisedError
 from gradcheck.verify.property import finding_of, judged
 from gradcheck.verify.signature import label

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.case import parse
 from gradcheck.engines.base import EngineInfo
 from gradcheck.problem import DTYPES, Problem
+from gradcheck.problems.case import parse
 from gradcheck.report.accuracy.errors import QUANTILES, ulps
 from gradcheck.report.engines import draw
 from gradcheck.report.engines.draw import Extent
@@ -25,8 +25,8 @@ from gradcheck.report.engines.jobs import Clock, Job, Judge, Judged, Saturate, T
 from gradcheck.report.engines.neuron import LOGITS, TARGETS, Curve, neuron
 from gradcheck.report.engines.worker import Lost, Run
 from gradcheck.report.progress import section_progress
-from gradcheck.sweep import replay_line
 from gradcheck.verify.plan import DTYPES as PRECISIONS
+from gradcheck.writing.commands import replay_line
 
 Numbers = dict[str, Any]
 

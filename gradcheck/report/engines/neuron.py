@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.agreement import STRICTEST
+from gradcheck.certified.gradient import certified_gradient
+from gradcheck.checks.agreement import STRICTEST
 from gradcheck.engines.base import Engine, MalformedAnswerError, UnansweredError
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.outcomes.judging import is_within
 from gradcheck.problem import DTYPES, Architecture, Problem
 from gradcheck.rounding import gradient_bound
-from gradcheck.verdict import is_within
 from gradcheck.verify.guarded import RaisedError
 
 LOGITS = tuple(range(-100, 101))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from gradcheck.case import write_case
 from gradcheck.engines.registry import names
+from gradcheck.problems.case import write_case
 from gradcheck.report import machine
 from gradcheck.report.engines.draw import Extent
 from gradcheck.report.engines.measure import Measured, Numbers, measure

@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.cost import counted_loss
-from gradcheck.oracles.lines import Lines
-from gradcheck.oracles.noise import estimate_noise
-from gradcheck.oracles.stencils import FORWARD
+from gradcheck.differences.lines import Lines
+from gradcheck.differences.noise import estimate_noise
+from gradcheck.differences.stencils import FORWARD
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.progress import section_progress
 from gradcheck.report.textbook.curvature import (
@@ -33,6 +32,7 @@ from gradcheck.report.textbook.curvature import (
     second_derivative_bounds,
 )
 from gradcheck.splitmix64 import Stream
+from gradcheck.studies.cost import counted_loss
 
 STEP = 2.0**-20
 BLOCKS, BLOCK = 20, 60

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.cost import time_call
-from gradcheck.oracles.lines import FloatArray
+from gradcheck.differences.lines import FloatArray
 from gradcheck.problem import Architecture, Problem
+from gradcheck.pytree import structure_of
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.million.plain_passes import Gradient, as_vector
 from gradcheck.splitmix64 import Stream
-from gradcheck.structure import structure_of
+from gradcheck.studies.cost import time_call
 
 PLANTED = 1e-3
 """The planted error in units of the median derivative."""

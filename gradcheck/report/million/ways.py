@@ -8,8 +8,9 @@ A_j what it allows |g_j - D_j| to be.
     planted      `PLANTED` w         added to one entry drawn at random, which is to be named
 
 A_j is the bound of the forward differences (`textbook.curvature`); the bound of the layered ones
-(`oracles.layered_bound`), or of the certified gradient, and what rounding can do in backprop
-(`gradcheck.rounding`); twice the threshold of a test along random signs (`gradcheck.locate`).
+(`studies.layered.bound`), or of the certified gradient, and what rounding can do in backprop
+(`gradcheck.rounding`); twice the threshold of a test along random signs
+(`gradcheck.differences.locate`).
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.agreement import STRICTEST, check_agreement
-from gradcheck.check import check_gradient
-from gradcheck.cost import CountedFunction, counted_loss, counted_value_and_grad
+from gradcheck.certified.gradient import Certified, certified_gradient
+from gradcheck.checks.agreement import STRICTEST, check_agreement
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.differences.finite_difference import difference_quotients
+from gradcheck.differences.lines import FloatArray
 from gradcheck.engines.base import engine_from_callable
-from gradcheck.oracles.certified import Certified, certified_gradient
-from gradcheck.oracles.finite_difference import Estimate, Status, difference_quotients
-from gradcheck.oracles.layered_difference import layered_differences
-from gradcheck.oracles.lines import FloatArray
+from gradcheck.outcomes.comparison import Comparison
+from gradcheck.outcomes.estimate import Estimate, Status
+from gradcheck.outcomes.judging import compare
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.problem import Gradient as Layers
 from gradcheck.problem import Problem
 from gradcheck.report.forward_cost import Network
@@ -36,7 +40,8 @@ from gradcheck.report.million import plain_passes
 from gradcheck.report.million.plain_passes import Gradient
 from gradcheck.report.million.subject import Backprop, Subject
 from gradcheck.rounding import gradient_bound
-from gradcheck.verdict import Comparison, Outcome, Verdict, compare
+from gradcheck.studies.cost import CountedFunction, counted_loss, counted_value_and_grad
+from gradcheck.studies.layered.difference import layered_differences
 
 RESOLUTION = 1e-6
 """What `compare` is asked for. It tells entries that are compared apart, and accuses none."""
@@ -182,7 +187,7 @@ def _agreement(
 
     counted = counted_value_and_grad(value_and_grad)
     engine = engine_from_callable(counted, "backprop")
-    return check_agreement(engine, subject.problem, exact=exact, explained=False), counted
+    return check_agreement(engine, subject.problem, exact=exact), counted
 
 
 def _compared(outcome: Outcome) -> Comparison:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from gradcheck.agreement import check_agreement
-from gradcheck.check import check_gradient
-from gradcheck.oracles.batches import batched
-from gradcheck.oracles.certified import Certified, certified_gradient
+from gradcheck.certified.gradient import Certified, certified_gradient
+from gradcheck.checks.agreement import check_agreement
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.differences.batches import batched
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.peers.base import Peer
 from gradcheck.peers.registry import PEERS
 from gradcheck.problem import Problem
 from gradcheck.report.selftest.black_box import BlackBox, Planted
-from gradcheck.verdict import Verdict
 
 AGREEMENT, EVERY_COORDINATE, DIRECTIONAL = "agreement", "every coordinate", "directional"
 """Our own checks."""
@@ -75,7 +75,7 @@ def agreement(box: BlackBox) -> Answer:
     The scale is known and a power of two: it would be divided out again without any rounding.
     """
     exact = _certified(box.problem)
-    outcome = check_agreement(box.engine, box.problem, exact=exact, explained=False)
+    outcome = check_agreement(box.engine, box.problem, exact=exact)
     return OF_VERDICT[outcome.verdict]
 
 

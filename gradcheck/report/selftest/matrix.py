@@ -10,16 +10,16 @@ from itertools import islice
 from statistics import median
 from typing import Any
 
-from gradcheck.check import check_gradient
+from gradcheck.checks.gradient import check_gradient
 from gradcheck.engines.base import Unsupported
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.circuit import WRONG_GATES, WRONG_SWEEPS
 from gradcheck.mutants.registry import MUTANTS
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.report.selftest.extent import Extent
 from gradcheck.report.selftest.pool import each
 from gradcheck.report.selftest.witnesses import WITNESSES, Trial, Witness
 from gradcheck.selftest import CIRCUIT, Caught, Selftest
-from gradcheck.verdict import Verdict
 
 Numbers = dict[str, Any]
 

@@ -14,10 +14,10 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from gradcheck.case import sample_cases
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.registry import MUTANTS
 from gradcheck.problem import Problem
+from gradcheck.problems.case import sample_cases
 from gradcheck.report.selftest.black_box import BlackBox
 from gradcheck.report.selftest.checkers import Answer, Checker
 from gradcheck.report.selftest.extent import Extent

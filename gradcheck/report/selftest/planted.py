@@ -17,8 +17,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from gradcheck.case import Case
 from gradcheck.engines.reference import vectorised
+from gradcheck.problems.case import Case
 from gradcheck.report.selftest.black_box import BlackBox, Planted
 from gradcheck.report.selftest.checkers import Answer, Checker
 from gradcheck.splitmix64 import Stream

@@ -15,24 +15,24 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case, sample_cases
-from gradcheck.check import check_gradient
+from gradcheck.certified.ball_differences import enclosed_differences
+from gradcheck.certified.balls import round_uniquely
+from gradcheck.certified.gradient import Certified, certified_gradient
+from gradcheck.checks.agreement import check_agreement
+from gradcheck.checks.consistency import check_consistency
+from gradcheck.checks.exact import TESTS
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.differences.complex_step import ComplexLines, NotAnalyticError, complex_step
 from gradcheck.engines.base import Engine
-from gradcheck.exact import TESTS
 from gradcheck.mutants.backprop import Backprop
-from gradcheck.oracles.ball_differences import enclosed_differences
-from gradcheck.oracles.balls import round_uniquely
-from gradcheck.oracles.certified import Certified, certified_gradient
-from gradcheck.oracles.complex_step import ComplexLines, NotAnalyticError, complex_step
-from gradcheck.oracles.finite_difference import Estimate
-from gradcheck.oracles.layered_difference import layered_differences
+from gradcheck.outcomes.estimate import Estimate
+from gradcheck.outcomes.outcome import Outcome
 from gradcheck.problem import Problem, gradient_as_dict
+from gradcheck.problems.case import Case, sample_cases
+from gradcheck.problems.strata import LimitsDict
+from gradcheck.pytree import structure_of
 from gradcheck.splitmix64 import Stream, stream_key
-from gradcheck.strata import LimitsDict
-from gradcheck.structure import structure_of
-from gradcheck.sweep import check_engine
-from gradcheck.verdict import Outcome
+from gradcheck.studies.layered.difference import layered_differences
 from reference_models import sigmoid_network
 
 SMALL = LimitsDict(max_parameters=40, max_batch=8)
@@ -99,7 +99,7 @@ def _agreement(reference: Callable[[Problem], Certified]) -> Any:
 
 
 def _agrees(engine: Engine, problem: Problem, exact: Callable[[], Certified]) -> Outcome:
-    return check_agreement(engine, problem, exact=exact(), explained=False)
+    return check_agreement(engine, problem, exact=exact())
 
 
 def _consistency(check: Callable[[Engine, Problem], Outcome]) -> Any:
@@ -196,7 +196,7 @@ WITNESSES = (
     Witness("complex step", AGREEMENT, "the imaginary part of the loss that is meant",
             _agreement(complex_steps), certain=False),
     Witness("differences, noise known", CONSISTENCY, "differences of the engine's loss, whose "
-            "rounding its declared arithmetic bounds", _consistency(check_engine)),
+            "rounding its declared arithmetic bounds", _consistency(check_consistency)),
     Witness("every coordinate", CONSISTENCY, "differences of the loss as a black box",
             _consistency(partial(black_box, method="every-coordinate"))),
     Witness("directional", CONSISTENCY, "the same along random signs",

@@ -12,8 +12,8 @@ with c the weights of the stencil the relative error has the root mean square
     E(h)^2 = |c|^2 s^2 / h^2 + (C2 h^p)^2,   least at h* = (|c| s / (sqrt(p) C2))^(1/(p+1)).
 
 s is estimated from differences of f over neighbouring numbers, without knowledge of f'. It may be
-too small by a factor 3 (`gradcheck.oracles.noise`), and E is flat at its least; the best of steps
-that stand a factor sqrt(2) apart must lie within 3^(1/(p+1)) sqrt(2) of h*.
+too small by a factor 3 (`gradcheck.differences.noise`), and E is flat at its least; the best of
+steps that stand a factor sqrt(2) apart must lie within 3^(1/(p+1)) sqrt(2) of h*.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gradcheck.oracles.noise import SAMPLES, UNDERESTIMATE, table_noise
-from gradcheck.oracles.stencils import CENTRAL_2, FORWARD, Stencil
+from gradcheck.differences.noise import SAMPLES, UNDERESTIMATE, table_noise
+from gradcheck.differences.stencils import CENTRAL_2, FORWARD, Stencil
 from gradcheck.report.figures import BLUE, GREY, ORANGE, STYLE
 from gradcheck.report.fits import fit_power_law
 from gradcheck.report.settings import Settings

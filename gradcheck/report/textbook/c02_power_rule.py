@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.check import check_gradient
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.outcomes.outcome import Outcome
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.witness import told
-from gradcheck.verdict import Outcome
 from reference_models.gates import power
 
 Rule = Callable[[Any, Any], Any]

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gradcheck.outcomes.judging import DEFAULT_RESOLUTION
 from gradcheck.report.figures import BLUE, GREY, STYLE
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
@@ -36,7 +37,6 @@ from gradcheck.report.textbook.landscape import (
     vector,
 )
 from gradcheck.report.textbook.witness import U, differences
-from gradcheck.verdict import DEFAULT_RESOLUTION
 from reference_models import sigmoid_network
 from reference_models.datasets import load_digits, one_hot
 from reference_models.training import Record, gradient_descent, lipschitz_constant, norm

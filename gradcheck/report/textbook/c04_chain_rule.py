@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.check import check_gradient
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.outcomes.outcome import Outcome
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.witness import told
 from gradcheck.splitmix64 import Stream
-from gradcheck.verdict import Outcome
 from reference_models.activations import sigmoid, sigmoid_prime, softplus
 
 

@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.jacobian import check_jacobian
+from gradcheck.checks.jacobian import check_jacobian
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.report.fits import fit_power_law
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
@@ -28,7 +30,6 @@ from gradcheck.report.textbook.landscape import Array, Parameters
 from gradcheck.report.textbook.witness import U
 from gradcheck.report.words import plus_minus
 from gradcheck.splitmix64 import Stream
-from gradcheck.verdict import Outcome, Verdict
 from reference_models import sigmoid_network
 from reference_models.circuit import Circuit, Values
 from reference_models.circuit_models import network_values

@@ -28,8 +28,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gradcheck.case import Case
 from gradcheck.problem import Problem
+from gradcheck.problems.case import Case
 from gradcheck.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, WIDTH
 from gradcheck.report.fits import PowerLaw, fit_power_law
 from gradcheck.report.settings import Settings

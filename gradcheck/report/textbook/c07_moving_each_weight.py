@@ -9,7 +9,7 @@ With C1 the sum of the stencil's weights' sizes and eps_f the noise of one evalu
 
     |D(h) - dC/dw_j|  <=  C1 eps_f / h + 2 |D(2h) - D(h)|
 
-(`gradcheck.oracles.finite_difference`); the passes that D(2h) takes are counted apart.
+(`gradcheck.differences.finite_difference`); the passes that D(2h) takes are counted apart.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.cost import (
+from gradcheck.differences.finite_difference import difference_quotients
+from gradcheck.differences.lines import Lines
+from gradcheck.differences.noise import estimate_noise
+from gradcheck.differences.stencils import CENTRAL_2, FORWARD, Stencil
+from gradcheck.report.forward_cost import Network
+from gradcheck.report.settings import Settings
+from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.splitmix64 import Stream
+from gradcheck.studies.cost import (
     central_difference_passes,
     count_flops,
     counted_loss,
     forward_difference_passes,
     gemm_flops_forward,
 )
-from gradcheck.oracles.finite_difference import difference_quotients
-from gradcheck.oracles.lines import Lines
-from gradcheck.oracles.noise import estimate_noise
-from gradcheck.oracles.stencils import CENTRAL_2, FORWARD, Stencil
-from gradcheck.report.forward_cost import Network
-from gradcheck.report.settings import Settings
-from gradcheck.report.textbook.claim import Claim, Evidence, Finding
-from gradcheck.splitmix64 import Stream
 
 NETWORKS = ((30, 1), (7, 5, 6, 3), (20, 30, 10, 1))
 BATCH = 16

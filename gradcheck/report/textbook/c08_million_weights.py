@@ -5,21 +5,21 @@ is run and timed, the rest extrapolated (`million.plain_passes`); with the setti
 `run_the_million` all of them are run. The error of each quotient is bounded as in `curvature`.
 
 What one weight changes is its own neuron and what lies above it. Differences that compute no more
-than that (`oracles.layered_difference`) take no N + 1 passes.
+than that (`studies.layered.difference`) take no N + 1 passes.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from gradcheck.cost import forward_difference_passes, time_call
-from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.differences.finite_difference import difference_quotients
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.million import plain_passes, ways
 from gradcheck.report.million.plain_passes import Backprop, Differences, Gradient
 from gradcheck.report.million.subject import Subject
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
+from gradcheck.studies.cost import forward_difference_passes, time_call
 
 SIZES = (999, 999, 1)
 MILLION = 10**6

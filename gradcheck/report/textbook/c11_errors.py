@@ -29,12 +29,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.case import Case
+from gradcheck.outcomes.outcome import Outcome
 from gradcheck.problem import Problem
+from gradcheck.problems.case import Case
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.witness import U, differences, held_against, told
-from gradcheck.verdict import Outcome
 from reference_models.activations import sigmoid, sigmoid_prime
 from reference_models.circuit import Circuit, Values
 from reference_models.circuit_models import LossCircuit, network_values, sigmoid_network

@@ -32,13 +32,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.case import Case
-from gradcheck.check import check_gradient
-from gradcheck.hessian import check_hessian_vector_product
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.checks.hessian import check_hessian_vector_product
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.problems.case import Case
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.witness import U, told, worst_ratio
-from gradcheck.verdict import Outcome
 from reference_models.circuit import Circuit, Values, variable
 from reference_models.circuit_models import network_values, sigmoid_network
 from reference_models.gates import exp, log, sigmoid, softplus, tanh

@@ -34,7 +34,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gradcheck.check import check_gradient
+from gradcheck.checks.gradient import check_gradient
 from gradcheck.report.figures import BLUE, GREEN, ORANGE, STYLE, WIDTH
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.check import check_gradient
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.outcomes.outcome import Outcome
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.report.textbook.curves import (
@@ -38,7 +39,6 @@ from gradcheck.report.textbook.curves import (
 from gradcheck.report.textbook.landscape import parameters_of, vector
 from gradcheck.report.textbook.witness import U, told
 from gradcheck.splitmix64 import Stream
-from gradcheck.verdict import Outcome
 from reference_models import sigmoid_network
 from reference_models.activations import sigmoid, sigmoid_prime
 from reference_models.training import batches, stochastic_gradient_descent

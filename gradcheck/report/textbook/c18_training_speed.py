@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.oracles.finite_difference import difference_quotients
-from gradcheck.oracles.lines import Lines
-from gradcheck.oracles.noise import estimate_noise
-from gradcheck.oracles.stencils import FORWARD
+from gradcheck.differences.finite_difference import difference_quotients
+from gradcheck.differences.lines import Lines
+from gradcheck.differences.noise import estimate_noise
+from gradcheck.differences.stencils import FORWARD
 from gradcheck.report.inside import counted_passes
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding

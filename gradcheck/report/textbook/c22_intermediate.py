@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.case import Case
+from gradcheck.problems.case import Case
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.c10_gates import POINT, f, q, x, y, z
 from gradcheck.report.textbook.claim import REFUTED, Claim, Evidence, Finding

@@ -28,7 +28,7 @@ from typing import Any
 
 import pandas as pd
 
-from gradcheck.case import Case
+from gradcheck.problems.case import Case
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from reference_models.counting import Tally

@@ -29,13 +29,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcheck.cost import forward_difference_passes
 from gradcheck.report.inside import counted_passes
 from gradcheck.report.million.plain_passes import STUDENT
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.report.textbook.curves import Array, Parameters, Train, ValueAndGrad
 from gradcheck.splitmix64 import Stream
+from gradcheck.studies.cost import forward_difference_passes
 from reference_models import sigmoid_network
 from reference_models.datasets import held_out_split, load_digits, one_hot, standardise
 from reference_models.training import stochastic_gradient_descent

@@ -23,11 +23,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from gradcheck.cost import count_flops, time_in_turns
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFUTED, Claim, Evidence, Finding
 from gradcheck.report.textbook.curves import Study, ValueAndGrad, breast_cancer, digits
 from gradcheck.report.words import number, seconds
+from gradcheck.studies.cost import count_flops, time_in_turns
 from reference_models import sigmoid_network
 from reference_models.training import batches
 

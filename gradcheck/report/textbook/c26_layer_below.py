@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import Case
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.engines.base import engine_from_callable
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.problem import Problem
+from gradcheck.problems.case import Case
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
-from gradcheck.verdict import Verdict
 from reference_models import sigmoid_network
 from reference_models.activations import sigmoid
 
@@ -93,7 +93,7 @@ def _right(problems: list[Problem], backward: Backward) -> Finding:
         return value, backward(problem)
 
     engine = engine_from_callable(value_and_grad, "layer by layer")
-    outcomes = [check_agreement(engine, problem, explained=False) for problem in problems]
+    outcomes = [check_agreement(engine, problem) for problem in problems]
     passed = sum(outcome.verdict is Verdict.PASS for outcome in outcomes)
     return Finding(
         "handed down layer by layer, the errors give the exact gradient within rounding, in "

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.case import Case
-from gradcheck.check import check_gradient
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.certified.gradient import certified_gradient
+from gradcheck.checks.gradient import check_gradient
+from gradcheck.outcomes.reasons import Kind
 from gradcheck.problem import Problem
+from gradcheck.problems.case import Case
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
-from gradcheck.verdict import Kind
 from reference_models import sigmoid_network
 
 SIZES = ((3, 1), (4, 3, 2), (3, 4, 3, 1))

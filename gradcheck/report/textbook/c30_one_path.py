@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.case import Case
+from gradcheck.problems.case import Case
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from reference_models.paths import Graph, derivatives, neurons, paths

@@ -1,7 +1,7 @@
 r"""What the claims about derivatives are held against.
 
 **Differences.** A formula is compared with central differences at a step and with an error bound
-of their own (`gradcheck.oracles.finite_difference`); `told` puts many comparisons into the few
+of their own (`gradcheck.differences.finite_difference`); `told` puts many comparisons into the few
 numbers that a finding states.
 
 **Rounding.** Two derivations of one gradient differ by rounding alone. For one example, with
@@ -29,12 +29,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.oracles.finite_difference import Estimate, finite_difference
-from gradcheck.oracles.lines import Lines
-from gradcheck.oracles.noise import estimate_noise
+from gradcheck.differences.finite_difference import finite_difference
+from gradcheck.differences.lines import Lines
+from gradcheck.differences.noise import estimate_noise
+from gradcheck.outcomes.estimate import Estimate
+from gradcheck.outcomes.judging import DEFAULT_RESOLUTION, compare
+from gradcheck.outcomes.outcome import Outcome, outcome_of
+from gradcheck.outcomes.reasons import Kind, Verdict
+from gradcheck.pytree import structure_of
 from gradcheck.splitmix64 import Stream
-from gradcheck.structure import structure_of
-from gradcheck.verdict import DEFAULT_RESOLUTION, Kind, Outcome, Verdict, compare, outcome_of
 from reference_models.activations import sigmoid
 from reference_models.edges import Parameters
 from reference_models.paths import Graph, derivatives
@@ -58,7 +61,7 @@ def differences(f: Callable[[Array], Any], x: Array, *, seed: int) -> tuple[Arra
 
 
 def held_against(value: Array, bound: Array, formula: Array) -> Outcome:
-    """Compare a formula with a known value, entry by entry, by the rules of `gradcheck.verdict`.
+    """Compare a formula with a known value, entry by entry, by the rules of `gradcheck.outcomes`.
 
     Args:
         value: the numbers known.

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from gradcheck.case import parse
 from gradcheck.engines.base import Unsupported, engine_from_callable
 from gradcheck.engines.registry import find
+from gradcheck.outcomes.reasons import Kind
+from gradcheck.problems.case import parse
 from gradcheck.report.accuracy import errors
 from gradcheck.report.accuracy.errors import Examined, over_bound, ulps
-from gradcheck.verdict import Kind
 
 TOKEN = "gc1:3-4-1:cross_entropy:mean:m2:{dtype}:w1:generic:soft:s1"
 

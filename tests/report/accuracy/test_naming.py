@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.engines.registry import find
 from gradcheck.engines.variants import WIDER
+from gradcheck.outcomes.reasons import Reason, Verdict
+from gradcheck.problems.case import parse
 from gradcheck.report.accuracy import naming
 from gradcheck.report.accuracy.mistakes import MISTAKES
 from gradcheck.report.accuracy.naming import Named
 from gradcheck.report.settings import Settings
-from gradcheck.verdict import Reason, Verdict
 
 SOFT = "gc1:4-5-5-3:{loss}:mean:m6:float64:w1:generic:soft:s1"
 
@@ -46,9 +46,9 @@ def test_an_engine_is_asked_without_the_class_that_it_declares():
     hidden = naming.Undeclared(WIDER["bfloat16"]())
     assert (hidden.info.arithmetic, hidden.info.name) == ("", "bfloat16")
     problem = parse(SOFT.format(loss="quadratic")).problem().astype("float32")
-    held = check_agreement(WIDER["bfloat16"](), problem, explained=False)
+    held = check_agreement(WIDER["bfloat16"](), problem)
     assert (held.verdict, held.reason) == (Verdict.INCONCLUSIVE, Reason.VACUOUS)
-    assert check_agreement(hidden, problem, explained=False).verdict is Verdict.FAIL
+    assert check_agreement(hidden, problem).verdict is Verdict.FAIL
 
 
 def named(engine, label, *, failed=True, distinguishable=True):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from some import some
 
-from gradcheck.agreement import check_agreement
-from gradcheck.case import parse
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
+from gradcheck.outcomes.reasons import Verdict
+from gradcheck.problems.case import parse
 from gradcheck.report.accuracy import errors, planting
 from gradcheck.report.accuracy.planting import smallest_planted
 from gradcheck.report.settings import Settings
-from gradcheck.verdict import Verdict
 
 TOKEN = "gc1:3-4-1:cross_entropy:mean:m2:{dtype}:w1:generic:soft:s1"
 
@@ -47,7 +47,7 @@ def test_the_check_fails_at_the_stated_error_and_not_at_half_of_it(dtype, coordi
             return value, gradient
 
         engine = engine_from_callable(planted, "planted")
-        return check_agreement(engine, parse(token).problem(), explained=False)
+        return check_agreement(engine, parse(token).problem())
 
     seen = outcome(1 + delta)
     assert seen.verdict is Verdict.FAIL

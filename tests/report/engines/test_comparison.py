@@ -11,7 +11,7 @@ import pytest
 from some import some
 
 from gradcheck import cli
-from gradcheck.case import read_case
+from gradcheck.problems.case import read_case
 from gradcheck.report.engines import run, tables, worker
 from gradcheck.report.engines.draw import Extent
 from gradcheck.report.engines.page import render, sentences

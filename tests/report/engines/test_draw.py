@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from some import some
 
-from gradcheck.case import Case
 from gradcheck.engines.base import EngineInfo
+from gradcheck.problems.case import Case
 from gradcheck.report.engines.draw import (
     LARGE,
     Extent,

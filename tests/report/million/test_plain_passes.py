@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.differences.finite_difference import difference_quotients
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.million import plain_passes
 from gradcheck.report.million.plain_passes import Backprop, Passes, every_weight, sample

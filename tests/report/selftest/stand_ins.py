@@ -4,10 +4,10 @@ from functools import cache, partial
 
 import numpy as np
 
-from gradcheck.case import sample_cases
 from gradcheck.engines.installed import Library
 from gradcheck.engines.reference import vectorised
 from gradcheck.peers.base import Judgement, Peer
+from gradcheck.problems.case import sample_cases
 from gradcheck.report.selftest.black_box import BlackBox
 from gradcheck.report.selftest.checkers import Answer, Checker
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from some import some
 
-from gradcheck.case import Case
 from gradcheck.engines.reference import vectorised
 from gradcheck.problem import gradient_as_dict
+from gradcheck.problems.case import Case
 from gradcheck.report.selftest.black_box import BlackBox, Planted
 
 

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from gradcheck.case import Case
+from gradcheck.certified.gradient import certified_gradient
 from gradcheck.engines.reference import vectorised
-from gradcheck.oracles.certified import certified_gradient
+from gradcheck.outcomes.outcome import Outcome
+from gradcheck.outcomes.reasons import Reason, Verdict
+from gradcheck.problems.case import Case
 from gradcheck.report.selftest import matrix, witnesses
 from gradcheck.report.selftest.extent import Extent
 from gradcheck.report.selftest.matrix import by_group, first_failure, on_the_right_one
 from gradcheck.report.selftest.witnesses import WITNESSES, Witness
 from gradcheck.selftest import Alarms, Caught, Selftest
-from gradcheck.verdict import Outcome, Reason, Verdict
 
 AGREEMENT = [w.name for w in WITNESSES if w.question == "agreement"]
 CONSISTENCY = [w.name for w in WITNESSES if w.question == "consistency"]

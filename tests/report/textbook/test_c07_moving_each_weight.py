@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.differences.finite_difference import difference_quotients
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import c07_moving_each_weight as c07

@@ -5,7 +5,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from gradcheck.oracles.finite_difference import difference_quotients
+from gradcheck.differences.finite_difference import difference_quotients
 from gradcheck.report.forward_cost import Network
 from gradcheck.report.million import plain_passes, ways
 from gradcheck.report.settings import Settings

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gradcheck.oracles.finite_difference import difference_quotients
-from gradcheck.oracles.lines import Lines
-from gradcheck.oracles.stencils import CENTRAL_8
+from gradcheck.differences.finite_difference import difference_quotients
+from gradcheck.differences.lines import Lines
+from gradcheck.differences.stencils import CENTRAL_8
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import c18_training_speed as c18
 from gradcheck.report.textbook.claim import CONFIRMED, REFUTED, ruling

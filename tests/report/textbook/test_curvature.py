@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcheck.case import parse
+from gradcheck.problems.case import parse
 from gradcheck.report.textbook.curvature import (
     SIGMOID_SECOND,
     forward_difference_bounds,

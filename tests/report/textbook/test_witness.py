@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from gradcheck.outcomes.reasons import Verdict
 from gradcheck.report.textbook.witness import (
     differences,
     held_against,
@@ -13,7 +14,6 @@ from gradcheck.report.textbook.witness import (
     told,
     worst_ratio,
 )
-from gradcheck.verdict import Verdict
 from reference_models import chain_rule, sigmoid_network
 from reference_models.paths import neurons
 

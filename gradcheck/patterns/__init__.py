@@ -1,0 +1,1 @@
+"""Patterns of wrong coordinates, and the causes that the numbers of any black box show."""

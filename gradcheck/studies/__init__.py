@@ -1,0 +1,1 @@
+"""Studies: what the checks and backpropagation are worth and cost, measured and written down."""

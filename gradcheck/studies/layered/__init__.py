@@ -1,0 +1,1 @@
+"""Layered differences: central differences that compute only what a moved parameter changes."""
