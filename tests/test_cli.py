@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck import cli
+from gradcheck.cli import engines as engines_command
 from gradcheck.engines import registry
 from gradcheck.problems.case import parse, write_case
 from gradcheck.report import claims, run
@@ -205,7 +206,7 @@ def test_what_nobody_foresaw_is_exit_code_4(error, monkeypatch, tmp_path, capsys
         raise error
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(cli, "_engines", broken)
+    monkeypatch.setattr(engines_command, "run_command", broken)
     assert cli.main(["engines"]) == 4
     said = capsys.readouterr().err
     assert said.startswith("gradcheck: gradcheck itself failed, which is its own mistake (")
@@ -221,7 +222,7 @@ def test_without_room_for_a_traceback_its_end_is_told(monkeypatch, capsys):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tempfile, "mkstemp", full)
-    monkeypatch.setattr(cli, "_engines", full)
+    monkeypatch.setattr(engines_command, "run_command", full)
     assert cli.main(["engines"]) == 4
     assert "there is no room for its traceback" in capsys.readouterr().err
 

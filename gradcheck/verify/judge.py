@@ -9,13 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gradcheck.outcomes.exit_codes import ENGINE, NOTHING, VERIFIED, WRONG
 from gradcheck.outcomes.reasons import Reason
 from gradcheck.verify.arithmetic import ROUNDS
 from gradcheck.verify.expected import unexpected
 from gradcheck.verify.slot import Record, is_refused
 from gradcheck.verify.worker import UNUSABLE
-
-VERIFIED, WRONG, ENGINE, NOTHING = 0, 1, 3, 4
 
 REQUIRED = ("agreement", "consistency")
 """What must pass on some problem, each of them, as far as the engine supports it."""

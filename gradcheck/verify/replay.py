@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gradcheck.outcomes.exit_codes import NOTHING, VERIFIED, WRONG
 from gradcheck.outcomes.reasons import Reason
 from gradcheck.problem import Problem
 from gradcheck.problems.case import Case, is_token, load, parse
-from gradcheck.verify.judge import NOTHING, REQUIRED, VERIFIED, WRONG
+from gradcheck.verify.judge import REQUIRED
 from gradcheck.verify.pool import EngineGoneError, Pool, Work
 from gradcheck.verify.property import Finding, applicable
 from gradcheck.verify.run import RESTARTS

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from gradcheck.engines.registry import names
+from gradcheck.outcomes.exit_codes import ENGINE, NOTHING, VERIFIED, WRONG
 from gradcheck.problems.case import write_case
 from gradcheck.report import machine
 from gradcheck.report.engines.draw import Extent
@@ -26,8 +27,6 @@ FORMAT, SCHEMA = "gradcheck-engines", 1
 ALL = "all"
 BESIDE = ("verify.md", "findings.md")
 """Pages that the comparison names if they are in its folder."""
-
-VERIFIED, WRONG, ENGINE, NOTHING = 0, 1, 3, 4
 
 
 def chosen(given: Sequence[str]) -> list[str]:
