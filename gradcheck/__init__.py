@@ -19,6 +19,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradcheck import engines as engines
+    from gradcheck.checks.consistency import check_consistency as check_consistency
     from gradcheck.checks.gradient import GradientMismatch as GradientMismatch
     from gradcheck.checks.gradient import assert_gradient as assert_gradient
     from gradcheck.checks.gradient import check_gradient as check_gradient
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
         check_hessian_vector_product as check_hessian_vector_product,
     )
     from gradcheck.checks.jacobian import check_jacobian as check_jacobian
+    from gradcheck.diagnosis.agreement import (
+        explained_agreement as check_agreement,  # noqa: F401 - a name of the package
+    )
     from gradcheck.differences.batches import batched as batched
     from gradcheck.engines.base import Unsupported as Unsupported
     from gradcheck.outcomes.comparison import Discrepancy as Discrepancy
@@ -34,21 +39,32 @@ if TYPE_CHECKING:
     from gradcheck.outcomes.reasons import Verdict as Verdict
     from gradcheck.problem import Architecture as Architecture
     from gradcheck.problem import Problem as Problem
+    from gradcheck.problems import strategies as strategies
+    from gradcheck.problems.case import parse as parse
+    from gradcheck.verification.library import Verification as Verification
+    from gradcheck.verification.library import verify as verify
 
 _HOMES = {
-    "GradientMismatch": "gradcheck.checks.gradient",
-    "assert_gradient": "gradcheck.checks.gradient",
-    "check_gradient": "gradcheck.checks.gradient",
-    "check_hessian_vector_product": "gradcheck.checks.hessian",
-    "check_jacobian": "gradcheck.checks.jacobian",
-    "Unsupported": "gradcheck.engines.base",
-    "batched": "gradcheck.differences.batches",
-    "Architecture": "gradcheck.problem",
-    "Problem": "gradcheck.problem",
-    "Discrepancy": "gradcheck.outcomes.comparison",
-    "Outcome": "gradcheck.outcomes.outcome",
-    "Reason": "gradcheck.outcomes.reasons",
-    "Verdict": "gradcheck.outcomes.reasons",
+    "Architecture": "gradcheck.problem:Architecture",
+    "Discrepancy": "gradcheck.outcomes.comparison:Discrepancy",
+    "GradientMismatch": "gradcheck.checks.gradient:GradientMismatch",
+    "Outcome": "gradcheck.outcomes.outcome:Outcome",
+    "Problem": "gradcheck.problem:Problem",
+    "Reason": "gradcheck.outcomes.reasons:Reason",
+    "Unsupported": "gradcheck.engines.base:Unsupported",
+    "Verdict": "gradcheck.outcomes.reasons:Verdict",
+    "Verification": "gradcheck.verification.library:Verification",
+    "assert_gradient": "gradcheck.checks.gradient:assert_gradient",
+    "batched": "gradcheck.differences.batches:batched",
+    "check_agreement": "gradcheck.diagnosis.agreement:explained_agreement",
+    "check_consistency": "gradcheck.checks.consistency:check_consistency",
+    "check_gradient": "gradcheck.checks.gradient:check_gradient",
+    "check_hessian_vector_product": "gradcheck.checks.hessian:check_hessian_vector_product",
+    "check_jacobian": "gradcheck.checks.jacobian:check_jacobian",
+    "parse": "gradcheck.problems.case:parse",
+    "verify": "gradcheck.verification.library:verify",
+    "engines": "gradcheck.engines",
+    "strategies": "gradcheck.problems.strategies",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - one table says where each name lives
@@ -58,6 +74,12 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'gradcheck' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    found = import_module(module)
+    value = getattr(found, attribute) if attribute else found
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -25,19 +25,19 @@ from gradcheck.problems.case import parse
 from gradcheck.problems.corners import CORNERS
 from gradcheck.pytest_plugin import Record as Told
 from gradcheck.pytest_plugin import record_of
-from gradcheck.verify.failures import Failure, read_failure
-from gradcheck.verify.findings import FAIL, PASS, read_finding
-from gradcheck.verify.log import encode
-from gradcheck.verify.plan import NothingToVerifyError, Plan, Settings
-from gradcheck.verify.pool import EngineGoneError, Pool, Work
-from gradcheck.verify.property import EXACT
-from gradcheck.verify.run import RESTARTS
-from gradcheck.verify.shrink import Way, failures, shrink
-from gradcheck.verify.slot import Record
-from gradcheck.verify.story import reasons, title, told_of, verdicts
-from gradcheck.verify.tally import Entry, Tally, tally
-from gradcheck.verify.words import count
-from gradcheck.verify.worker import Task
+from gradcheck.verification.failures import Failure, read_failure
+from gradcheck.verification.findings import FAIL, PASS, read_finding
+from gradcheck.verification.log import encode
+from gradcheck.verification.plan import NothingToVerifyError, Plan, Settings
+from gradcheck.verification.pool import EngineGoneError, Pool, Work
+from gradcheck.verification.property import EXACT
+from gradcheck.verification.run import RESTARTS
+from gradcheck.verification.shrink import Way, failures, shrink
+from gradcheck.verification.slot import Record
+from gradcheck.verification.story import reasons, title, told_of, verdicts
+from gradcheck.verification.tally import Entry, Tally, tally
+from gradcheck.verification.words import count
+from gradcheck.verification.worker import Task
 
 SHOWN = 3
 """Ways to fail that one test tells in full, and reasons for not having verified anything."""

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from gradcheck.report.engines import worker
 from gradcheck.threads import one_thread_a_process
-from gradcheck.verify import pool
+from gradcheck.verification import pool
 
 one_thread_a_process()  # matrices are small here
 

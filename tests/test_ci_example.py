@@ -13,9 +13,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gradcheck import cli
-from gradcheck.verify.known import read_known
+from gradcheck.verification.known import read_known
 
-sys.path.insert(0, str(Path(__file__).parent / "verify"))
+sys.path.insert(0, str(Path(__file__).parent / "verification"))
 from in_process import without_processes
 
 ROOT = Path(__file__).resolve().parent.parent

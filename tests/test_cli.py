@@ -20,7 +20,7 @@ from gradcheck.report.textbook.registry import TEXTBOOK
 from gradcheck.writing import terminal
 from gradcheck.writing.terminal import UnwritableError
 
-sys.path.insert(0, str(Path(__file__).parent / "verify"))
+sys.path.insert(0, str(Path(__file__).parent / "verification"))
 from in_process import without_processes
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,9 +20,9 @@ from gradcheck.engines.base import EngineInfo
 from gradcheck.outcomes.outcome import Outcome
 from gradcheck.outcomes.reasons import Reason, Verdict
 from gradcheck.problems.corners import CORNERS
-from gradcheck.verify import plan
-from gradcheck.verify.property import finding_of
-from gradcheck.verify.worker import Reply
+from gradcheck.verification import plan
+from gradcheck.verification.property import finding_of
+from gradcheck.verification.worker import Reply
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,8 +7,8 @@ import argparse
 from gradcheck.cli.models import model
 from gradcheck.cli.parsing import ENGINE_HELP, seconds
 from gradcheck.outcomes.exit_codes import ENGINE, USAGE
-from gradcheck.verify.pool import EngineGoneError
-from gradcheck.verify.replay import read, replay
+from gradcheck.verification.pool import EngineGoneError
+from gradcheck.verification.replay import read, replay
 from gradcheck.writing import terminal
 
 EXAMPLES = """example:

@@ -21,13 +21,13 @@ from gradcheck.cli.parsing import (
 )
 from gradcheck.cli.unforeseen import unforeseen
 from gradcheck.outcomes.exit_codes import ENGINE, INTERRUPTED, NOTHING, USAGE, VERIFIED
-from gradcheck.verify.known import KnownError, read_known
-from gradcheck.verify.log import LogError
-from gradcheck.verify.outputs import Paths, summary_of, writers
-from gradcheck.verify.plan import NothingToVerifyError, Settings
-from gradcheck.verify.pool import EngineGoneError
-from gradcheck.verify.run import Verified, verify
-from gradcheck.verify.text import render
+from gradcheck.verification.known import KnownError, read_known
+from gradcheck.verification.log import LogError
+from gradcheck.verification.outputs import Paths, summary_of, writers
+from gradcheck.verification.plan import NothingToVerifyError, Settings
+from gradcheck.verification.pool import EngineGoneError
+from gradcheck.verification.run import Verified, verify
+from gradcheck.verification.text import render
 from gradcheck.writing import terminal
 from gradcheck.writing.files import require_distinct, require_writable
 

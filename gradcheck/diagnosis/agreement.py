@@ -36,7 +36,7 @@ def explained_agreement(
     require: str | None = None,
     exact: Certified | None = None,
 ) -> Outcome:
-    """Check agreement, and explain what is wrong; the engine is asked about other problems too.
+    """Compare an engine's gradient of a problem with the exact one, and explain.
 
     Of a FAIL the outcome's `explanation` names the narrowest other class that gives these numbers,
     if one does, and its `diagnosis` the likely mistake.

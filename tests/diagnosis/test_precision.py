@@ -9,8 +9,8 @@ from gradcheck.engines.registry import find
 from gradcheck.outcomes.outcome import Outcome
 from gradcheck.outcomes.reasons import Reason, Verdict
 from gradcheck.problems.case import Case
-from gradcheck.verify.guarded import Guarded
-from gradcheck.verify.property import examine
+from gradcheck.verification.guarded import Guarded
+from gradcheck.verification.property import examine
 
 REFERENCE = find("reference")
 CASE = Case(sizes=(2, 3, 1), batch=3, targets="soft")

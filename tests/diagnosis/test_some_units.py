@@ -11,9 +11,9 @@ from gradcheck.diagnosis.peel import in_units
 from gradcheck.diagnosis.symbols import Symbols
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.problems.case import Case
-from gradcheck.verify.findings import Witness, read_finding
-from gradcheck.verify.mistakes import grouped
-from gradcheck.verify.property import finding_of
+from gradcheck.verification.findings import Witness, read_finding
+from gradcheck.verification.mistakes import grouped
+from gradcheck.verification.property import finding_of
 
 TAIL = 4
 

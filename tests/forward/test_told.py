@@ -19,8 +19,8 @@ from gradcheck.outcomes.outcome import Outcome
 from gradcheck.outcomes.reasons import Reason, Verdict
 from gradcheck.problems.case import Case, parse, sample_cases
 from gradcheck.rounding import loss_floor
-from gradcheck.verify.guarded import Guarded
-from gradcheck.verify.property import outcome
+from gradcheck.verification.guarded import Guarded
+from gradcheck.verification.property import outcome
 
 REFERENCE = find("reference")
 TEXTBOOK_LOG = engine_from_callable(textbook_engines.textbook_log, "log")

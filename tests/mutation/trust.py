@@ -16,7 +16,7 @@ MODULES = (
             "measured",
         )
     ),
-    *(f"gradcheck/verify/{name}.py" for name in ("guarded", "judge", "property", "tally")),
+    *(f"gradcheck/verification/{name}.py" for name in ("guarded", "judge", "property", "tally")),
 )
 """What decides verdicts, bounds and exit codes."""
 

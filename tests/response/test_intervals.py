@@ -16,7 +16,7 @@ from gradcheck.response.curve import ACTIVATION, DELTA, LOSS, SLOPE, WEIGHT
 from gradcheck.response.intervals import intervals
 from gradcheck.response.words import sentences
 from gradcheck.rounding import ARITHMETICS
-from gradcheck.verify.log import encode
+from gradcheck.verification.log import encode
 
 STANDARD = "flushed"
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gradcheck import cli
-from gradcheck.verify.run import progress
+from gradcheck.verification.run import progress
 from gradcheck.writing import terminal
 from gradcheck.writing.terminal import UnwritableError, printable
 

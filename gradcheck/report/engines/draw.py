@@ -15,8 +15,8 @@ from gradcheck.engines.base import EngineInfo
 from gradcheck.problem import LOSSES, REDUCTIONS
 from gradcheck.problems.case import Case, sample_cases
 from gradcheck.problems.corners import REQUIRED_TARGETS
-from gradcheck.verify.plan import SMALL, examined_dtypes, limits_of, smaller
-from gradcheck.verify.shrink import is_supported
+from gradcheck.verification.plan import SMALL, examined_dtypes, limits_of, smaller
+from gradcheck.verification.shrink import is_supported
 
 LARGE = {"max_parameters": 2000}
 TIMED = Case(sizes=(64, 32, 10), batch=64)

@@ -14,9 +14,9 @@ from gradcheck.outcomes.reasons import Reason, Verdict
 from gradcheck.problems.case import parse
 from gradcheck.report.engines.neuron import Curve, curve
 from gradcheck.studies.cost import Timing, time_call
-from gradcheck.verify.guarded import Guarded, RaisedError
-from gradcheck.verify.property import finding_of, judged
-from gradcheck.verify.signature import label
+from gradcheck.verification.guarded import Guarded, RaisedError
+from gradcheck.verification.property import finding_of, judged
+from gradcheck.verification.signature import label
 
 FloatArray = npt.NDArray[np.floating[Any]]
 

@@ -25,7 +25,7 @@ from gradcheck.report.engines.jobs import Clock, Job, Judge, Judged, Saturate, T
 from gradcheck.report.engines.neuron import LOGITS, TARGETS, Curve, neuron
 from gradcheck.report.engines.worker import Lost, Run
 from gradcheck.report.progress import section_progress
-from gradcheck.verify.plan import DTYPES as PRECISIONS
+from gradcheck.verification.plan import DTYPES as PRECISIONS
 from gradcheck.writing.commands import replay_line
 
 Numbers = dict[str, Any]

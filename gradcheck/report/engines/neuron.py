@@ -25,7 +25,7 @@ from gradcheck.engines.base import Engine, MalformedAnswerError, UnansweredError
 from gradcheck.outcomes.judging import is_within
 from gradcheck.problem import DTYPES, Architecture, Problem
 from gradcheck.rounding import gradient_bound
-from gradcheck.verify.guarded import RaisedError
+from gradcheck.verification.guarded import RaisedError
 
 LOGITS = tuple(range(-100, 101))
 SHOWN = (-90, -40, -36, -20, -10, 10, 20, 36, 40, 90)

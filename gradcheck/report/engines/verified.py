@@ -19,10 +19,10 @@ import pandas as pd
 from gradcheck.report.files import write_text
 from gradcheck.report.tables import markdown
 from gradcheck.report.words import MISSING, count, number, seconds, times
-from gradcheck.verify.failures import Failure, first_of
-from gradcheck.verify.findings import Coordinate
-from gradcheck.verify.log import LogError, read_log
-from gradcheck.verify.summary import Summary, summarise
+from gradcheck.verification.failures import Failure, first_of
+from gradcheck.verification.findings import Coordinate
+from gradcheck.verification.log import LogError, read_log
+from gradcheck.verification.summary import Summary, summarise
 
 HEAD = """# Engines verified
 

@@ -21,7 +21,7 @@ from gradcheck.engines.child import how_it_ended
 from gradcheck.engines.installed import NotInstalledError
 from gradcheck.engines.registry import EngineNotFoundError, find
 from gradcheck.report.engines.jobs import Job
-from gradcheck.verify.guarded import Guarded, plain_info, told_of
+from gradcheck.verification.guarded import Guarded, plain_info, told_of
 
 LOADING = 300.0
 """Seconds that an engine may take to be loaded."""

@@ -17,7 +17,7 @@ from gradcheck.report.engines.draw import Extent
 from gradcheck.report.engines.page import render, sentences
 from gradcheck.report.engines.run import exit_code, write_comparison
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "verify"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "verification"))
 from in_process import without_processes
 
 EXTENT = Extent(agreement=4, consistency=2, timing_seconds=1e-4, timeout=30.0)

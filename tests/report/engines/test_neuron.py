@@ -8,7 +8,7 @@ import pytest
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.engines.registry import find
 from gradcheck.report.engines.neuron import LOGITS, SHOWN, curve, error_at, neuron
-from gradcheck.verify.guarded import Guarded
+from gradcheck.verification.guarded import Guarded
 
 
 def with_residual(residual):

@@ -7,11 +7,11 @@ import pytest
 from some import some
 
 from gradcheck.report.engines import verified
-from gradcheck.verify import shrink
-from gradcheck.verify.plan import Settings
-from gradcheck.verify.run import verify
+from gradcheck.verification import shrink
+from gradcheck.verification.plan import Settings
+from gradcheck.verification.run import verify
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "verify"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "verification"))
 from in_process import without_processes
 
 SMALL = (("max_parameters", 20), ("max_depth", 3), ("max_batch", 4), ("corners", ("generic",)))
