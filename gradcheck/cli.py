@@ -333,10 +333,12 @@ def _write_report(options: argparse.Namespace) -> int:
     from gradcheck.report.run import write_report  # noqa: PLC0415
     from gradcheck.report.settings import Settings  # noqa: PLC0415
     from gradcheck.report.summary import sentences  # noqa: PLC0415
+    from gradcheck.report.textbook.libraries import installed  # noqa: PLC0415
 
     given = {"engine": options.engine and options.engine[0], "seed": options.seed}
     changes = {name: value for name, value in given.items() if value is not None}
-    settings = Settings.full(**changes) if options.full else Settings(**changes)
+    make = Settings.full if options.full else Settings
+    settings = make(**changes, libraries=installed())
     report = write_report(options.out, settings, command=_command(options, changes))
     code = exit_code(report)
     for number, sentence in enumerate(sentences(report["sections"]), start=1):
@@ -373,16 +375,17 @@ def _compare_engines(options: argparse.Namespace) -> int:
 def _one_claim(name: str, *, full: bool) -> int:
     from gradcheck.report.settings import Settings  # noqa: PLC0415
     from gradcheck.report.textbook.claim import CONFIRMED, sentences  # noqa: PLC0415
+    from gradcheck.report.textbook.libraries import installed  # noqa: PLC0415
     from gradcheck.report.textbook.registry import TEXTBOOK, measure_claims  # noqa: PLC0415
 
     claim = TEXTBOOK.get(name.upper())
     if claim is None:
         terminal.complain(f"--claim={name} is not one of {', '.join(TEXTBOOK)}")
         return USAGE
-    settings = Settings.full() if full else Settings()
+    settings = (Settings.full if full else Settings)(libraries=installed())
     content = measure_claims([claim], settings).to_json()
     found = content["results"][claim.id]
-    code = VERIFIED if found["ruling"] == claim.expected else WRONG
+    code = VERIFIED if found["ruling"] == found["expected"] else WRONG
     instead = claim.precise if found["ruling"] != CONFIRMED else ""
     terminal.say(f"{claim.id}: {claim.statement}")
     terminal.say(f"{found['ruling']}{': ' + instead if instead else ''}")
