@@ -16,6 +16,7 @@ from gradcheck.problems.case import parse, write_case
 from gradcheck.report import claims, run
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Evidence
+from gradcheck.report.textbook.libraries import installed
 from gradcheck.report.textbook.registry import TEXTBOOK
 from gradcheck.writing import terminal
 from gradcheck.writing.terminal import UnwritableError
@@ -277,7 +278,7 @@ def test_the_code_of_a_report_is_that_of_its_claims(
     options = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
     assert cli.main(["report", "--out", str(tmp_path), *options]) == report_code
     command = " ".join(["python -m gradcheck report", *options])
-    assert asked == [(Settings(**settings), command)]
+    assert asked == [(Settings(**settings, libraries=installed()), command)]
 
 
 def test_one_claim_is_printed_and_nothing_written(tmp_path, monkeypatch, capsys):

@@ -18,6 +18,7 @@ from gradcheck.report.settings import Settings
 from gradcheck.report.summary import sentences
 from gradcheck.report.textbook.claim import CONFIRMED
 from gradcheck.report.textbook.claim import sentences as sentences_of_claim
+from gradcheck.report.textbook.libraries import installed
 from gradcheck.report.textbook.registry import TEXTBOOK, measure_claims
 from gradcheck.writing import terminal
 
@@ -83,7 +84,8 @@ def _write_report(options: argparse.Namespace) -> int:
 
     given = {"engine": options.engine and options.engine[0], "seed": options.seed}
     changes = {name: value for name, value in given.items() if value is not None}
-    settings = Settings.full(**changes) if options.full else Settings(**changes)
+    make = Settings.full if options.full else Settings
+    settings = make(**changes, libraries=installed())
     report = run.write_report(options.out, settings, command=_command(options, changes))
     code = claims.exit_code(report)
     for number, sentence in enumerate(sentences(report["sections"]), start=1):
@@ -120,10 +122,10 @@ def _one_claim(name: str, *, full: bool) -> int:
     if claim is None:
         terminal.complain(f"--claim={name} is not one of {', '.join(TEXTBOOK)}")
         return USAGE
-    settings = Settings.full() if full else Settings()
+    settings = (Settings.full if full else Settings)(libraries=installed())
     content = measure_claims([claim], settings).to_json()
     found = content["results"][claim.id]
-    code = VERIFIED if found["ruling"] == claim.expected else WRONG
+    code = VERIFIED if found["ruling"] == found["expected"] else WRONG
     instead = claim.precise if found["ruling"] != CONFIRMED else ""
     terminal.say(f"{claim.id}: {claim.statement}")
     terminal.say(f"{found['ruling']}{': ' + instead if instead else ''}")

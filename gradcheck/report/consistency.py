@@ -49,6 +49,7 @@ class Examined:
         seen: the smallest relative error that would have been caught, per informative coordinate.
         coverage: |D - f'| / B, per coordinate that was given a bound.
         coverage_at: the coordinate where that is largest.
+        right_beyond: coordinates beyond their bound where the engine is within its allowance of f'.
     """
 
     case: Case
@@ -61,6 +62,7 @@ class Examined:
     seen: FloatArray
     coverage: FloatArray
     coverage_at: str
+    right_beyond: int = 0
 
 
 def measure(settings: Settings) -> Section:
@@ -109,7 +111,7 @@ def examine(engine_name: str, token: str, engine: Engine) -> Examined:
     reason = outcome.reason.value if outcome.reason else ""
     ratio, coordinate = worst_deviation(outcome)
     c = outcome.comparison
-    coverage, at = (np.empty(0), "") if c is None else _coverage(c, case)
+    coverage, at, right = (np.empty(0), "", 0) if c is None else _coverage(c, case)
     return Examined(
         case=case,
         verdict=outcome.verdict.value,
@@ -121,19 +123,27 @@ def examine(engine_name: str, token: str, engine: Engine) -> Examined:
         seen=np.empty(0) if c is None else c.smallest_error_seen(),
         coverage=coverage,
         coverage_at=at,
+        right_beyond=right,
     )
 
 
-def _coverage(c: Comparison, case: Case) -> tuple[FloatArray, str]:
-    """Return |error| / bound wherever a bound was given, smaller steps agreeing or not."""
+def _coverage(c: Comparison, case: Case) -> tuple[FloatArray, str, int]:
+    """Return |error| / bound wherever a bound was given, smaller steps agreeing or not.
+
+    With it come the coordinate where that is largest, and how often it is above 1 with the engine
+    within its allowance of the truth.
+    """
     declined = np.isin(c.kind, (Kind.KINK, Kind.NOISY, Kind.NOT_EVALUATED, Kind.UNDEFINED))
     contested = (c.kind == Kind.NOISY) & (np.abs(c.engine - c.oracle) > c.allowance)
     claimed = np.flatnonzero(~declined | contested)
     if not claimed.size:
-        return np.empty(0), ""
-    error = np.abs(c.oracle[claimed] - complex_step(case.problem(), claimed.tolist()))
+        return np.empty(0), "", 0
+    truth = complex_step(case.problem(), claimed.tolist())
+    error = np.abs(c.oracle[claimed] - truth)
     ratio = np.divide(error, c.bound[claimed], out=np.zeros_like(error), where=error > 0)
-    return ratio, c.structure.name(int(claimed[np.argmax(ratio)]))
+    is_right = np.abs(c.engine[claimed] - truth) <= c.allowance[claimed]
+    at = c.structure.name(int(claimed[np.argmax(ratio)]))
+    return ratio, at, int(np.sum((ratio > 1) & is_right))
 
 
 def _second_derivation(settings: Settings) -> Iterator[Result]:
@@ -210,6 +220,7 @@ def _of_dtype(engine: str, dtype: str, examined: list[Examined]) -> dict[str, An
         "coverage": {
             "coordinates": coverage.size,
             "held": int(np.sum(coverage <= 1)),
+            "right_beyond": sum(one.right_beyond for one in examined),
             "quantiles": _quantiles(coverage, {"median": 0.5, "p99": 0.99, "worst": 1.0}),
             "worst": loosest and {"token": loosest.case.token, "coordinate": loosest.coverage_at},
         },

@@ -36,9 +36,12 @@ Group = dict[str, Any]
 
 
 def draw(name: str, section: Group, frames: Frames) -> dict[str, bytes]:
-    """Draw a section's figure; return the files by name, SVG and PNG."""
+    """Draw a section's figures; return the files by name, SVG and PNG."""
+    drawn: dict[str, bytes] = {}
     with mpl.rc_context(STYLE):
-        return files(name, FIGURES[name](section, frames))
+        for figure, function in FIGURES.get(name, {}).items():
+            drawn |= files(figure, function(section, frames))
+    return drawn
 
 
 def files(name: str, figure: Figure) -> dict[str, bytes]:
@@ -58,7 +61,7 @@ def _bytes(figure: Figure, kind: str) -> bytes:
 
 
 def consistency(section: Group, _frames: Frames) -> Figure:
-    """Shares of informative, small and inconclusive derivatives by weight scale and depth."""
+    """Shares of verified, small and undecided derivatives by weight scale and depth."""
     rows = pd.DataFrame(section["measured"]["by_stratum"])
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -73,21 +76,26 @@ def consistency(section: Group, _frames: Frames) -> Figure:
 SHORT = {"1, logistic regression": "1, one output"}
 
 
-def _stacked(axes: Axes, rows: pd.DataFrame, label: str) -> None:
+def _stacked(axes: Axes, rows: pd.DataFrame, what: str) -> None:
     places = np.arange(len(rows))
     start = np.zeros(len(rows))
-    kinds = {"informative": BLUE, "small": SKY, "inconclusive": "#BBBBBB", "failed": RED}
-    for kind, colour in kinds.items():
+    kinds = {
+        "informative": ("verified", BLUE),
+        "small": ("small", SKY),
+        "inconclusive": ("not decided", "#BBBBBB"),
+        "failed": ("failed", RED),
+    }
+    for kind, (label, colour) in kinds.items():
         if kind == "failed" and not rows[kind].any():
             continue
         width = 100 * rows[kind].to_numpy() / np.maximum(rows["coordinates"].to_numpy(), 1)
-        axes.barh(places, width, left=start, color=colour, label=kind, height=0.75)
+        axes.barh(places, width, left=start, color=colour, label=label, height=0.75)
         start = start + width
     axes.set_yticks(places, [SHORT.get(value, value) for value in rows["value"]])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of the derivatives, %")
-    axes.set_ylabel(label)
+    axes.set_ylabel(what)
     axes.grid(visible=False, axis="y")
 
 
@@ -117,7 +125,7 @@ def step_size(section: Group, frames: Frames) -> Figure:
     axes.legend(loc="lower left", frameon=False)
     axes.set_xlabel("step h (units of the weight)")
     axes.set_ylabel("error of the derivative, median, absolute")
-    axes.set_title(f"Error against step, {section['results']['token']}", fontsize=9)
+    axes.set_title("Error of difference formulas against their step")
     axes.set_xlim(1e-13, 100)
     axes.set_ylim(1e-16, 1e-1)
     return figure
@@ -134,7 +142,7 @@ def _name_curve(axes: Axes, curve: pd.DataFrame, fit: Group, colour: str) -> Non
     step = np.exp(np.interp(np.log(height), np.log(branch["median_error"]), np.log(branch["step"])))
     text = f"{'forward' if fit['order'] == 1 else 'central'}, order {fit['order']}"
     if place is None:
-        axes.annotate(text, (step, height), xytext=(-7, 0), textcoords="offset points",
+        axes.annotate(text, (step, height), xytext=(-14, 3), textcoords="offset points",
                       ha="right", va="center", color=colour, fontsize=9)  # fmt: skip
     else:
         line = {"arrowstyle": "-", "color": colour, "lw": 0.7, "shrinkA": 1, "shrinkB": 0}
@@ -145,116 +153,63 @@ def _name_curve(axes: Axes, curve: pd.DataFrame, fit: Group, colour: str) -> Non
 # --- cost -----------------------------------------------------------------------------------------
 
 
-def cost(_section: Group, frames: Frames) -> Figure:
-    """Passes and seconds against N."""
-    data = frames["cost"]
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _passes(left, data)
-    _seconds(right, data)
-    for axes in (left, right):
-        axes.set_xlabel("N, number of parameters")
-        axes.minorticks_off()
-        axes.set_xlim(5, 4e6)
+def price(section: Group, _frames: Frames) -> Figure:
+    """Forward passes that one gradient costs against N: formulas, and what was measured."""
+    networks, ratios = section["results"]["networks"], section["results"]["ratios"]
+    clock = section["timings"]["ratios"]
+    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
+    axes = figure.subplots()
+    N = np.array([8.0, 2e6])
+    axes.loglog(N, N + 1, "-", color=BLUE, lw=1.2)
+    run = [row for row in networks if row["forward_difference_passes"] is not None]
+    axes.plot([row["N"] for row in run], [row["forward_difference_passes"] for row in run], "o",
+              ms=6, color=BLUE, label="passes counted, forward differences")  # fmt: skip
+    axes.fill_between(N, 2, 3, color=ORANGE, alpha=0.3, lw=0)
+    median = np.array([row["ratio"] for row in clock])
+    error = [median - [row["low"] for row in clock], [row["high"] for row in clock] - median]
+    axes.errorbar([row["N"] for row in ratios], median, yerr=error, fmt="^", ms=6, lw=1,
+                  color=RED, label="time of loss and gradient / time of the loss")  # fmt: skip
+    axes.text(2e3, 6e4, "finite differences: N + 1", color=BLUE, ha="right")
+    axes.text(2e3, 5, "backpropagation: 2 to 3 in arithmetic, whatever N", color=RED, ha="center")
+    axes.set_xlim(N[0], N[1])
+    axes.set_ylim(1, 4e6)
+    axes.minorticks_off()
+    axes.set_xlabel("N, number of weights and biases")
+    axes.set_ylabel("price in forward passes")
+    axes.set_title("What one gradient costs")
+    axes.legend(loc="upper left", frameon=False, fontsize=9)
     return figure
 
 
-def _passes(axes: Axes, data: pd.DataFrame) -> None:
-    series = (
-        ("check_passes", "differences with\nerror bounds", PURPLE, "D"),
-        ("central_difference_passes", "central\ndifferences", GREEN, "s"),
-        ("forward_difference_passes", "forward\ndifferences", BLUE, "o"),
-    )
-    for column, _, colour, marker in series:
-        known = data.dropna(subset=[column])
-        axes.loglog(known["N"], known[column].astype(float), marker, ls="-", ms=4, color=colour)
-    both = data["backprop_forward_passes"] + data["backprop_backward_passes"]
-    axes.loglog(data["N"], both, "^", ls="-", ms=5, color=ORANGE)
-    axes.text(4e3, 2.6, "backprop, forward + backward", color=ORANGE, fontsize=9, ha="center")
-    places = {PURPLE: (80, 2.5e4), GREEN: (5e4, 6e5), BLUE: (4e4, 4e3)}
-    for _, text, colour, _ in series:
-        axes.text(*places[colour], text, color=colour, fontsize=9, ha="center", va="center")
-    axes.set_ylim(1, 2e6)
-    axes.set_ylabel("passes over the batch, counted")
-    axes.set_title("Passes for one gradient")
-
-
-def _seconds(axes: Axes, data: pd.DataFrame) -> None:
+def cost(_section: Group, frames: Frames) -> Figure:
+    """Seconds against N."""
+    data = frames["cost"]
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    axes = figure.subplots()
     measured = ~data["forward_differences_extrapolated"].astype(bool)
     N, t = data["N"], data["forward_differences_seconds"]
     axes.loglog(N, t, "-", color=BLUE, lw=1.2)
-    axes.loglog(N[measured], t[measured], "o", ms=4, color=BLUE)
+    axes.loglog(N[measured], t[measured], "o", ms=5, color=BLUE)
     axes.loglog(N[~measured], t[~measured], "o", ms=5, mfc="white", color=BLUE)
     axes.loglog(N, data["backprop_median"], "^", ls="-", ms=5, color=ORANGE)
-    axes.loglog(N, data["forward_pass_median"], "v", ls="-", ms=4, color=GREY)
-    axes.text(1.2e3, 1e-1, "forward\ndifferences", color=BLUE, fontsize=9, ha="right")
-    axes.text(3e4, 2.2e-4, "backprop", color=ORANGE, fontsize=9, ha="right")
-    axes.text(1e5, 9e-6, "one loss", color=GREY, fontsize=9, ha="left")
+    axes.loglog(N, data["forward_pass_median"], "v", ls="-", ms=5, color=GREY)
+    axes.text(1.2e3, 1, "forward differences", color=BLUE, ha="right")
+    axes.text(3e4, 3e-4, "backprop", color=ORANGE, ha="right")
+    axes.text(2e5, 9e-6, "one loss", color=GREY, ha="left")
     if (~measured).any():
-        axes.text(8e4, 60, "open: extrapolated", color=BLUE, fontsize=9, ha="right")
-    axes.set_ylim(3e-6, 1e3)
+        axes.text(1e5, 300, "open: extrapolated", color=BLUE, ha="right")
+    axes.set_xlim(8, 2e6)
+    axes.set_ylim(3e-6, 2e3)
+    axes.minorticks_off()
+    axes.set_xlabel("N, number of weights and biases")
     axes.set_ylabel("time, s")
-    axes.set_title("Time for one gradient, one example")
-
-
-# --- location -------------------------------------------------------------------------------------
-
-
-def location(section: Group, _frames: Frames) -> Figure:
-    """Passes that name one wrong weight against N, with the fitted logarithm."""
-    N, growth = np.array(section["results"]["growth"]["N"]), section["measured"]["growth"]
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    axes = figure.subplots()
-    axes.loglog(N, N + 1, "--", color=GREY)
-    axes.loglog(N, growth["constant"] + growth["a_doubling"] * np.log2(N), "-", color=BLUE, lw=1.2)
-    axes.loglog(N, growth["passes"], "o", ms=6, color=BLUE)
-    axes.text(N[-1], 1.3 * growth["passes"][-1], "random signs and group testing", color=BLUE,
-              fontsize=9, ha="right", va="bottom")  # fmt: skip
-    axes.text(N[-2], N[-2] / 2, "forward differences, N + 1", color=GREY, fontsize=9, va="top")
-    axes.set_xlabel("N, number of weights")
-    axes.set_ylabel("forward passes")
-    axes.set_title("Naming one weight that is off by 1 %")
+    axes.set_title("Time of one gradient of one example")
     return figure
 
 
-# --- real data ------------------------------------------------------------------------------------
-
-
-def real_data(_section: Group, frames: Frames) -> Figure:
-    """Size, allowance and deviation of every derivative, sorted by size."""
-    data = frames["real_data"]
-    figure = Figure(figsize=(WIDTH, 6.0), layout="constrained")
-    panels = figure.subplots(2, 2, sharey=True)
-    groups = list(data.groupby(["data", "state"], sort=False))
-    for axes, ((name, state), rows) in zip(panels.flat, groups, strict=False):
-        _sorted_panel(axes, rows)
-        axes.set_title(f"{name}, {state} weights")
-    panels[0, 0].set_ylabel("absolute value")
-    panels[1, 0].set_ylabel("absolute value")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    return figure
-
-
-def _sorted_panel(axes: Axes, rows: pd.DataFrame) -> None:
-    ordered = rows.sort_values("engine", key=np.abs, ascending=False, kind="stable")
-    rank = np.arange(1, len(ordered) + 1)
-    size = ordered["engine"].abs().to_numpy()
-    deviation = (ordered["engine"] - ordered["oracle"]).abs().to_numpy()
-    dot = {"ls": "none", "marker": ".", "ms": 6 if len(rank) < 100 else 3, "rasterized": True}
-    axes.semilogy(rank, np.where(size > 0, size, np.nan), **dot, color=BLUE,
-                  label="derivative, by backprop")  # fmt: skip
-    axes.semilogy(rank, ordered["allowance"], **dot, color=ORANGE,
-                  label="allowance")  # fmt: skip
-    axes.semilogy(rank, np.where(deviation > 0, deviation, np.nan), **dot, color=GREY,
-                  label="deviation from differences")  # fmt: skip
-    axes.set_xlabel("derivatives, largest first")
-
-
-FIGURES: dict[str, Callable[[Group, Frames], Figure]] = {
-    "consistency": consistency,
-    "step_size": step_size,
-    "cost": cost,
-    "location": location,
-    "real_data": real_data,
+FIGURES: dict[str, dict[str, Callable[[Group, Frames], Figure]]] = {
+    "consistency": {"consistency": consistency},
+    "step_size": {"step_size": step_size},
+    "cost": {"price": price, "cost": cost},
 }
+"""By section, each figure by its file name."""

@@ -6,11 +6,13 @@ from typing import Any
 
 from gradcheck.report import tables
 from gradcheck.report.accuracy import tables as accuracy
+from gradcheck.report.how_sure import grounds
 from gradcheck.report.million import tables as million
 from gradcheck.report.summary import sentences
 from gradcheck.report.template import template
 from gradcheck.report.textbook import claim
 from gradcheck.report.words import count, number, seconds, share, times
+from gradcheck.report.wrap import wrapped
 
 
 def render(report: dict[str, Any]) -> str:
@@ -18,6 +20,7 @@ def render(report: dict[str, Any]) -> str:
     page = template("report.md.j2").render(
         report=report,
         sentences=sentences(report["sections"]),
+        grounds=grounds(report),
         tables=tables,
         accuracy=accuracy,
         million=million,
@@ -28,4 +31,4 @@ def render(report: dict[str, Any]) -> str:
         share=share,
         times=times,
     )
-    return page.rstrip("\n") + "\n"
+    return wrapped(page)

@@ -11,7 +11,7 @@ from gradcheck.problems.case import write_case
 from gradcheck.report import consistency, forward_cost, location, machine, real_data, step_size
 from gradcheck.report.accuracy import measure as accuracy
 from gradcheck.report.claims import judge
-from gradcheck.report.figures import FIGURES, draw, files
+from gradcheck.report.figures import draw, files
 from gradcheck.report.files import write_bytes, write_json, write_text
 from gradcheck.report.million import measure as million
 from gradcheck.report.render import render
@@ -91,7 +91,7 @@ def _write_parts(out: Path, name: str, numbers: dict[str, Any], section: Section
     for case, problem in section.cases.items():
         (out / "cases").mkdir(parents=True, exist_ok=True)
         write_case(out / "cases" / case, problem)
-    drawn = draw(name, numbers, section.frames) if name in FIGURES else {}
+    drawn = draw(name, numbers, section.frames)
     for figure_name, figure in section.figures.items():
         drawn |= files(figure_name, figure)
     for file, content in drawn.items():

@@ -43,6 +43,7 @@ class Settings:
         prediction_steps: steps of gradient descent after which prediction is judged.
         million_epochs: epochs of digits for which a network of a million weights is trained.
         run_the_million: whether the N + 1 passes of a million weights are run to the end.
+        libraries: which of the libraries of `textbook.libraries` are asked for derivatives.
     """
 
     engine: str = "reference"
@@ -89,6 +90,7 @@ class Settings:
     prediction_steps: int = 2048
     million_epochs: int = 2
     run_the_million: bool = False
+    libraries: tuple[str, ...] = ()
 
     @classmethod
     def full(cls, **changes: Any) -> Settings:
@@ -118,6 +120,7 @@ class Settings:
         """Return the settings as JSON has them."""
         lists = {
             "hidden": list(self.hidden),
+            "libraries": list(self.libraries),
             "location_growth": list(self.location_growth),
             "ratio_networks": [list(sizes) for sizes in self.ratio_networks],
             "million_network": list(self.million_network),
@@ -138,6 +141,7 @@ class Settings:
             raise ValueError(f"settings: missing or unknown are {wrong}")
         tuples = {
             "hidden": tuple(content["hidden"]),
+            "libraries": tuple(content["libraries"]),
             "location_growth": tuple(content["location_growth"]),
             "ratio_networks": tuple(tuple(sizes) for sizes in content["ratio_networks"]),
             "million_network": tuple(content["million_network"]),

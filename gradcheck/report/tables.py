@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from gradcheck.report.textbook.claim import REFUTED
 from gradcheck.report.words import MISSING, number, plus_minus, seconds, share
 from gradcheck.report.words import times as ratio
 
@@ -26,12 +27,12 @@ def markdown(frame: pd.DataFrame, *, left: int = 1) -> str:
 
 
 def claims(report: dict[str, Any]) -> str:
-    """Every claim of the report itself, and whether it holds."""
+    """Every statement of the report itself, and whether it holds."""
     textbook = report["sections"].get("textbook", {"results": {}})["results"]
     return markdown(
         pd.DataFrame(
             {
-                "claim": claim["statement"],
+                "statement": claim["statement"],
                 "holds": "yes" if claim["holds"] else "**NO**",
             }
             for claim in report["claims"]
@@ -40,23 +41,23 @@ def claims(report: dict[str, Any]) -> str:
     )
 
 
-def textbook(section: dict[str, Any]) -> str:
-    """Every claim of the textbooks with its ruling."""
+def rulings(section: dict[str, Any]) -> str:
+    """Every claim of the textbooks in six words, with its ruling."""
     rows = [
         {
             "": f"[{name}](#{name.lower()})",
-            "claim": claim["statement"],
-            "ruling": f"**{claim['ruling']}**" + _unexpected(claim),
-            "look": f"[figure]({claim['look']})" if claim["look"] else "",
+            "claim": claim["title"],
+            "ruling": _ruling(claim),
         }
         for name, claim in section["results"].items()
     ]
-    return markdown(pd.DataFrame(rows), left=4)
+    return markdown(pd.DataFrame(rows), left=3)
 
 
-def _unexpected(claim: dict[str, Any]) -> str:
-    same = claim["ruling"] == claim["expected"]
-    return "" if same else f", expected: {claim['expected']}"
+def _ruling(claim: dict[str, Any]) -> str:
+    word = claim["ruling"]
+    expected = "" if word == claim["expected"] else f", expected: {claim['expected']}"
+    return (f"**{word}**" if word == REFUTED or expected else word) + expected
 
 
 def machine(report: dict[str, Any]) -> str:
@@ -99,10 +100,10 @@ def by_dtype(section: dict[str, Any]) -> str:
                 "networks": number(part["problems"]),
                 **_verdicts(part["verdicts"]),
                 "derivatives": number(part["coordinates"]),
-                "informative": share(part["informative"], part["coordinates"]),
+                "verified": share(part["informative"], part["coordinates"]),
                 "small": share(part["small"], part["coordinates"]),
-                "inconclusive": share(part["inconclusive"], part["coordinates"]),
-                "worst deviation / allowance": number(part["worst"] and part["worst"]["ratio"]),
+                "not decided": share(part["inconclusive"], part["coordinates"]),
+                "largest deviation / allowance": number(part["worst"] and part["worst"]["ratio"]),
             }
             for part in section["measured"]["by_dtype"]
         )
@@ -118,12 +119,12 @@ def seen(section: dict[str, Any]) -> str:
         rows.append(
             {
                 "dtype": part["dtype"],
-                "smallest": number(caught.get("smallest")),
+                "what would have been seen: smallest": number(caught.get("smallest")),
                 "median": number(caught.get("median")),
                 "largest": number(caught.get("largest")),
                 "bound holds": f"{coverage['held']:,} of {coverage['coordinates']:,}",
-                "median error / bound": number(quantiles.get("median")),
-                "99th percentile": number(quantiles.get("p99")),
+                "error / bound: median": number(quantiles.get("median")),
+                "99 %": number(quantiles.get("p99")),
                 "worst": number(quantiles.get("worst")),
             }
         )
@@ -144,9 +145,9 @@ def strata(section: dict[str, Any]) -> str:
                 "FAIL": str(row["FAIL"]),
                 "INCONCL.": str(row["INCONCLUSIVE"]),
                 "derivatives": number(total),
-                "informative": share(row["informative"], total),
+                "verified": share(row["informative"], total),
                 "small": share(row["small"], total),
-                "inconclusive": share(row["inconclusive"], total),
+                "not decided": share(row["inconclusive"], total),
             }
         )
         before = row["kind"]
@@ -319,11 +320,11 @@ def _real_row(
         "network": "-".join(map(str, check["sizes"])),
         "examples": number(check["rows"]),
         "verdict": check["verdict"],
-        "informative": _count(measured.get("informative")),
+        "verified": _count(measured.get("informative")),
         "small": _count(measured.get("small")),
-        "inconcl.": _count(measured.get("inconclusive")),
+        "not decided": _count(measured.get("inconclusive")),
         "failed": _count(measured.get("failed")),
-        "worst deviation / allowance": f"{number(worst['ratio'])} at {worst['coordinate']}"
+        "largest deviation / allowance": f"{number(worst['ratio'])} at {worst['coordinate']}"
         if worst and worst["coordinate"]
         else MISSING,
         "error seen, median": number(caught.get("median")),

@@ -56,6 +56,15 @@ def share(part: int, whole: int) -> str:
     return "> 99.9 %" if percent > 99.9 else f"{percent:.1f} %"
 
 
+def part_of(value: float) -> str:
+    """Write a part of a whole: in per cent from one of them on, else as a power of ten.
+
+    >>> part_of(0.1263), part_of(1.04e-6)
+    ('13 %', '1.0e-6')
+    """
+    return f"{100 * value:.2g} %" if value >= 0.01 else number(value)
+
+
 def plus_minus(law: dict[str, Any] | None, bend: float | None = None) -> str:
     """Write a fitted exponent with its standard error, both to the error's second digit.
 

@@ -47,7 +47,7 @@ def tiny():
         location_growth=(40, 60, 80),
         million_network=(20, 30, 1),
         deep_network=(7, 6, 5, 1),
-        digits_hidden=2,
+        digits_hidden=10,
         digits_rows=2,
         logistic_iterations=20,
         digits_epochs=1,
@@ -130,7 +130,7 @@ def shorten(patch):
     patch.setattr(c24_million_weights_trained, "MILLION", 30_010)
     patch.setattr(c24_million_weights_trained, "RATE", 0.04)
     patch.setattr(curves, "load_digits", _few_digits(curves.load_digits))
-    patch.setattr(curves, "EPOCHS", dict(zip(curves.KINDS, (2, 6, 60), strict=True)))
+    patch.setattr(curves, "EPOCHS", dict(zip(curves.KINDS, (8, 24, 200), strict=True)))
 
 
 @pytest.fixture(scope="session")

@@ -35,24 +35,32 @@ THREE = [Kind.INFORMATIVE, Kind.SMALL, Kind.FAILED]
 
 
 def test_the_true_error_is_measured_in_bounds_and_the_worst_is_named():
-    ratio, at = consistency._coverage(comparison([0.5, -10, 2], THREE), CASE)
+    ratio, at, right = consistency._coverage(comparison([0.5, -10, 2], THREE), CASE)
     assert ratio == pytest.approx([0.5, 10, 2], rel=1e-5)  # 1e-16 of rounding beside 1e-9
-    assert at == "W1[0,1]"
+    assert (at, right) == ("W1[0,1]", 0)
+
+
+@pytest.mark.parametrize(
+    ("errors", "off", "right"),
+    [([2, 3, 0.5], [-2.5, -2.5, 9], 2), ([2, 3, 0.5], [0, -2.5, 0], 1), ([0.9] * 3, [-1] * 3, 0)],
+)
+def test_where_a_bound_was_too_narrow_the_engine_is_right_within_its_allowance(errors, off, right):
+    assert consistency._coverage(comparison(errors, THREE, off), CASE)[2] == right
 
 
 @pytest.mark.parametrize("kind", [Kind.KINK, Kind.NOISY, Kind.NOT_EVALUATED, Kind.UNDEFINED])
 def test_where_no_bound_was_given_none_is_counted(kind):
-    ratio, at = consistency._coverage(comparison([9, 9, 0.5], [kind, kind, Kind.VACUOUS]), CASE)
+    ratio, at, _ = consistency._coverage(comparison([9, 9, 0.5], [kind, kind, Kind.VACUOUS]), CASE)
     assert ratio == pytest.approx([0.5], rel=1e-5)
     assert at == "b1[0]"
     off = [0, 0, 0] if kind == Kind.NOISY else [2, 2, 2]
-    nothing, at = consistency._coverage(comparison([9, 9, 9], [kind] * 3, off), CASE)
-    assert (nothing.size, at) == (0, "")
+    nothing, at, right = consistency._coverage(comparison([9, 9, 9], [kind] * 3, off), CASE)
+    assert (nothing.size, at, right) == (0, "", 0)
 
 
 def test_a_bound_that_accused_somebody_counts_even_where_smaller_steps_did_not_confirm_it():
     noisy = [Kind.NOISY] * 3
-    ratio, at = consistency._coverage(comparison([3, 4, 5], noisy, off=[0.9, -1.1, 0]), CASE)
+    ratio, at, _ = consistency._coverage(comparison([3, 4, 5], noisy, off=[0.9, -1.1, 0]), CASE)
     assert ratio == pytest.approx([4], rel=1e-5)
     assert at == "W1[0,1]"
 

@@ -16,6 +16,7 @@ from gradcheck.report import run
 from gradcheck.report.accuracy import right_engines
 from gradcheck.report.claims import exit_code, judge
 from gradcheck.report.figures import draw
+from gradcheck.report.how_sure import grounds
 from gradcheck.report.render import render
 from gradcheck.report.run import SECTIONS, write_report
 from gradcheck.report.settings import Settings
@@ -59,13 +60,10 @@ def test_everything_is_on_disk(tiny_report):
     assert report["complete"]
     figures = {path.name for path in (out / "figures").iterdir()}
     drawn = {
+        "price",
         "consistency",
-        "accuracy",
-        "sensitivity",
         "step_size",
         "cost",
-        "location",
-        "real_data",
         "c9_cost_ratio",
         "c16_training",
     }
@@ -80,6 +78,8 @@ def test_every_file_the_page_names_exists(tiny_report):
     named = re.findall(r"\]\(([^)#]+)\)", page)
     assert len(named) >= 6
     assert [name for name in named if not (out / name).exists()] == []
+    shown = {path.stem for path in (out / "figures").iterdir()}
+    assert [name for name in shown if f"](figures/{name}.svg)" not in page] == []
     anchors = re.findall(r"\]\(#([^)]+)\)", page)
     headings = [line.lstrip("# ").lower() for line in page.splitlines() if line.startswith("#")]
     assert len(anchors) == len(TEXTBOOK)
@@ -125,7 +125,7 @@ def test_every_worst_case_comes_with_its_token_and_coordinate(tiny_report):
 
 def test_every_worst_error_comes_with_its_token_and_coordinate(tiny_report):
     out, report = tiny_report
-    page = render(report)
+    words = " ".join(render(report).split())
     table = pd.read_csv(out / "tables" / "accuracy.csv")
     for row in some(report["sections"]["accuracy"]["measured"]["rows"]):
         places = [row[name]["at"] for name in ("ulps", "ratio", "seen") if row[name]]
@@ -134,7 +134,7 @@ def test_every_worst_error_comes_with_its_token_and_coordinate(tiny_report):
             assert f":{row['dtype']}:" in place["token"]
             assert place["replay"].endswith(f"{place['token']} {row['engine']}")
             if row["scale"] == "all":
-                assert f"`{place['coordinate']}`; again with `{place['replay']}`" in page
+                assert f"`{place['coordinate']}`; again with `{place['replay']}`" in words
             else:
                 assert f":w{row['scale']}:" in place["token"]
                 assert place["token"] in set(table["ratio_token"]) | set(table["ulps_token"]) | set(
@@ -190,25 +190,105 @@ def test_the_orders_of_the_stencils_are_found(tiny_report):
 # --- what is said ---------------------------------------------------------------------------------
 
 
-def test_eight_sentences_and_no_failure(tiny_report):
+def test_three_answers_and_no_failure(tiny_report):
     _, report = tiny_report
     said = sentences(report["sections"])
-    assert len(said) == 8
-    assert "FAIL" not in "".join(said).replace("none FAILs", "")
+    opened = [answer.split("**")[1] for answer in said]
+    assert opened == [
+        "They agree.",
+        "They do not cost the same.",
+        "What the textbooks say.",
+    ]
+    assert "FAIL" not in "".join(said)
     assert all(claim["holds"] for claim in some(report["claims"]))
     assert exit_code(report) == 0
+
+
+def test_what_is_verified_and_what_is_small_are_said_apart(tiny_report):
+    _, report = tiny_report
+    altered = copy.deepcopy(report)
+    for part in altered["sections"]["consistency"]["measured"]["by_dtype"]:
+        part |= {"coordinates": 1000, "informative": 400, "small": 567, "inconclusive": 33}
+        part["seen"]["largest"] = 0.104 if part["dtype"] == "float32" else 1e-6
+    said = sentences(altered["sections"])[0]
+    assert "40.0 % of the derivatives are *verified*" in said
+    assert "1.0e-6 in float64 (40.0 % of them) or 10 % in float32" in said
+    assert "56.7 % are *small*" in said
+    assert "3.3 % could not be decided" in said
+    assert "96.7" not in said
+
+
+def test_the_rulings_are_counted_and_listed(tiny_report):
+    _, report = tiny_report
+    altered = copy.deepcopy(report)
+    textbook = altered["sections"]["textbook"]["results"]
+    for name, claim in textbook.items():
+        claim["ruling"] = claim["expected"] = {"C2": "refuted", "C3": "refined"}.get(
+            name, "confirmed"
+        )
+    said = sentences(altered["sections"])[2]
+    assert "1 need a word more (C3), and **1 are wrong (C2)**" in said
+    assert f"Of {len(TEXTBOOK)} claims" in said
+    assert f"{len(TEXTBOOK) - 2} are right (C1, C4, " in said
+    textbook["C5"]["ruling"] = "refuted"
+    assert "**Not as expected: C5.**" in sentences(altered["sections"])[2]
+
+
+def test_every_claim_stands_in_one_table_with_its_title_and_ruling(tiny_report):
+    _, report = tiny_report
+    rows = [line for line in render(report).splitlines() if re.match(r"\| \[C\d+\]\(#", line)]
+    assert len(rows) == len(TEXTBOOK)
+    for row, claim in zip(rows, TEXTBOOK.values(), strict=True):
+        _, name, title, ruling, _ = (cell.strip() for cell in row.split("|"))
+        assert (name, title) == (f"[{claim.id}](#{claim.id.lower()})", claim.title)
+        found = report["sections"]["textbook"]["results"][claim.id]
+        assert ruling.strip("*") == found["ruling"] == found["expected"]
+
+
+def test_only_tables_have_lines_of_more_than_160_characters(tiny_report):
+    _, report = tiny_report
+    altered = copy.deepcopy(report)
+    altered["sections"]["textbook"]["results"]["C1"]["statement"] = "a long word " * 40
+    lines = [line for line in render(altered).splitlines() if not line.lstrip().startswith("|")]
+    assert max(map(len, lines)) <= 160
+
+
+def test_the_page_goes_from_the_answers_to_the_settings(tiny_report):
+    _, report = tiny_report
+    page = render(report)
+    figure, answers = page.index("](figures/price.svg)"), page.index("1. **They agree.**")
+    headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    assert figure < answers < page.index("## ")
+    assert headings[:3] == ["The claims", "How sure is this?", "What a gradient costs"]
+    assert headings[-1] == "Settings and machine"
+    assert "gc1:" not in page[: page.index("## Settings and machine")]
+
+
+def test_a_bound_that_was_too_narrow_is_one_clause_that_says_who_was_right(tiny_report):
+    _, report = tiny_report
+    altered = copy.deepcopy(report)
+    for part in altered["sections"]["consistency"]["measured"]["by_dtype"]:
+        part["coverage"] |= {"coordinates": 1000, "held": 1000, "right_beyond": 0}
+    coverage = altered["sections"]["consistency"]["measured"]["by_dtype"][0]["coverage"]
+    coverage["quantiles"]["worst"] = 1.25
+    assert "too narrow" not in "".join(grounds(altered))
+    coverage |= {"held": 999, "right_beyond": 1}
+    clause = "1,999 of 2,000 derivatives; in 1 it was too narrow, by a factor of 1.2 at most, and"
+    assert f"{clause} there backpropagation was right." in "".join(grounds(altered))
+    coverage["right_beyond"] = 0
+    assert f"{clause} in 0 of these backpropagation was right." in "".join(grounds(altered))
 
 
 @pytest.mark.parametrize(
     ("path", "value", "claim", "told"),
     [
-        ("consistency.measured.by_dtype.0.coverage.held", 0, "coverage", "did not always hold"),
+        ("consistency.measured.by_dtype.0.coverage.held", 0, "coverage", "it was too narrow"),
         ("consistency.results.chain_rule.verdicts.FAIL", 1, "chain-rule", "FAILS on 1 of 1"),
         ("accuracy.results.right_engines.beyond", 3, "right-engines", "are accused**"),
         ("accuracy.results.precision_loss.1.caught", 2, "precision", "2 of 16"),
-        ("accuracy.results.bugs.called_a_class", 1, "ladder", "and 1 of "),
-        ("accuracy.measured.ladder.named", 0, "ladder", "0 of "),
-        ("step_size.results.stencils.1.order_shown", False, "order", "does not fall"),
+        ("accuracy.results.bugs.called_a_class", 1, "ladder", "1 is taken for rounding"),
+        ("accuracy.measured.ladder.named", 0, "ladder", "0 are named rightly"),
+        ("step_size.results.stencils.1.order_shown", False, "order", "**does not fall**"),
         ("step_size.results.stencils.0.noise_shown", False, "noise", ""),
         ("cost.results.networks.0.passes_as_formula", False, "passes", ""),
         ("cost.results.networks.0.backprop_backward_passes", 7, "passes", ""),
@@ -232,8 +312,9 @@ def test_a_planted_failure_is_said_and_ends_in_exit_code_1(path, value, claim, t
     altered["claims"] = judge(altered["sections"])
     assert [c["id"] for c in altered["claims"] if not c["holds"]] == [claim]
     assert exit_code(altered) == 1
-    page = render(altered)
+    page = " ".join(render(altered).split())
     assert told in page
+    assert "**Not as expected**" in page
     assert "**NO**" in page or "(expected: " in page
 
 
@@ -246,10 +327,12 @@ def test_a_wrong_engine_fails_in_the_first_sentence_and_in_the_exit_code(
     few = {"problems": 2, "seed": 13, "chain_rule_problems": 1, "digits_hidden": 1}
     small = replace(tiny, engine=wrong_engine, **few)
     report = write_report(tmp_path / "out", small, command="x")
-    page = (tmp_path / "out" / "report.md").read_text("utf-8").splitlines()
-    assert page[2].startswith("1. **FAIL: the gradient of engine `py:sign_error:value_and_grad` is")
-    assert any(line.startswith("3. **FAIL on real data**") for line in page)
-    assert any("python -m gradcheck replay gc1:" in line for line in page)
+    page = " ".join((tmp_path / "out" / "report.md").read_text("utf-8").split())
+    answer = page[page.index(" 1. ") : page.index("## How sure")]
+    wrong = "**FAIL: the gradient of engine `py:sign_error:value_and_grad` is wrong**"
+    assert answer.startswith(f" 1. **They do not agree.** {wrong} on ")
+    assert "**FAIL on real data**: digits, initial; " in answer or "**FAIL on real data**" in answer
+    assert "python -m gradcheck replay gc1:" in page
     assert (tmp_path / "out" / "cases" / "digits-trained.json").exists()
     assert exit_code(report) == 1
 
@@ -280,8 +363,9 @@ def test_a_wrong_engine_is_told_from_the_exact_gradient(wrong_engine, tiny, tmp_
     assert rows[wrong_engine]["kinds"]["failed"] > 0 == rows["reference"]["kinds"]["failed"]
     failure = section["measured"]["failures"][0]
     assert failure["explanation"].startswith("no class of arithmetic computes this value")
-    page = (tmp_path / "out" / "report.md").read_text("utf-8")
-    assert page.splitlines()[2].startswith("1. **FAIL against the exact gradient**: `py:sign_error")
+    page = " ".join((tmp_path / "out" / "report.md").read_text("utf-8").split())
+    said = "1. **They do not agree.** **FAIL against the exact gradient**: `py:sign_error"
+    assert said in page
     assert f"`{failure['token']}`" in page
     assert failure["coordinate"][0] == "W"
     assert exit_code(report) == 1

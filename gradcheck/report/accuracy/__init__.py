@@ -3,5 +3,5 @@
 `errors` holds engines against the exact gradient over random problems; `right_engines` seeks a
 right engine that is accused; `planting` plants small errors; `naming` asks which class explains
 engines of wider classes, and the wrong ones of `mistakes`. `measure` gathers them into a section,
-which `tables` and `pictures` set out.
+which `tables` sets out.
 """

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from statistics import mean, median
 from typing import Any, TypeVar
 
-import matplotlib as mpl
 import pandas as pd
 
 from gradcheck.engines.base import Engine
 from gradcheck.problems.case import sample_cases
-from gradcheck.report.accuracy import errors, naming, pictures, planting, right_engines
+from gradcheck.report.accuracy import errors, naming, planting, right_engines
 from gradcheck.report.accuracy.errors import Examined
 from gradcheck.report.consistency import SMALL, supported
-from gradcheck.report.figures import STYLE
 from gradcheck.report.guard import find_guarded
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
@@ -40,8 +38,6 @@ def measure(settings: Settings) -> Section:
         _each(settings, "classes", REFERENCE, naming.jobs(settings), naming.name_class)
     )
     caught = planting.precision_loss(settings)
-    with mpl.rc_context(STYLE):
-        figures = pictures.draw(frame[frame["engine"] == settings.engine], settings.engine)
     return Section(
         results={
             "engines": errors.engines(examined),
@@ -59,7 +55,6 @@ def measure(settings: Settings) -> Section:
         },
         timings={"seconds": time.perf_counter() - start, "checks": _seconds(examined)},
         frames={"accuracy": flat(rows)},
-        figures=figures,
     )
 
 

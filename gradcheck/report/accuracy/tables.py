@@ -14,6 +14,9 @@ from gradcheck.report.words import MISSING, number, share
 Section = dict[str, Any]
 Tell = Callable[[float | None], str]
 
+KINDS = {"informative": "verified"}
+"""What a kind of derivative is called on the page."""
+
 WORST = {
     "ulps": "{0} ulps",
     "ratio": "{0} of its bound",
@@ -49,12 +52,12 @@ def _unsupported(section: Section, row: dict[str, Any]) -> dict[str, str]:
     return {"UNSUPPORTED": number(row["verdicts"]["UNSUPPORTED"])}
 
 
-def rounding(section: Section) -> str:
-    """Errors in ulps and over their bounds, by engine, dtype and weight scale."""
+def rounding(section: Section, *, scales: bool = True) -> str:
+    """Errors in ulps and over their bounds, by engine and dtype, or by weight scale as well."""
     return markdown(
         pd.DataFrame(
             {
-                **_labels(row),
+                **_labels(row, scales),
                 "derivatives": number(row["coordinates"]),
                 "correctly rounded": share(
                     row["rounded"], row["coordinates"] - row["exactly_zero"]
@@ -62,29 +65,29 @@ def rounding(section: Section) -> str:
                 **_three(row["ulps"], "ulps: "),
                 **_three(row["ratio"], "error / bound: "),
             }
-            for row in section["measured"]["rows"]
+            for row in _rows(section, scales)
         ),
-        left=3,
+        left=2 + scales,
     )
 
 
-def power(section: Section) -> str:
+def power(section: Section, *, scales: bool = True) -> str:
     """The smallest errors seen, and what the comparisons were worth, of the first engine."""
     first = section["measured"]["rows"][0]["engine"] if section["measured"]["rows"] else ""
     return markdown(
         pd.DataFrame(
             {
-                **{k: v for k, v in _labels(row).items() if k != "engine"},
+                **{k: v for k, v in _labels(row, scales).items() if k != "engine"},
                 **_three(row["seen"], "bound / size: ", _relative),
                 **{
-                    kind: share(row["kinds"][kind], row["coordinates"])
+                    KINDS.get(kind, kind): share(row["kinds"][kind], row["coordinates"])
                     for kind in ("informative", "small", "exact", "vacuous", "anomalous")
                 },
             }
-            for row in section["measured"]["rows"]
+            for row in _rows(section, scales)
             if row["engine"] == first
         ),
-        left=2,
+        left=1 + scales,
     )
 
 
@@ -212,9 +215,15 @@ def worst(section: Section) -> list[dict[str, Any]]:
     ]
 
 
-def _labels(row: dict[str, Any]) -> dict[str, str]:
-    scale = f"**{ALL}**" if row["scale"] == ALL else row["scale"]
-    return {"engine": f"`{row['engine']}`", "dtype": row["dtype"], "weight scale": scale}
+def _rows(section: Section, scales: bool) -> list[dict[str, Any]]:
+    return [row for row in section["measured"]["rows"] if scales or row["scale"] == ALL]
+
+
+def _labels(row: dict[str, Any], scales: bool) -> dict[str, str]:
+    labels = {"engine": f"`{row['engine']}`", "dtype": row["dtype"]}
+    if not scales:
+        return labels
+    return {**labels, "weight scale": f"**{ALL}**" if row["scale"] == ALL else row["scale"]}
 
 
 def _relative(value: float | None) -> str:

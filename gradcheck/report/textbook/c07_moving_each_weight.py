@@ -9,7 +9,8 @@ With C1 the sum of the stencil's weights' sizes and eps_f the noise of one evalu
 
     |D(h) - dC/dw_j|  <=  C1 eps_f / h + 2 |D(2h) - D(h)|
 
-(`gradcheck.differences.finite_difference`); the passes that D(2h) takes are counted apart.
+(`gradcheck.differences.finite_difference`); the passes that D(2h) takes are counted apart. Those of
+backprop are counted inside, by its two halves and by its matrix products.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import estimate_noise
 from gradcheck.differences.stencils import CENTRAL_2, FORWARD, Stencil
 from gradcheck.report.forward_cost import Network
+from gradcheck.report.inside import counted_passes
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.splitmix64 import Stream
@@ -33,6 +35,7 @@ from gradcheck.studies.cost import (
     count_flops,
     counted_loss,
     forward_difference_passes,
+    gemm_flops_backward,
     gemm_flops_forward,
 )
 
@@ -72,15 +75,14 @@ def measure(
 ) -> Evidence:
     """Count the passes of both stencils on every network, and compare with backprop."""
     networks = [Network(sizes, BATCH, settings.seed) for sizes in NETWORKS]
-    return Evidence(
-        tuple(
-            _finding(stencil, formula, passes, networks, differences, gradient, loss, settings.seed)
-            for stencil, formula, passes in (
-                (FORWARD, "N + 1", forward_difference_passes),
-                (CENTRAL_2, "2N", central_difference_passes),
-            )
+    by_stencil = (
+        _finding(stencil, formula, passes, networks, differences, gradient, loss, settings.seed)
+        for stencil, formula, passes in (
+            (FORWARD, "N + 1", forward_difference_passes),
+            (CENTRAL_2, "2N", central_difference_passes),
         )
     )
+    return Evidence((*by_stencil, _backprop(networks, gradient)))
 
 
 def _finding(
@@ -112,6 +114,23 @@ def _finding(
             "worst": max(run.worst for run in runs),
             "bound": float(np.median([run.bound for run in runs])),
         },
+    )
+
+
+def _backprop(networks: list[Network], gradient: Gradient) -> Finding:
+    """Count what the gradient takes that the differences are compared with."""
+    with counted_passes() as passes:
+        flops = [count_flops(gradient, net, net.parameters)[1].gemm for net in networks]
+    n = len(networks)
+    formulas = [
+        gemm_flops_forward(net.sizes, net.m) + gemm_flops_backward(net.sizes, net.m)
+        for net in networks
+    ]
+    return Finding(
+        "backprop, which they are compared with, took {forward:g} forward and {backward:g} "
+        "backward pass for all N, whatever N",
+        passes.forward == passes.backward == n and flops == formulas,
+        {"forward": passes.forward / n, "backward": passes.backward / n},
     )
 
 

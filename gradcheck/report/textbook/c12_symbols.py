@@ -19,11 +19,15 @@ Rounding: the circuits of sigma's derivatives compute sums of monomials in p and
 four factors whose absolute values add up to at most p q, p q and p q (1 + 2 p q). Each factor is
 within 4 u, and each gate on the way rounds once: the error is at most (16 + gates) u times that.
 The exact values are taken at 60 digits.
+
+**Libraries.** Those that the settings name are asked for second and third derivatives of functions
+written in their own operations, each compared with differences of the one before it. If a library
+that is said to return values returns what can be differentiated, that speaks against the wording.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from functools import reduce
 from operator import add
@@ -37,7 +41,8 @@ from gradcheck.checks.hessian import check_hessian_vector_product
 from gradcheck.outcomes.outcome import Outcome
 from gradcheck.problems.case import Case
 from gradcheck.report.settings import Settings
-from gradcheck.report.textbook.claim import Claim, Evidence, Finding
+from gradcheck.report.textbook.claim import CONFIRMED, REFINED, Claim, Evidence, Finding
+from gradcheck.report.textbook.libraries import LIBRARIES, Function, Library, version
 from gradcheck.report.textbook.witness import U, told, worst_ratio
 from reference_models.circuit import Circuit, Values, variable
 from reference_models.circuit_models import network_values, sigmoid_network
@@ -59,6 +64,11 @@ FUNCTIONS: dict[str, Callable[[Node], Node]] = {
     "log(1 + exp(x)) x^3": lambda x: log(1.0 + exp(x)) * x**3,
     "x^-2 - sigmoid(x)^2": lambda x: x**-2 - sigmoid(x) ** 2,
 }
+IN_LIBRARIES: dict[str, Function] = {
+    "1 / (1 + exp(-x))": lambda x, exp, log: 1 / (1 + exp(-x)),  # noqa: ARG005 - one signature
+    "exp(x) / (1 + x^2)": lambda x, exp, log: exp(x) / (1 + x * x),  # noqa: ARG005
+    "log(1 + exp(x)) x^3": lambda x, exp, log: log(1 + exp(x)) * x**3,
+}
 SIGMOID_AT = np.linspace(-20.0, 20.0, 81)
 DIGITS = 60
 
@@ -67,17 +77,23 @@ def measure(
     settings: Settings,
     backward: Backward = Circuit.backward,
     gradient: Gradient = Circuit.gradient,
+    libraries: Mapping[str, Callable[[], Library]] = LIBRARIES,
 ) -> Evidence:
     """Differentiate once in both ways, then again where there is something to differentiate."""
     networks = [_Network(settings, sizes, cost) for sizes, cost in NETWORKS]
+    of_libraries = [
+        _of_library(libraries[name](), version(name), settings.seed) for name in settings.libraries
+    ]
     return Evidence(
         (
             _same_bits(networks, backward, gradient),
-            _again(backward, gradient),
+            _again(backward, gradient, settings.libraries),
             _of_functions(settings, backward, gradient),
             _of_networks(settings, networks, backward, gradient),
             *(_closed_form(order, gradient) for order in (1, 2, 3)),
-        )
+            *of_libraries,
+        ),
+        expected=REFINED if any(finding.contradicts for finding in of_libraries) else CONFIRMED,
     )
 
 
@@ -138,7 +154,7 @@ def _same_bits(networks: list[_Network], backward: Backward, gradient: Gradient)
     )
 
 
-def _again(backward: Backward, gradient: Gradient) -> Finding:
+def _again(backward: Backward, gradient: Gradient, asked: tuple[str, ...]) -> Finding:
     """Try to make a circuit of what each kind returns, and to differentiate that."""
     circuit, x = _scalar(sigmoid)
     returned = {
@@ -148,13 +164,16 @@ def _again(backward: Backward, gradient: Gradient) -> Finding:
     found = {kind: _differentiable(result, x, gradient) for kind, result in returned.items()}
     return Finding(
         "what symbol to number returns, {number}, can be differentiated again: {number_again}; "
-        "what symbol to symbol returns, {symbol}: {symbol_again}",
+        "what symbol to symbol returns, {symbol}: {symbol_again}. Libraries that are installed "
+        "and were asked for the same: {asked}",
         found == {"symbol to number": False, "symbol to symbol": True},
         {
             "number": type(returned["symbol to number"]).__name__,
             "number_again": "yes" if found["symbol to number"] else "no",
             "symbol": type(returned["symbol to symbol"]).__name__,
             "symbol_again": "yes" if found["symbol to symbol"] else "no",
+            "asked": ", ".join(LIBRARIES[name].name for name in asked)
+            or "none of " + ", ".join(library.name for library in LIBRARIES.values()),
         },
     )
 
@@ -266,6 +285,42 @@ def _dot(nodes: Sequence[Node], v: Sequence[Node]) -> Node:
     return reduce(add, ((node * v_x).sum() for node, v_x in zip(nodes, v, strict=True)))
 
 
+# --- libraries ------------------------------------------------------------------------------------
+
+
+def _of_library(library: Library, version: str, seed: int) -> Finding:
+    """Ask a library to differentiate what it has returned."""
+    usual = {library.usual_again(f, POINTS) for f in IN_LIBRARIES.values()}
+    outcomes = [
+        check_gradient(_summed(library.derivative(f, order - 1)), library.derivative(f, order),
+                       POINTS, seed=seed)
+        for f in IN_LIBRARIES.values()
+        for order in (1, 2, 3)
+    ]  # fmt: skip
+    found = told(outcomes)
+    return Finding(
+        "{library} {version} ({as_said}): what its usual call returns can be differentiated again: "
+        "{usual}; where it is asked to, it differentiates what it returned: first, second and "
+        "third derivatives of {functions} functions against differences of the one before, {n} "
+        "numbers, the worst off by {worst} of what the differences allow",
+        found.passed,
+        {
+            "library": library.name,
+            "as_said": library.as_said,
+            "usual": " or ".join("yes" if again else "no" for again in sorted(usual)),
+            "functions": len(IN_LIBRARIES),
+            "n": found.n,
+        },
+        {"worst": found.worst},
+        {"version": version},
+        contradicts=library.contradicts,
+    )
+
+
+def _summed(derivative: Callable[[Array], Array]) -> Callable[[Array], Any]:
+    return lambda at: np.sum(derivative(at))
+
+
 # --- the closed forms of sigma --------------------------------------------------------------------
 
 
@@ -321,7 +376,12 @@ CLAIM = Claim(
     "symbol-to-symbol (as in Theano and TensorFlow) returns a graph that can be differentiated "
     "again",
     how="both on one type of circuit: first derivatives compared to the bit; second and third ones "
-    "against differences of the one before, those of sigma against their closed forms",
+    "against differences of the one before, those of sigma against their closed forms; the same of "
+    "the libraries that are installed",
+    precise="the two kinds are as they are said to be; the libraries are no longer told apart by "
+    "them: PyTorch, which Torch has become, returns values unless asked, and then a graph that it "
+    "differentiates again",
     source="Goodfellow, Bengio and Courville 2016, section 6.5.5",
     measure=measure,
+    expected=REFINED,
 )

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,11 +93,10 @@ def measure(
     train: Train = stochastic_gradient_descent,
 ) -> Evidence:
     """Train a million weights, go on as long again, and time passes of differences."""
-    task, epochs, seed = _digits(settings.seed), settings.million_epochs, settings.seed
+    epochs = settings.million_epochs
+    task, first, second = twice_trained(settings.seed, epochs, value_and_grad, train)
     few = slice(BATCH)  # as the last layer is zero, p = 1/2 for every row
     before = float(sigmoid_network.loss(task.start, task.X[few], task.Y[few]))
-    first = _train(task, task.start, epochs, seed, value_and_grad, train)
-    second = _train(task, first.theta, epochs, seed + 1, value_and_grad, train)
     return Evidence(
         (
             _falls(task, before, first),
@@ -106,6 +106,16 @@ def measure(
             _optimal(task, first, second),
         )
     )
+
+
+@lru_cache(maxsize=1)
+def twice_trained(
+    seed: int, epochs: int, value_and_grad: ValueAndGrad, train: Train
+) -> tuple[Task, Trained, Trained]:
+    """Train so many epochs, and as many again."""
+    task = _digits(seed)
+    first = _train(task, task.start, epochs, seed, value_and_grad, train)
+    return task, first, _train(task, first.theta, epochs, seed + 1, value_and_grad, train)
 
 
 def _digits(seed: int) -> Task:
@@ -163,7 +173,7 @@ def _in_buffers(value_and_grad: ValueAndGrad) -> Callable[..., tuple[Any, Parame
 
 
 def _falls(task: Task, before: float, first: Trained) -> Finding:
-    N = _count(task.start)
+    N = count_parameters(task.start)
     return Finding(
         "network {sizes}, {N:,} weights and biases: {steps} steps with backprop's gradient bring "
         "the loss on digits from {before} to {after}",
@@ -187,7 +197,7 @@ def _good(task: Task, first: Trained) -> Finding:
 
 def _passes(task: Task, first: Trained, epochs: int) -> Finding:
     steps = epochs * -(-len(task.X) // BATCH)
-    passes = steps * forward_difference_passes(_count(task.start))
+    passes = steps * forward_difference_passes(count_parameters(task.start))
     return Finding(
         "they took {forward:,} forward and {backward:,} backward passes of batches; by forward "
         "differences it would be {passes:,} forward passes, {ratio:times} times as many",
@@ -202,8 +212,9 @@ def _passes(task: Task, first: Trained, epochs: int) -> Finding:
 
 
 def _time(task: Task, first: Trained, epochs: int) -> Finding:
-    passes = epochs * -(-len(task.X) // BATCH) * forward_difference_passes(_count(task.start))
-    mean, half = _seconds_of_a_pass(task)
+    steps = epochs * -(-len(task.X) // BATCH)
+    passes = steps * forward_difference_passes(count_parameters(task.start))
+    mean, half = seconds_of_a_pass(task)
     low, high = passes * (mean - half), passes * (mean + half)
     return Finding(
         "backprop's steps took {seconds:seconds}; those of differences would take {slow:seconds} "
@@ -225,7 +236,7 @@ def _optimal(task: Task, first: Trained, second: Trained) -> Finding:
     )
 
 
-def _seconds_of_a_pass(task: Task) -> tuple[float, float]:
+def seconds_of_a_pass(task: Task) -> tuple[float, float]:
     """Time forward passes of a batch, one weight moved in each; return mean and half interval."""
     W = task.start[0][0].copy()
     theta = [(W, task.start[0][1]), task.start[1]]
@@ -243,7 +254,8 @@ def _seconds_of_a_pass(task: Task) -> tuple[float, float]:
     return float(np.mean(seconds)), STUDENT * float(np.std(seconds, ddof=1)) / BLOCKS**0.5
 
 
-def _count(theta: Parameters) -> int:
+def count_parameters(theta: Parameters) -> int:
+    """Return N."""
     return sum(W.size + b.size for W, b in theta)
 
 

@@ -52,11 +52,13 @@ class Evidence:
         findings: in the order they are to be read.
         frames: tables for the CSV files, by file name.
         figures: drawn figures, by file name.
+        expected: the ruling expected of what could be asked here, "" for that of the claim.
     """
 
     findings: tuple[Finding, ...]
     frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    expected: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def section(claims: list[Claim], evidence: list[Evidence]) -> Section:
             "source": claim.source,
             "look": claim.look,
             "ruling": ruling(found),
-            "expected": claim.expected,
+            "expected": found.expected or claim.expected,
             "findings": [_finding(finding) for finding in found.findings],
         }
         measured[claim.id] = [to_json(f.measured) for f in found.findings]

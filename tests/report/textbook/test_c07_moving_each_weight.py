@@ -39,10 +39,11 @@ def test_the_claim_is_confirmed(measured):
 
 
 def test_the_counts_stand_in_the_findings(measured):
-    forward, central = measured(CLAIM).findings
+    forward, central, backprop = measured(CLAIM).findings
     assert forward.results["N"] == central.results["N"] == "31, 97, 951"
     assert forward.results["passes"] == "32, 98, 952"
     assert central.results["passes"] == "62, 194, 1902"
+    assert backprop.results == {"forward": 1.0, "backward": 1.0}
 
 
 @pytest.fixture
@@ -78,3 +79,15 @@ def test_forward_passes_hidden_in_the_loss_refute_it():
     evidence = measure(Settings(), loss=wasteful)
     assert ruling(evidence) == REFUTED
     assert evidence.findings[0].results["passes"].startswith(f"{2 * 32}, ")
+
+
+@pytest.mark.usefixtures("few")
+def test_forward_passes_hidden_in_backprop_refute_it():
+    def wasteful(network, parameters):
+        for _ in range(300):
+            network.loss(parameters)
+        return Network.gradient(network, parameters)
+
+    evidence = measure(Settings(), gradient=wasteful)
+    assert [finding.holds for finding in evidence.findings] == [True, True, False]
+    assert evidence.findings[-1].results["forward"] == 301
