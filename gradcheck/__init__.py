@@ -75,7 +75,12 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'gradcheck' has no attribute {name!r}")
     module, _, attribute = _HOMES[name].partition(":")
-    found = import_module(module)
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        from gradcheck.writing.extras import missing_extra  # noqa: PLC0415 - seldom
+
+        raise ImportError(missing_extra(error) or str(error)) from error
     value = getattr(found, attribute) if attribute else found
     globals()[name] = value
     return value

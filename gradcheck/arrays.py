@@ -14,6 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.floating[Any]]
+Float64Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
 
 
 def is_numbers(value: Any) -> bool:

@@ -17,6 +17,7 @@ from gradcheck.cli.unforeseen import unforeseen
 from gradcheck.outcomes.exit_codes import INTERRUPTED, USAGE
 from gradcheck.threads import one_thread_a_process
 from gradcheck.writing import terminal
+from gradcheck.writing.extras import missing_extra
 
 COMMANDS = {
     "check": "check the gradient of a function",
@@ -48,6 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except terminal.UnwritableError as error:
         terminal.complain(str(error))
+        return USAGE
+    except ModuleNotFoundError as error:
+        told = missing_extra(error)
+        if not told:
+            return unforeseen(error)
+        terminal.complain(told)
         return USAGE
     except BaseException as error:  # noqa: BLE001 - an engine may raise SystemExit(0) where it is imported
         return unforeseen(error)

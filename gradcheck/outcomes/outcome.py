@@ -19,6 +19,7 @@ from gradcheck.outcomes.reasons import (
     Reason,
     Verdict,
 )
+from gradcheck.writing.extras import missing_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,9 +93,15 @@ class Outcome:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a coordinate: name, both values, bound, allowance and kind."""
-        import pandas as pd  # noqa: PLC0415 - loaded when first used, so that importing is cheap
+        """Return one row a coordinate: name, both values, bound, allowance and kind.
 
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas as pd  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            raise ImportError(missing_extra(error)) from error
         if self.comparison is None:
             return pd.DataFrame(columns=["name", "engine", "oracle", "bound", "allowance", "kind"])
         c = self.comparison
