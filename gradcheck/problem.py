@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
+from gradcheck.arrays import Array
+
 Gradient: TypeAlias = list[tuple[Array, Array]]
 """The pairs (dC/dW_l, dC/db_l), l = 1..L."""
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.engines.base import Engine, engine_from_callable
-from gradcheck.problem import Array, Gradient, Problem
+from gradcheck.problem import Gradient, Problem
 
 Function = Callable[[Array], Array]
 

@@ -30,8 +30,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from gradcheck.arrays import Array
 from gradcheck.engines.torch_adapter import Torch
-from gradcheck.problem import Array, Problem
+from gradcheck.problem import Problem
 from gradcheck.problems.case import Case
 from gradcheck.report.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, WIDTH, files
 from gradcheck.report.files import write_bytes, write_text

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.bench.contender import Answer, Contender, Prepare, Run, Tick
 from gradcheck.bench.subject import Subject, WrongEngine, as_vector
 from gradcheck.checks.agreement import check_agreement
@@ -29,7 +30,7 @@ from gradcheck.outcomes.judging import agree, compare
 from gradcheck.outcomes.outcome import Outcome, outcome_of
 from gradcheck.outcomes.reasons import Kind
 from gradcheck.peers.base import Planted
-from gradcheck.problem import Array, Problem, gradient_as_dict
+from gradcheck.problem import Problem, gradient_as_dict
 from gradcheck.pytree import structure_of
 from gradcheck.rounding import gradient_bound
 from gradcheck.splitmix64 import Stream

@@ -6,10 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.registry import find
 from gradcheck.peers.base import Planted, Vector
-from gradcheck.problem import Array, Gradient, Problem, gradient_as_dict
+from gradcheck.problem import Gradient, Problem, gradient_as_dict
 from gradcheck.problems.case import Case
 
 BATCH = 8

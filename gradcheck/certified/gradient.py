@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import Float64Array
 from gradcheck.outcomes.estimate import Estimate, Status
 from gradcheck.pytree import Structure, structure_of
 
 if TYPE_CHECKING:
     from gradcheck.problem import Problem
-
-FloatArray = npt.NDArray[np.float64]
 
 PRECISION = 128
 """Bits of the first round: enough to settle nearly every coordinate of ordinary networks."""
@@ -58,9 +57,9 @@ class Certified:
     loss: float
     loss_bound: float
     loss_settled: bool
-    gradient: FloatArray
-    bound: FloatArray
-    bits: FloatArray
+    gradient: Float64Array
+    bound: Float64Array
+    bits: Float64Array
     settled: npt.NDArray[np.bool_]
     precision: int
     forward_passes: int
@@ -71,7 +70,7 @@ class Certified:
         """Whether the loss and every coordinate are correctly rounded for certain."""
         return self.loss_settled and bool(self.settled.all())
 
-    def arrays(self) -> dict[str, FloatArray]:
+    def arrays(self) -> dict[str, Float64Array]:
         """Return the gradient in the shapes of the parameters: W1, b1, W2, ..."""
         return {
             leaf.name: self.gradient[leaf.start : leaf.stop].reshape(leaf.shape)

@@ -37,17 +37,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from gradcheck.arrays import BoolArray, Float64Array
 from gradcheck.certified.balls import Rounded, relative_bits, round_uniquely
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flint import arb
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 UNIT = 2.0**-53
 SPLITTER = 2.0**27 + 1
@@ -66,12 +63,12 @@ class Pairs(NamedTuple):
         bits: the relative accuracy of the ball.
     """
 
-    h: FloatArray
-    l: FloatArray  # noqa: E741 - the symbol above
-    epsilon: FloatArray
+    h: Float64Array
+    l: Float64Array  # noqa: E741 - the symbol above
+    epsilon: Float64Array
     is_finite: BoolArray
     is_float: BoolArray
-    bits: FloatArray
+    bits: Float64Array
 
     @classmethod
     def of(cls, balls: Sequence[arb]) -> Pairs:
@@ -121,7 +118,7 @@ def round_outer(x: Sequence[arb], y: Sequence[arb]) -> Rounded:
     return _as_balls(rounded, x, y)
 
 
-def _products(X: Pairs, Y: Pairs) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _products(X: Pairs, Y: Pairs) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Return w, t and d of the text above."""
     h, k = X.h[:, None], Y.h
     p = h * k
@@ -134,14 +131,14 @@ def _products(X: Pairs, Y: Pairs) -> tuple[FloatArray, FloatArray, FloatArray]:
     return w, c - (w - p), d
 
 
-def _split(h: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _split(h: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return two floats of at most 26 bits whose sum is h."""
     far = SPLITTER * h
     high = far - (far - h)
     return high, h - high
 
 
-def _is_ordinary(h: FloatArray) -> BoolArray:
+def _is_ordinary(h: Float64Array) -> BoolArray:
     size = np.abs(h)
     ordinary: BoolArray = (size >= 1 / LARGEST) & (size <= LARGEST)
     return ordinary

@@ -43,8 +43,8 @@ from gradcheck.rounding import (
 )
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import FloatArray
     from gradcheck.certified.gradient import Certified
-    from gradcheck.checks.contract import FloatArray
     from gradcheck.engines.base import Engine
     from gradcheck.outcomes.estimate import Estimate
     from gradcheck.problem import Problem

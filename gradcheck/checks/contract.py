@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.arrays import Array, as_array, is_of_jax
+from gradcheck.arrays import Array, FloatArray, as_array, is_of_jax
 from gradcheck.differences.lines import BudgetSpentError, Lines
 from gradcheck.outcomes.ending import ENDS_CHECK, EndsCheckError
 from gradcheck.outcomes.reasons import Reason
 from gradcheck.pytree import Leaf, Structure, UnlikeError, arrays_like, originals_of
-
-FloatArray = npt.NDArray[np.floating[Any]]
 
 REPEATS = 2
 """Calls of f just before the derivative, besides the first: what backward uses, forward stores."""

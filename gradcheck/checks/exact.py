@@ -55,6 +55,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import FloatArray
 from gradcheck.certified.dyadic import Format, lattice_gradient
 from gradcheck.certified.gradient import certified_gradient
 from gradcheck.checks.contract import DefectError, Layout
@@ -81,8 +82,6 @@ from gradcheck.problems.corners import TARGETS
 from gradcheck.problems.strata import Limits, LimitsDict
 from gradcheck.pytree import Leaf, Structure, structure_of
 from gradcheck.rounding import ARITHMETICS, gradient_bound
-
-FloatArray = npt.NDArray[np.floating[Any]]
 
 DTYPES = ("float16", "float32", "float64")
 STRICTEST = next(iter(ARITHMETICS))

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.checks.contract import DefectError, FloatArray, UndecidedError, UnderTest
+from gradcheck.arrays import FloatArray, IntArray
+from gradcheck.checks.contract import DefectError, UndecidedError, UnderTest
 from gradcheck.differences.finite_difference import finite_difference, second_opinions
 from gradcheck.differences.fixed_steps import fixed_step_differences
 from gradcheck.differences.jumps import Jump, jump_near, jumps_at_x, least_jump, noise_of_jump
 from gradcheck.differences.known_noise import Rounding, differentiate_again
-from gradcheck.differences.lines import BudgetSpentError, InputChangedError, IntArray, Lines
+from gradcheck.differences.lines import BudgetSpentError, InputChangedError, Lines
 from gradcheck.differences.narrower import narrower
 from gradcheck.differences.noise import UNDERESTIMATE, Noise, noise_beside_one
 from gradcheck.differences.one_sided import settle_kinks

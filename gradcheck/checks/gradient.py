@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.checks.contract import JAX_ADVICE, REPEATS, FloatArray, Layout, UnderTest
+from gradcheck.arrays import FloatArray, IntArray
+from gradcheck.checks.contract import JAX_ADVICE, REPEATS, Layout, UnderTest
 from gradcheck.checks.examine import (
     check_options,
     default_resolution,
@@ -22,7 +23,7 @@ from gradcheck.checks.examine import (
 )
 from gradcheck.differences.bounds import read_bounds
 from gradcheck.differences.known_noise import Rounding
-from gradcheck.differences.lines import IntArray, Lines
+from gradcheck.differences.lines import Lines
 from gradcheck.differences.locate import locate
 from gradcheck.differences.noise import Noise, estimate_noise, given_noise
 from gradcheck.differences.screening import Settled, screened

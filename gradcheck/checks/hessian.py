@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array, as_array, like
-from gradcheck.checks.contract import REPEATS, DefectError, FloatArray, Layout, UnderTest
+from gradcheck.arrays import Array, FloatArray, as_array, like
+from gradcheck.checks.contract import REPEATS, DefectError, Layout, UnderTest
 from gradcheck.checks.examine import check_options, default_resolution, examine, repeat_line
 from gradcheck.checks.outputs import Columns, Outputs
 from gradcheck.differences.lines import Lines

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.checks.contract import REPEATS, FloatArray, Layout, UnderTest
+from gradcheck.arrays import FloatArray
+from gradcheck.checks.contract import REPEATS, Layout, UnderTest
 from gradcheck.checks.examine import check_options, default_resolution, examine, repeat_line
 from gradcheck.checks.outputs import Columns, Outputs
 from gradcheck.differences.bounds import read_bounds

@@ -33,11 +33,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from gradcheck.arrays import FloatArray
 from gradcheck.certified.gradient import certified_gradient
 from gradcheck.outcomes.judging import beyond, is_within
 from gradcheck.problem import Problem, dtype_name
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from gradcheck.certified.gradient import Certified
     from gradcheck.engines.base import Engine
 
-FloatArray = npt.NDArray[np.floating[Any]]
 Answer = tuple[str, Problem, FloatArray]
 Explains = Callable[[Problem, FloatArray], bool]
 

@@ -50,7 +50,7 @@ from gradcheck.problems.case import largest_preactivation
 from gradcheck.rounding import ARITHMETICS, gradient_bound, loss_bound, may_lose_a_log, models_up_to
 
 if TYPE_CHECKING:
-    from gradcheck.checks.ladder import FloatArray
+    from gradcheck.arrays import FloatArray
     from gradcheck.engines.base import Engine
 
 FRACTIONS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import as_array
-from gradcheck.checks.contract import DefectError, FloatArray
+from gradcheck.arrays import FloatArray, IntArray, as_array
+from gradcheck.checks.contract import DefectError
 from gradcheck.checks.examine import differentiate
 from gradcheck.differences.bounds import Bounds
-from gradcheck.differences.lines import BudgetSpentError, IntArray, Lines, Undefined
+from gradcheck.differences.lines import BudgetSpentError, Lines, Undefined
 from gradcheck.differences.noise import STANDARD_DEVIATIONS, Noise, estimate_noise, given_noise
 from gradcheck.differences.own_scale import Moved
 from gradcheck.outcomes.ending import ENDS_CHECK, EndsCheckError

@@ -20,7 +20,7 @@ import numpy as np
 from gradcheck.patterns import blocks
 
 if TYPE_CHECKING:
-    from gradcheck.problem import Array
+    from gradcheck.arrays import Array
 
 DIGITS = 6
 """To so many digits numbers that were solved for are compared with simple ones."""

@@ -12,9 +12,9 @@ import numpy as np
 from gradcheck.diagnosis.formula import HIDDEN, OUTPUT, WEIGHT, Formula
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.formula import Value
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 WHERE = "where z_{l} is exactly 0"
 

@@ -14,8 +14,8 @@ from gradcheck.diagnosis.formula import OUTPUT, Formula
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
     Counts = Callable[[Symbols], Array | None]
 

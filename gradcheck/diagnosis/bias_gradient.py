@@ -13,10 +13,10 @@ from gradcheck.diagnosis.batch import COUNTS, NONE, REPEATED
 from gradcheck.diagnosis.formula import BIAS, Formula
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.batch import Counts
     from gradcheck.diagnosis.formula import Value
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 
 def of(

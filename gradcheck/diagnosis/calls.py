@@ -22,9 +22,10 @@ from gradcheck.problem import dtype_name
 from gradcheck.problems.case import Case
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.seen import Frame
     from gradcheck.engines.base import Engine
-    from gradcheck.problem import Array, Problem
+    from gradcheck.problem import Problem
 
 CALLS, MEMORY_CALLS = 5, 6
 """How often one problem is asked, and two problems are asked in turn."""

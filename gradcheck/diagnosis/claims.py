@@ -23,9 +23,9 @@ from gradcheck.diagnosis.thresholds import again, narrowed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.seen import Pair, Seen
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 Findings = tuple[Finding, ...]
 

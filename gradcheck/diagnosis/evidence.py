@@ -23,11 +23,11 @@ from gradcheck.diagnosis.seen import blocks_of, terms_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.claims import Findings
     from gradcheck.diagnosis.finding import Candidate, Finding
     from gradcheck.diagnosis.seen import Seen
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 POINTS = 3
 """So many different points make a formula: one gives any factor, two a factor and a term."""

@@ -43,9 +43,10 @@ from gradcheck.diagnosis.where import placed
 from gradcheck.outcomes.outcome import Suspect
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.symbols import Symbols
     from gradcheck.engines.base import Engine
-    from gradcheck.problem import Array, Problem
+    from gradcheck.problem import Problem
 
 USUAL = "p_minus_y"
 """What most engines compute, that declare nothing: p - y and a (1 - a)."""

@@ -21,9 +21,9 @@ from gradcheck.diagnosis.symbols import sigmoid, slope
 from gradcheck.diagnosis.thresholds import Family, Naming
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.symbols import Symbols
     from gradcheck.diagnosis.thresholds import Delta, Sizes
-    from gradcheck.problem import Array
 
 Beyond = Callable[["Symbols", int], "Array | None"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 OUTPUT, HIDDEN, WEIGHT, BIAS, ANSWER = (
     "output error",

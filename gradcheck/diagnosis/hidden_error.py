@@ -18,10 +18,10 @@ from gradcheck.diagnosis.symbols import sigmoid, slope
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.batch import Counts
     from gradcheck.diagnosis.formula import Value
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
     Slope = Callable[[Symbols, int], Array | None]
 

@@ -36,8 +36,8 @@ from gradcheck.outcomes.outcome import Suspect
 from gradcheck.problem import Problem
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.engines.base import Engine
-    from gradcheck.problem import Array
 
 TIMES = 2
 """Equations for each unknown number, at least."""

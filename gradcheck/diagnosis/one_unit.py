@@ -34,8 +34,9 @@ from gradcheck.response.words import given, grouped, in_y, number, regions
 from gradcheck.rounding import REQUIREMENTS, gradient_bound, models_up_to
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.engines.base import Engine
-    from gradcheck.problem import Array, Problem
+    from gradcheck.problem import Problem
 
 WIDEST, USUAL = REQUIREMENTS["standard"], "flushed"
 

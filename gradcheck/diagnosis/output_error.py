@@ -14,10 +14,10 @@ from gradcheck.diagnosis.formula import OUTPUT, Formula
 from gradcheck.diagnosis.symbols import sigmoid
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.formula import Value
     from gradcheck.diagnosis.slopes import Factor
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 
 def of(

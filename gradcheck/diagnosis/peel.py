@@ -27,9 +27,9 @@ from gradcheck.diagnosis.thresholds import fitted as with_limit
 from gradcheck.patterns import blocks
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.seen import Pair, Seen
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 WIDTH, MOST_WAYS = 3, 6
 MARGIN = 1.5

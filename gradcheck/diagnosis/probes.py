@@ -15,8 +15,8 @@ from gradcheck.splitmix64 import Stream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradcheck.arrays import Array
     from gradcheck.engines.base import Engine
-    from gradcheck.problem import Array
 
 RICH = (7, 7, 7, 3)
 """Equal neighbours, unequal ones, and several outputs: primes, that factors be told apart."""

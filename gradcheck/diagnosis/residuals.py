@@ -15,8 +15,8 @@ from gradcheck.diagnosis.symbols import sigmoid, slope
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
     Part = Callable[[Symbols, int], Array | None]
 

@@ -22,10 +22,10 @@ from gradcheck.diagnosis.thresholds import Search
 from gradcheck.patterns.blocks import told_factor
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.formula import Value
     from gradcheck.diagnosis.seen import Seen
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 EPSILONS = (1e-7, 1e-8, 1e-12, 1e-15, 1e-6, 1e-10, 2.0**-52, 1e-16, 2.0**-23, 1e-5)
 

@@ -30,7 +30,8 @@ from gradcheck.pytree import structure_of
 from gradcheck.rounding import gradient_bound
 
 if TYPE_CHECKING:
-    from gradcheck.problem import Array, Problem
+    from gradcheck.arrays import Array
+    from gradcheck.problem import Problem
 
 ROOM = 8.0
 

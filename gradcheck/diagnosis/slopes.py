@@ -13,8 +13,8 @@ import numpy as np
 from gradcheck.diagnosis.symbols import sigmoid, slope
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 Factor = Callable[["Symbols", int], "Array | None"]
 

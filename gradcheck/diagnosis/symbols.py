@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 if TYPE_CHECKING:
-    from gradcheck.problem import Array, Problem
+    from gradcheck.arrays import Array
+    from gradcheck.problem import Problem
 
 Layers = dict[int, "Array"]
 """Arrays by the layer's number, from 1; activations from 0."""

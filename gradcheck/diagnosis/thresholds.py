@@ -29,9 +29,9 @@ from gradcheck.diagnosis.seen import blocks_of, terms_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.seen import Seen
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 Delta = Callable[["Symbols", int, "Array"], "Array | None"]
 """delta_l for limits t of shape (T, 1, 1), as (T, m, n_l)."""

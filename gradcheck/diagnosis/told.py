@@ -28,8 +28,9 @@ from gradcheck.outcomes.reasons import Kind, Reason, Verdict
 from gradcheck.rounding import ARITHMETICS
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.engines.base import Engine
-    from gradcheck.problem import Array, Problem
+    from gradcheck.problem import Problem
 
 
 class Told(NamedTuple):

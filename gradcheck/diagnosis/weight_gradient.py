@@ -15,10 +15,10 @@ from gradcheck.diagnosis.formula import WEIGHT, Formula
 from gradcheck.diagnosis.symbols import sigmoid, slope
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.batch import Counts
     from gradcheck.diagnosis.formula import Value
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 
 def of(

@@ -30,11 +30,11 @@ from gradcheck.diagnosis.seen import blocks_of, terms_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from gradcheck.arrays import Array
     from gradcheck.diagnosis.claims import Findings
     from gradcheck.diagnosis.formula import Value
     from gradcheck.diagnosis.seen import Seen
     from gradcheck.diagnosis.symbols import Symbols
-    from gradcheck.problem import Array
 
 CHANCE = 1e-3
 """Probability of a condition that has nothing to do with the mistake."""

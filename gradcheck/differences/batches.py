@@ -14,11 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.arrays import Array, as_array, like
+from gradcheck.arrays import Array, FloatArray, IntArray, as_array, like
 from gradcheck.pytree import Structure, leaves_of, originals_of, with_leaves
-
-FloatArray = npt.NDArray[np.floating[Any]]
-IntArray = npt.NDArray[np.intp]
 
 BLOCK_BYTES = 2**20
 """What the points of one call may take: a mebibyte fits the caches of most machines."""

@@ -16,11 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.arrays import as_array
+from gradcheck.arrays import FloatArray, IntArray, as_array
 from gradcheck.pytree import Structure, arrays_like, leaves_of
-
-FloatArray = npt.NDArray[np.floating[Any]]
-IntArray = npt.NDArray[np.intp]
 
 ORDER = 4
 """p, the order of the formulas that are used near a bound."""

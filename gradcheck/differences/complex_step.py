@@ -41,14 +41,9 @@ from typing import Any
 import numpy as np
 from numpy.exceptions import ComplexWarning
 
+from gradcheck.arrays import FloatArray, IntArray
 from gradcheck.differences.finite_difference import finite_difference
-from gradcheck.differences.lines import (
-    BudgetSpentError,
-    FloatArray,
-    InputChangedError,
-    IntArray,
-    Lines,
-)
+from gradcheck.differences.lines import BudgetSpentError, InputChangedError, Lines
 from gradcheck.differences.noise import (
     STANDARD_DEVIATIONS,
     UNDERESTIMATE,

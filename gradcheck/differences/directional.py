@@ -40,10 +40,11 @@ from math import fsum, isfinite, sqrt
 
 import numpy as np
 
+from gradcheck.arrays import FloatArray, IntArray
 from gradcheck.differences.finite_difference import NEVER, R_LOWER, R_UPPER, STEADY
 from gradcheck.differences.kinks import DESCENT
 from gradcheck.differences.kinks import NOISE as JUMP_NOISE
-from gradcheck.differences.lines import FloatArray, IntArray, Lines
+from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import Noise
 from gradcheck.differences.stencils import CENTRAL_4
 

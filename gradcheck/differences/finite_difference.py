@@ -54,8 +54,9 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import FloatArray, IntArray
 from gradcheck.differences.kinks import slope_jumps
-from gradcheck.differences.lines import BudgetSpentError, FloatArray, IntArray, Lines
+from gradcheck.differences.lines import BudgetSpentError, Lines
 from gradcheck.differences.noise import Noise
 from gradcheck.differences.points import AxisPoints, exponents_below
 from gradcheck.differences.stencils import CENTRAL_4, Stencil

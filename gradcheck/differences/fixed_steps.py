@@ -63,16 +63,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from gradcheck.arrays import BoolArray, FloatArray, IntArray
 from gradcheck.differences.finite_difference import PILOTS
-from gradcheck.differences.lines import BudgetSpentError, FloatArray, IntArray, Lines
+from gradcheck.differences.lines import BudgetSpentError, Lines
 from gradcheck.differences.noise import Noise
 from gradcheck.differences.points import exponents_below, movable
 from gradcheck.outcomes.estimate import Estimate, Status
 from gradcheck.pytree import Leaf
-
-BoolArray = npt.NDArray[np.bool_]
 
 RHO = 4
 """Each step over the one before."""

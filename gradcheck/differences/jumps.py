@@ -34,7 +34,8 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.differences.lines import FloatArray, IntArray, Lines
+from gradcheck.arrays import FloatArray, IntArray
+from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import STANDARD_DEVIATIONS, Noise
 from gradcheck.differences.stencils import CENTRAL_4
 

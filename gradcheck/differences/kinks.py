@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.differences.lines import FloatArray, IntArray
+from gradcheck.arrays import FloatArray, IntArray
 from gradcheck.differences.noise import Noise
 from gradcheck.differences.points import AxisPoints
 

@@ -23,8 +23,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradcheck.arrays import FloatArray, IntArray
 from gradcheck.differences.finite_difference import EIGHTH, finite_difference
-from gradcheck.differences.lines import FloatArray, IntArray, Lines
+from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import Noise
 from gradcheck.differences.stencils import CENTRAL_4, ON_ONE_SIDE, Stencil
 from gradcheck.outcomes.estimate import Estimate, Status

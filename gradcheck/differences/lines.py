@@ -14,16 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.arrays import Array, as_array, is_of_jax, like
+from gradcheck.arrays import Array, FloatArray, IntArray, as_array, is_of_jax, like
 from gradcheck.differences.batches import Stack, is_batched, numbers
 from gradcheck.differences.bounds import Bounds
 from gradcheck.outcomes.ending import ENDS_CHECK, EndsCheckError
 from gradcheck.pytree import Structure, copy_of, originals_of, structure_of, with_leaves
 from gradcheck.splitmix64 import Stream
-
-FloatArray = npt.NDArray[np.floating[Any]]
-IntArray = npt.NDArray[np.intp]
-
 
 MANY = "; weigh its outputs, lambda x: np.sum(w * f(x)), or use check_jacobian"
 """What to do with more than one number."""

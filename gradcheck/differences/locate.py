@@ -43,8 +43,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import FloatArray, IntArray
 from gradcheck.differences.directional import Direction, Slope
-from gradcheck.differences.lines import BudgetSpentError, FloatArray, IntArray, Lines
+from gradcheck.differences.lines import BudgetSpentError, Lines
 from gradcheck.differences.noise import Noise
 from gradcheck.differences.screening import Screened, Settled, stands_out
 from gradcheck.outcomes.reasons import Kind

@@ -37,9 +37,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import FloatArray, IntArray
 from gradcheck.differences.finite_difference import EIGHTH, finite_difference
 from gradcheck.differences.kinks import fades
-from gradcheck.differences.lines import FloatArray, IntArray, Lines
+from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import Noise
 from gradcheck.differences.points import AxisPoints, exponents_below
 from gradcheck.differences.stencils import CENTRAL_4

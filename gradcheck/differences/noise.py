@@ -33,7 +33,8 @@ from math import factorial
 
 import numpy as np
 
-from gradcheck.differences.lines import FloatArray, Lines
+from gradcheck.arrays import FloatArray
+from gradcheck.differences.lines import Lines
 from gradcheck.splitmix64 import Stream
 
 SAMPLES = 7

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import FloatArray, IntArray
 from gradcheck.differences.finite_difference import finite_difference, second_opinions
-from gradcheck.differences.lines import BudgetSpentError, FloatArray, IntArray, Lines
+from gradcheck.differences.lines import BudgetSpentError, Lines
 from gradcheck.differences.noise import Noise
 from gradcheck.outcomes.estimate import Estimate, Status
 

@@ -34,8 +34,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gradcheck.arrays import FloatArray, IntArray
 from gradcheck.differences.finite_difference import EIGHTH, opinion_at
-from gradcheck.differences.lines import FloatArray, IntArray, Lines
+from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import Noise
 from gradcheck.outcomes.estimate import Estimate
 

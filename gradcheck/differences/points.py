@@ -34,7 +34,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.differences.lines import FloatArray, IntArray, Lines
+from gradcheck.arrays import FloatArray, IntArray
+from gradcheck.differences.lines import Lines
 from gradcheck.differences.stencils import ON_ONE_SIDE, Stencil
 
 CENTRAL_REACH, ONE_SIDED_REACH = 4, 8

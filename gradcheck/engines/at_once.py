@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.problem import Array, Problem
+from gradcheck.arrays import Array
+from gradcheck.problem import Problem
 
 FEW = 4
 """Fewer networks are evaluated one by one: a call for many costs as much by itself."""

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.engines.at_once import in_parts, networks_at_once
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.installed import Library, require_supported
-from gradcheck.problem import Array, Gradient, Problem
+from gradcheck.problem import Gradient, Problem
 
 DTYPES = ("float32", "float64")
 ARITHMETIC = "log_sum"

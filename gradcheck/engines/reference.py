@@ -7,8 +7,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from gradcheck.arrays import Array
 from gradcheck.engines.base import EngineInfo, Unsupported
-from gradcheck.problem import LOSSES, REDUCTIONS, Array, Gradient, Problem
+from gradcheck.problem import LOSSES, REDUCTIONS, Gradient, Problem
 from reference_models import chain_rule, sigmoid_network, stacked_networks
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from gradcheck.arrays import Array
 from gradcheck.engines.at_once import in_parts
 from gradcheck.engines.base import EngineInfo
 from gradcheck.engines.installed import Library, require_supported
-from gradcheck.problem import Array, Gradient, Problem
+from gradcheck.problem import Gradient, Problem
 
 
 class Torch:

@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.engines.base import EngineInfo, Unsupported
-from gradcheck.problem import LOSSES, REDUCTIONS, Array, Gradient, Problem, require_name
+from gradcheck.problem import LOSSES, REDUCTIONS, Gradient, Problem, require_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

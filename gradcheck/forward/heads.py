@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradcheck.arrays import Float64Array
 from gradcheck.forward.networks import Activation, hard, leaky, sigmoid, softmax, softplus
-from gradcheck.forward.values import FloatArray, Value, total
+from gradcheck.forward.values import Value, total
 
 if TYPE_CHECKING:
     from gradcheck.problem import Problem
 
-Terms = Callable[[FloatArray, FloatArray], Sequence[FloatArray]]
+Terms = Callable[[Float64Array, Float64Array], Sequence[Float64Array]]
 
 SIGMOID, SOFTMAX, IDENTITY = "sigmoid", "softmax", "identity"
 
@@ -61,24 +62,24 @@ class Form:
     terms: Terms
 
 
-def _positive(p: FloatArray, y: FloatArray) -> list[FloatArray]:
+def _positive(p: Float64Array, y: Float64Array) -> list[Float64Array]:
     return [_where(y, -np.log(p))]
 
 
-def _negative(p: FloatArray, y: FloatArray) -> list[FloatArray]:
+def _negative(p: Float64Array, y: Float64Array) -> list[Float64Array]:
     return [_where(1 - y, -np.log(1 - p))]
 
 
-def _cross_entropy(p: FloatArray, y: FloatArray) -> list[FloatArray]:
+def _cross_entropy(p: Float64Array, y: Float64Array) -> list[Float64Array]:
     return _positive(p, y) + _negative(p, y)
 
 
-def _where(weight: FloatArray, x: FloatArray) -> FloatArray:
+def _where(weight: Float64Array, x: Float64Array) -> Float64Array:
     """Return weight x, 0 where the weight is 0: 0 log 0 is left to the engine."""
     return np.where(weight == 0, 0.0, weight * x)
 
 
-def _swapped(p: FloatArray, y: FloatArray) -> list[FloatArray]:
+def _swapped(p: Float64Array, y: Float64Array) -> list[Float64Array]:
     return [-p * np.log(y), -(1 - p) * np.log(1 - y)]
 
 
@@ -91,7 +92,7 @@ def _swapped_clipped(epsilon: float) -> Terms:
 
 
 def _focal(alpha: float | None) -> Terms:
-    def terms(p: FloatArray, y: FloatArray) -> list[FloatArray]:
+    def terms(p: Float64Array, y: Float64Array) -> list[Float64Array]:
         left, right = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
         return [
             left * _where(y, (1 - p) ** 2 * -np.log(p)),
@@ -101,7 +102,7 @@ def _focal(alpha: float | None) -> Terms:
     return terms
 
 
-def _kl(p: FloatArray, y: FloatArray) -> list[FloatArray]:
+def _kl(p: Float64Array, y: Float64Array) -> list[Float64Array]:
     entropy = [_where(y, np.log(np.where(y > 0, y, 1)))]
     entropy += [_where(1 - y, np.log(np.where(y < 1, 1 - y, 1)))]
     return _cross_entropy(p, y) + entropy
@@ -134,7 +135,7 @@ def with_epsilon(epsilon: float, terms: Terms = _cross_entropy) -> Terms:
 def cut_logarithms(least: float) -> Terms:
     """Return a cross-entropy whose logarithms are not less than a number."""
 
-    def terms(p: FloatArray, y: FloatArray) -> list[FloatArray]:
+    def terms(p: Float64Array, y: Float64Array) -> list[Float64Array]:
         left, right = np.maximum(np.log(p), least), np.maximum(np.log(1 - p), least)
         return [_where(y, -left), _where(1 - y, -right)]
 
@@ -207,7 +208,7 @@ FORMS |= {
 }
 
 
-def _of_targets(change: Callable[[FloatArray], FloatArray], terms: Terms) -> Terms:
+def _of_targets(change: Callable[[Float64Array], Float64Array], terms: Terms) -> Terms:
     return lambda p, y: terms(p, change(y))
 
 
@@ -246,7 +247,7 @@ class Head:
     altered: str = ""
     bound: float | None = None
 
-    def of(self, z: Value, y: FloatArray, u: float, floor: float = 1.0) -> Value:
+    def of(self, z: Value, y: Float64Array, u: float, floor: float = 1.0) -> Value:
         """Return the sum over examples and outputs; z may be that of many networks."""
         return total(self.terms, OUTPUTS[self.output].of(z, u, floor), y, u)
 
@@ -325,6 +326,6 @@ def with_epsilons(epsilons: Sequence[float]) -> tuple[Head, ...]:
 HEADS: tuple[Head, ...] = (*_heads(), *CUT, *with_epsilons(USUAL_EPSILONS))
 
 
-def targets_of(problem: Problem) -> FloatArray:
+def targets_of(problem: Problem) -> Float64Array:
     """Return the targets in float64."""
     return np.asarray(problem.targets, np.float64)

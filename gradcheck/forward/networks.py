@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.forward.values import FloatArray, Value, affine, smooth
+from gradcheck.arrays import Float64Array
+from gradcheck.forward.values import Value, affine, smooth
 
 if TYPE_CHECKING:
     from gradcheck.problem import Problem
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 USUAL = ""
 """The key of what is meant."""
 
-Function = Callable[[FloatArray], FloatArray]
+Function = Callable[[Float64Array], Float64Array]
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,13 @@ class Activation:
         return smooth(self.phi, slope, (x, d), u, floor)
 
 
-def sigmoid(z: FloatArray) -> FloatArray:
+def sigmoid(z: Float64Array) -> Float64Array:
     """Return 1 / (1 + e^-z)."""
     e = np.exp(-np.abs(z))
     return np.asarray(np.where(z >= 0, 1.0, e) / (1 + e))
 
 
-def softplus(z: FloatArray) -> FloatArray:
+def softplus(z: Float64Array) -> Float64Array:
     """Return log(1 + e^z)."""
     return np.asarray(np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))))
 
@@ -70,23 +71,23 @@ def hard(slope: float) -> Function:
 def softmax(*axes: int) -> Function:
     """Return e^z / sum e^z over some axes."""
 
-    def over(z: FloatArray) -> FloatArray:
+    def over(z: Float64Array) -> Float64Array:
         e = np.exp(z - z.max(axis=axes, keepdims=True))
         return np.asarray(e / e.sum(axis=axes, keepdims=True))
 
     return over
 
 
-def _elu(z: FloatArray) -> FloatArray:
+def _elu(z: Float64Array) -> Float64Array:
     return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
 
 
-def _selu(z: FloatArray) -> FloatArray:
+def _selu(z: Float64Array) -> Float64Array:
     scale, alpha = 1.0507009873554805, 1.6732632423543772
     return scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
 
 
-def _gelu(z: FloatArray) -> FloatArray:
+def _gelu(z: Float64Array) -> Float64Array:
     return np.asarray(0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))))
 
 
@@ -153,12 +154,12 @@ BIASES: dict[str, Biases] = {
 }
 
 
-def _centred(X: FloatArray) -> FloatArray:
+def _centred(X: Float64Array) -> Float64Array:
     return np.asarray(X - X.mean(axis=0))
 
 
 def _standard(ddof: int) -> Function:
-    def scaled(X: FloatArray) -> FloatArray:
+    def scaled(X: Float64Array) -> Float64Array:
         centred = _centred(X)
         squares = np.sum(centred**2, axis=0) / (np.float64(len(X)) - ddof)
         return np.asarray(centred / np.sqrt(squares))
@@ -166,11 +167,11 @@ def _standard(ddof: int) -> Function:
     return scaled
 
 
-def _unit_rows(X: FloatArray) -> FloatArray:
+def _unit_rows(X: Float64Array) -> Float64Array:
     return np.asarray(X / np.sqrt(np.sum(X**2, axis=1, keepdims=True)))
 
 
-def _unit_range(X: FloatArray) -> FloatArray:
+def _unit_range(X: Float64Array) -> Float64Array:
     return np.asarray((X - X.min(axis=0)) / (X.max(axis=0) - X.min(axis=0)))
 
 
@@ -185,7 +186,7 @@ INPUTS: dict[str, tuple[str, Function]] = {
 }
 
 
-def _transposed(A: FloatArray) -> FloatArray:
+def _transposed(A: Float64Array) -> Float64Array:
     return A.T if A.shape[0] == A.shape[1] else A
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradcheck.arrays import Float64Array
 from gradcheck.forward.networks import USUAL
-from gradcheck.forward.values import FloatArray, gamma
+from gradcheck.forward.values import gamma
 
 if TYPE_CHECKING:
     from gradcheck.problem import Problem
@@ -220,6 +221,6 @@ def shortest(low: float, high: float) -> str:
     return next((told for told in every if low <= float(told) <= high), f"{middle:.17g}")
 
 
-def reduced(problem: Problem, total: FloatArray) -> FloatArray:
+def reduced(problem: Problem, total: Float64Array) -> Float64Array:
     """Return what is meant of a sum over all examples: the sum, or the mean."""
     return total / problem.batch if problem.architecture.reduction == "mean" else total

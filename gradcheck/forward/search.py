@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import Float64Array, IntArray
 from gradcheck.forward.heads import HEADS, SIGMOID, Head, with_epsilons
 from gradcheck.forward.networks import NETWORKS, USUAL, Network
 from gradcheck.forward.probes import AT_ONCE, Answer
@@ -36,7 +37,7 @@ from gradcheck.forward.scales import (
     term_error,
 )
 from gradcheck.forward.tables import evaluated, may_be_meant, table, unit
-from gradcheck.forward.values import K_FUNCTIONS, FloatArray
+from gradcheck.forward.values import K_FUNCTIONS
 from gradcheck.problem import Problem
 
 FACTOR, CONSTANT, TERM, FORM = "factor", "constant", "term", "form"
@@ -54,7 +55,6 @@ FEW = 2
 """So many departures a fitted number may stand beside."""
 
 Mask = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,8 @@ class Cells:
     heads: Sequence[Head]
     head: IntArray
     network: IntArray
-    values: FloatArray
-    errors: FloatArray
+    values: Float64Array
+    errors: Float64Array
 
     @classmethod
     def of(cls, answers: Sequence[Answer], heads: Sequence[Head]) -> Cells:
@@ -265,7 +265,7 @@ def _added(cells: Cells, answers: Sequence[Answer]) -> Iterator[Candidate]:
             yield from cells.only(_meet(bounds)).candidates(scale=key, term=term)
 
 
-def _meet(bounds: Sequence[tuple[FloatArray, FloatArray]]) -> Mask:
+def _meet(bounds: Sequence[tuple[Float64Array, Float64Array]]) -> Mask:
     """Whether intervals, one a problem, have a number in common that is not 0."""
     low, high = (np.array(each) for each in zip(*bounds, strict=True))
     below, above = low.max(axis=0), high.min(axis=0)
@@ -275,8 +275,8 @@ def _meet(bounds: Sequence[tuple[FloatArray, FloatArray]]) -> Mask:
 
 
 def _factor(
-    value: FloatArray, error: FloatArray, answer: Answer, key: str
-) -> tuple[FloatArray, FloatArray]:
+    value: Float64Array, error: Float64Array, answer: Answer, key: str
+) -> tuple[Float64Array, Float64Array]:
     """Return the interval of c."""
     s = SCALES[key].value(Sizes.of(answer.problem))
     one, other = answer.loss / (s * (value + error)), answer.loss / (s * (value - error))
@@ -286,8 +286,8 @@ def _factor(
 
 
 def _lambda(
-    value: FloatArray, error: FloatArray, answer: Answer, key: str, term: Term
-) -> tuple[FloatArray, FloatArray]:
+    value: Float64Array, error: Float64Array, answer: Answer, key: str, term: Term
+) -> tuple[Float64Array, Float64Array]:
     """Return the interval of lambda."""
     s = SCALES[key].value(Sizes.of(answer.problem))
     T = term.value(answer.problem)

@@ -7,11 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from gradcheck.arrays import Float64Array
 from gradcheck.forward.heads import FORMS, HEADS, SIGMOID, Head, targets_of
 from gradcheck.forward.networks import NETWORKS, Network, last
 from gradcheck.forward.probes import Answer
 from gradcheck.forward.scales import reduced
-from gradcheck.forward.values import FloatArray
 from gradcheck.problem import Problem
 
 MANY = 512
@@ -26,7 +26,7 @@ def unit(problem: Problem) -> float:
 
 def evaluated(
     problem: Problem, network: Network, head: Head, *, u: float | None = None, floor: float = 1.0
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Float64Array, Float64Array]:
     """Return V / M of one candidate, with its bound; with floor 0, of an accurate sigmoid."""
     u = unit(problem) if u is None else u
     value, error = head.of(last(problem, network, u), targets_of(problem), u, floor)
@@ -48,8 +48,8 @@ class Tables:
     """What all pairs of a head and a network give, for the problems that everybody is asked."""
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[Problem, FloatArray, FloatArray]] = {}
-        self._known: dict[tuple[int, int], tuple[Problem, FloatArray, FloatArray]] = {}
+        self._last: dict[int, tuple[Problem, Float64Array, Float64Array]] = {}
+        self._known: dict[tuple[int, int], tuple[Problem, Float64Array, Float64Array]] = {}
         self._meant: dict[int, tuple[Problem, float, float]] = {}
 
     def meant(self, problem: Problem) -> tuple[float, float]:
@@ -63,7 +63,7 @@ class Tables:
             known = self._meant[id(problem)] = problem, float(value), float(error)
         return known[1:]
 
-    def of(self, problem: Problem, heads: tuple[Head, ...]) -> tuple[FloatArray, FloatArray]:
+    def of(self, problem: Problem, heads: tuple[Head, ...]) -> tuple[Float64Array, Float64Array]:
         """Return V / M and its bound, network by network for each head."""
         key = id(problem), id(heads)
         known = self._known.get(key)
@@ -76,14 +76,14 @@ class Tables:
 
     def _evaluated(
         self, problem: Problem, heads: tuple[Head, ...]
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> tuple[Float64Array, Float64Array]:
         z, d = self._networks(problem)
         y, u = targets_of(problem), unit(problem)
         rows = [head.of((z, d), y, u) for head in heads]
         values, errors = (np.concatenate(each) for each in zip(*rows, strict=True))
         return reduced(problem, values), reduced(problem, errors)
 
-    def _networks(self, problem: Problem) -> tuple[FloatArray, FloatArray]:
+    def _networks(self, problem: Problem) -> tuple[Float64Array, Float64Array]:
         known = self._last.get(id(problem))
         if known is None or known[0] is not problem:
             found = [last(problem, network, unit(problem)) for network in NETWORKS]
@@ -97,7 +97,7 @@ def _tables() -> Tables:
     return Tables()
 
 
-def table(problem: Problem, heads: Sequence[Head]) -> tuple[FloatArray, FloatArray]:
+def table(problem: Problem, heads: Sequence[Head]) -> tuple[Float64Array, Float64Array]:
     """Return V / M and its bound for all pairs of a head and a network."""
     fixed, n = _tables().of(problem, HEADS), len(NETWORKS)
     place = {id(head): i for i, head in enumerate(HEADS)}

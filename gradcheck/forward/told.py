@@ -32,9 +32,9 @@ from gradcheck.rounding import ARITHMETICS, gradient_bound, loss_bound, loss_flo
 from gradcheck.splitmix64 import Stream
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Float64Array
     from gradcheck.certified.gradient import Certified
     from gradcheck.engines.base import Engine
-    from gradcheck.forward.values import FloatArray
 
 Diagnose = Callable[[Outcome], Outcome]
 
@@ -145,7 +145,7 @@ def _beside_its_own(engine: Engine, problem: Problem) -> str:
     return outcome.diagnosis if outcome.reason is Reason.MISMATCH and is_told else ""
 
 
-def _answered(engine: Engine, problem: Problem) -> Iterator[tuple[FloatArray, Problem]]:
+def _answered(engine: Engine, problem: Problem) -> Iterator[tuple[Float64Array, Problem]]:
     """Yield small problems with the gradients that the engine gives."""
     for where in _problems(engine, problem):
         if where.architecture.n_parameters <= SMALL:
@@ -154,7 +154,7 @@ def _answered(engine: Engine, problem: Problem) -> Iterator[tuple[FloatArray, Pr
                 yield g, where
 
 
-def _as_arrays(problem: Problem, g: FloatArray, _at: Any) -> dict[str, FloatArray]:
+def _as_arrays(problem: Problem, g: Float64Array, _at: Any) -> dict[str, Float64Array]:
     leaves = structure_of(problem.parameters).leaves
     return {x.name: g[x.start : x.stop].reshape(x.shape) for x in leaves}
 
@@ -361,7 +361,7 @@ def _decided(
 
 
 def _decided_on(
-    line: Line, g: FloatArray, exact: FloatArray, noise: Callable[[Problem], float] | None
+    line: Line, g: Float64Array, exact: Float64Array, noise: Callable[[Problem], float] | None
 ) -> bool | None:
     """Decide by differences whether a loss has the engine's slopes and not the exact ones."""
     if _is_clearly_meant(line, line.slopes(g)[0], line.slopes(exact)[0]):
@@ -410,10 +410,10 @@ class Line:
 
     engine: Engine
     problem: Problem
-    directions: FloatArray
+    directions: Float64Array
 
     @classmethod
-    def between(cls, engine: Engine, problem: Problem, difference: FloatArray) -> Line | None:
+    def between(cls, engine: Engine, problem: Problem, difference: Float64Array) -> Line | None:
         """Return the plane along a difference of gradients and along random signs."""
         largest = float(np.abs(difference).max(initial=0.0))
         if not (largest > 0 and np.isfinite(largest)):
@@ -437,12 +437,12 @@ class Line:
             start += array.size
         return self.problem.with_parameters(parameters)
 
-    def slopes(self, gradient: FloatArray) -> FloatArray:
+    def slopes(self, gradient: Float64Array) -> Float64Array:
         """Return the derivatives by x that a gradient says."""
         return self.directions @ gradient
 
 
-def _gradient(engine: Engine, problem: Problem) -> FloatArray | None:
+def _gradient(engine: Engine, problem: Problem) -> Float64Array | None:
     try:
         _, layers = engine.value_and_grad(problem)
         parts = list(gradient_as_dict(layers, problem.architecture).values())

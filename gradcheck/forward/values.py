@@ -18,10 +18,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-Value: TypeAlias = tuple[FloatArray, FloatArray]
+from gradcheck.arrays import Float64Array
+
+Value: TypeAlias = tuple[Float64Array, Float64Array]
 """A number and the bound of its error, entry by entry."""
 
 K_FUNCTIONS = 16
@@ -33,7 +33,7 @@ def gamma(n: float, u: float) -> float:
     return n * u / (1 - n * u) if n * u < 1 else np.inf
 
 
-def affine(a: Value, W: FloatArray, b: FloatArray, u: float) -> Value:
+def affine(a: Value, W: Float64Array, b: Float64Array, u: float) -> Value:
     """Return a W^T + b."""
     x, d = a
     size = np.abs(W).T
@@ -42,8 +42,8 @@ def affine(a: Value, W: FloatArray, b: FloatArray, u: float) -> Value:
 
 
 def smooth(
-    phi: Callable[[FloatArray], FloatArray],
-    slope: float | FloatArray,
+    phi: Callable[[Float64Array], Float64Array],
+    slope: float | Float64Array,
     z: Value,
     u: float,
     floor: float = 1.0,
@@ -54,11 +54,11 @@ def smooth(
 
 
 def total(
-    terms: Callable[[FloatArray, FloatArray], Sequence[FloatArray]],
+    terms: Callable[[Float64Array, Float64Array], Sequence[Float64Array]],
     p: Value,
-    y: FloatArray,
+    y: Float64Array,
     u: float,
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Float64Array, Float64Array]:
     """Return the sum of all terms over examples and outputs, the last two axes."""
     x, d = p
     middle, up, down = (terms(each, y) for each in (x, x + d, x - d))
@@ -72,5 +72,5 @@ def total(
     return value, np.where(np.isfinite(error), error, np.inf)
 
 
-def _sum(t: Any) -> FloatArray:
+def _sum(t: Any) -> Float64Array:
     return np.asarray(np.sum(t, axis=(-2, -1)), np.float64)

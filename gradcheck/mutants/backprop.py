@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.engines.base import EngineInfo
-from gradcheck.problem import LOSSES, REDUCTIONS, Array, Gradient, Problem
+from gradcheck.problem import LOSSES, REDUCTIONS, Gradient, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import batch_of, has_duplicates, targets_differ
-from gradcheck.problem import Array
 
 ALL = "expected the sum over all examples i = 1..m"
 MEAN = "expected delta_L = (a_L - Y) / M, times sigmoid'(z_L) for the quadratic loss"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import has_equal_neighbours, has_width
-from gradcheck.problem import Array
 
 EXPECTED = "expected dC/db_l = sum_i delta_l"
 

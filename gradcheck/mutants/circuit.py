@@ -36,7 +36,7 @@ from reference_models.activations import sigmoid
 from reference_models.circuit import Circuit, variable
 
 if TYPE_CHECKING:
-    from gradcheck.problem import Array
+    from gradcheck.arrays import Array
     from reference_models.node import Gate, Node
 
 Point = dict[str, Any]

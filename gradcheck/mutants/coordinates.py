@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import has_fan_in, has_width, widths
-from gradcheck.problem import Array
 
 WEIGHTS = "expected dC/dW_l = delta_l^T a_{l-1}"
 TOP = "expected dC/dW_L = delta_L^T a_{L-1}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop, sigmoid, sigmoid_prime
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import (
@@ -19,7 +20,7 @@ from gradcheck.mutants.places import (
     hidden_beyond,
     widths,
 )
-from gradcheck.problem import Array, Problem
+from gradcheck.problem import Problem
 
 EXPECTED = "expected delta_l = (delta_{l+1} W_{l+1}) * sigmoid'(z_l)"
 LAYER_1 = "expected delta_1 = (delta_2 W_2) * sigmoid'(z_1)"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.mutant import mutant
-from gradcheck.problem import Array, Problem
+from gradcheck.problem import Problem
 
 WEIGHTS = "expected dC/dW_l = delta_l^T a_{l-1}"
 RESIDUAL = "expected delta_L = (a_L - Y) / M, times sigmoid'(z_L) for the quadratic loss"

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop, a_minus_y, sigmoid_prime
 from gradcheck.mutants.leaks import has_weights, not_half
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import output_beyond
-from gradcheck.problem import Array, Problem
+from gradcheck.problem import Problem
 
 AGREEMENT = ("agreement",)
 CONSISTENCY = ("consistency",)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import widths
-from gradcheck.problem import Array, Gradient, Problem
+from gradcheck.problem import Gradient, Problem
 
 EXPECTED = "expected the gradient of the problem that is given, in new arrays, each time"
 RATE = 0.1

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop, a_minus_y, sigmoid, sigmoid_prime
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import hidden_beyond, output_beyond, pre_activations
-from gradcheck.problem import Array, Problem
+from gradcheck.problem import Problem
 
 EXPECTED = "expected the same equations without it"
 DELTA_L = "expected delta_L = (a_L - Y) / M, times sigmoid'(z_L) for the quadratic loss"

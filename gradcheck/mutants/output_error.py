@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop, sigmoid, sigmoid_prime
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import has_soft_targets
-from gradcheck.problem import Array
 
 CROSS_ENTROPY = "expected delta_L = (a_L - Y) / M"
 QUADRATIC = "expected delta_L = (a_L - Y) * sigmoid'(z_L) / M"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import (
@@ -18,7 +19,7 @@ from gradcheck.mutants.places import (
     has_width,
     widths,
 )
-from gradcheck.problem import Array, Problem
+from gradcheck.problem import Problem
 
 HIDDEN = "expected delta_l = (delta_{l+1} W_{l+1}) * sigmoid'(z_l)"
 WEIGHTS = "expected dC/dW_l = delta_l^T a_{l-1}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.mutants.backprop import Backprop, Layers
 from gradcheck.mutants.mutant import mutant
 from gradcheck.mutants.places import (
@@ -17,7 +18,7 @@ from gradcheck.mutants.places import (
     hidden_beyond,
     widths,
 )
-from gradcheck.problem import Array, Problem
+from gradcheck.problem import Problem
 
 EXPECTED = "expected dC/dW_l = delta_l^T a_{l-1}"
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import FloatArray
 from gradcheck.outcomes.reasons import KIND_NAMES, RARE, Kind
 from gradcheck.pytree import Structure
-
-FloatArray = npt.NDArray[np.floating[Any]]
 
 
 def one_sided(centre: float, half: float, jump: float) -> tuple[float, float]:

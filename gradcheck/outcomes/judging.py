@@ -65,13 +65,12 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.outcomes.comparison import Comparison, FloatArray
+from gradcheck.arrays import FloatArray, IntArray
+from gradcheck.outcomes.comparison import Comparison
 from gradcheck.outcomes.estimate import Estimate, Status
 from gradcheck.outcomes.reasons import Kind
 from gradcheck.outcomes.zeros import ROUNDINGS, judge_zeros, largest_shown
 from gradcheck.pytree import Structure
-
-IntArray = npt.NDArray[np.intp]
 
 UNIT = float(np.finfo(np.float64).eps) / 2
 """v, the unit roundoff of the comparison."""

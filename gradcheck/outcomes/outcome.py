@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradcheck.outcomes.comparison import Comparison, Discrepancy, FloatArray
+from gradcheck.arrays import FloatArray
+from gradcheck.outcomes.comparison import Comparison, Discrepancy
 from gradcheck.outcomes.reasons import (
     ADVICE,
     FLAT,

@@ -19,16 +19,13 @@ statement about the reach is all there is.
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import BoolArray, FloatArray
 from gradcheck.outcomes.reasons import Kind
 from gradcheck.pytree import Structure
-
-FloatArray = npt.NDArray[np.floating[Any]]
-BoolArray = npt.NDArray[np.bool_]
 
 ROUNDINGS = 2**20
 """n: independent roundings add up to about their square root (a random walk)."""

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradcheck.problem import Array
+    from gradcheck.arrays import Array
 
 Holds = Callable[["Array", "Array", "Array"], bool]
 """Whether a block g, with D and the room of another problem, has the same pattern."""

@@ -20,7 +20,8 @@ from functools import partial
 
 import numpy as np
 
-from gradcheck.outcomes.comparison import Comparison, FloatArray
+from gradcheck.arrays import FloatArray
+from gradcheck.outcomes.comparison import Comparison
 from gradcheck.outcomes.reasons import Kind
 from gradcheck.patterns.diagnose import DIFFERENT, RESOLVED, Mask, different, likely_mistake
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gradcheck.outcomes.comparison import Comparison, FloatArray
+from gradcheck.arrays import FloatArray
+from gradcheck.outcomes.comparison import Comparison
 from gradcheck.outcomes.reasons import Kind
 from gradcheck.patterns import blocks
 

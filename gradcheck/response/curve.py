@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import Float64Array
 from gradcheck.certified.gradient import certified_gradient
 from gradcheck.problem import Architecture, Problem
 from gradcheck.rounding import gradient_bound
@@ -35,8 +36,6 @@ from gradcheck.rounding.sigmoid import sigma, sigma_prime, softplus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-FloatArray = npt.NDArray[np.float64]
 
 DELTA, WEIGHT, LOSS, SLOPE, ACTIVATION = "delta", "dC/dW", "loss", "slope", "activation"
 QUANTITIES = (DELTA, WEIGHT, LOSS, SLOPE, ACTIVATION)
@@ -68,17 +67,17 @@ class Curve:
     loss: str
     y: float
     dtype: str
-    z: FloatArray
-    value: FloatArray
+    z: Float64Array
+    value: Float64Array
     told: tuple[str, ...]
     calls: int = 0
 
     @cached_property
-    def exact(self) -> FloatArray:
+    def exact(self) -> Float64Array:
         """What is right."""
         return _kept(exact_of, (self.quantity, self.loss, self.y, self.dtype), self.z)
 
-    def bound(self, model: str) -> FloatArray:
+    def bound(self, model: str) -> Float64Array:
         """Return what |value - exact| does not exceed in a rounding model."""
         return _kept(bound_of, (self.quantity, self.loss, self.y, self.dtype, model), self.z)
 
@@ -89,7 +88,7 @@ class Curve:
         return np.asarray(~within & ~self._is_nothing_asked)
 
     @cached_property
-    def _off(self) -> FloatArray:
+    def _off(self) -> Float64Array:
         return np.abs(self.value - self.exact)
 
     @cached_property
@@ -136,7 +135,9 @@ _tables: dict[tuple[Any, ...], dict[float, float]] = {}
 MOST_KEPT = 20_000
 
 
-def _kept(function: Callable[..., FloatArray], about: tuple[Any, ...], z: FloatArray) -> FloatArray:
+def _kept(
+    function: Callable[..., Float64Array], about: tuple[Any, ...], z: Float64Array
+) -> Float64Array:
     """Call a function about those z only that it has not been called about."""
     table = _tables.setdefault((function.__name__, *about), {})
     if len(table) > MOST_KEPT:
@@ -150,7 +151,7 @@ def _kept(function: Callable[..., FloatArray], about: tuple[Any, ...], z: FloatA
     return np.array([table[x] for x in asked])
 
 
-def exact_of(quantity: str, loss: str, y: float, dtype: str, z: FloatArray) -> FloatArray:
+def exact_of(quantity: str, loss: str, y: float, dtype: str, z: Float64Array) -> Float64Array:
     """Return what is right at every z."""
     if quantity in (DELTA, WEIGHT):
         return certified_gradient(layer(loss, y, dtype, z)).gradient[len(z) :]
@@ -164,8 +165,8 @@ def exact_of(quantity: str, loss: str, y: float, dtype: str, z: FloatArray) -> F
 
 
 def bound_of(
-    quantity: str, loss: str, y: float, dtype: str, model: str, z: FloatArray
-) -> FloatArray:
+    quantity: str, loss: str, y: float, dtype: str, model: str, z: Float64Array
+) -> Float64Array:
     """Return what rounding in a model does not exceed at every z."""
     problem = layer(loss, y, dtype, z)
     if quantity in (DELTA, WEIGHT):
@@ -186,7 +187,7 @@ def bound_of(
     return np.where(np.isfinite(d), d, np.inf)
 
 
-def layer(loss: str, y: float, dtype: str, z: FloatArray) -> Problem:
+def layer(loss: str, y: float, dtype: str, z: Float64Array) -> Problem:
     """Return the network 1-n, a unit for each z, with W = b = z / 2 and the input 1."""
     half = (z / 2).astype(dtype)
     n = len(z)

@@ -16,15 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.response.curve import (
-    ACTIVATION,
-    DELTA,
-    LOSS,
-    SLOPE,
-    WEIGHT,
-    Curve,
-    FloatArray,
-)
+from gradcheck.arrays import Float64Array
+from gradcheck.response.curve import ACTIVATION, DELTA, LOSS, SLOPE, WEIGHT, Curve
 from gradcheck.response.grid import FARTHEST, between, grid
 from gradcheck.response.samples import flat_runs
 from gradcheck.response.sweep import REFUSED, Answer, EngineGoneError, Network, ask
@@ -173,10 +166,10 @@ def _of_answers(asked: list[Answer], network: Network) -> Iterator[Curve]:
         asked = [answer for answer in asked if answer.bias_above != 0]
     told = tuple(answer.told for answer in asked)
 
-    def column(name: str) -> FloatArray:
+    def column(name: str) -> Float64Array:
         return np.array([getattr(answer, name) for answer in asked], np.float64)
 
-    def curve(quantity: str, value: FloatArray) -> Curve:
+    def curve(quantity: str, value: Float64Array) -> Curve:
         common = (network.loss, network.y, network.dtype, column("z"), value, told, len(asked))
         return Curve(quantity, *common)
 

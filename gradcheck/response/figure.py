@@ -14,7 +14,8 @@ from math import isfinite, log2, log10
 
 import numpy as np
 
-from gradcheck.response.curve import HIDDEN, Curve, FloatArray
+from gradcheck.arrays import Float64Array
+from gradcheck.response.curve import HIDDEN, Curve
 from gradcheck.response.grid import FARTHEST
 from gradcheck.response.intervals import Interval
 from gradcheck.response.responses import Responses
@@ -162,7 +163,7 @@ def _ticks(y: Scale) -> list[float]:
     return [0.0, *(v for v in signed if y.low <= v <= y.high)]
 
 
-def _line(z: FloatArray, v: FloatArray, x: Scale, y: Scale, style: str) -> str:
+def _line(z: Float64Array, v: Float64Array, x: Scale, y: Scale, style: str) -> str:
     """Draw a line through the numbers; it is broken where there is none."""
     path, pen = [], "M"
     for a, b in zip(z.tolist(), v.tolist(), strict=True):
@@ -172,7 +173,7 @@ def _line(z: FloatArray, v: FloatArray, x: Scale, y: Scale, style: str) -> str:
     return f'<path d="{"".join(path)}" fill="none" {style}/>'
 
 
-def _connected(curve: Curve, intervals: Sequence[Interval]) -> FloatArray:
+def _connected(curve: Curve, intervals: Sequence[Interval]) -> Float64Array:
     """Return the values without those of single points, which have marks of their own."""
     points = [i.low for i in intervals if i.is_point]
     return np.where(np.isin(curve.z, points), curve.exact, curve.value)

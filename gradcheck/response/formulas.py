@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.response.curve import ACTIVATION, DELTA, LOSS, SLOPE, FloatArray
+from gradcheck.arrays import Float64Array
+from gradcheck.response.curve import ACTIVATION, DELTA, LOSS, SLOPE
 
 EPSILON, LIMIT, NONE = "eps", "t", ""
 DTYPES = ("float32", "float64")
@@ -30,39 +31,39 @@ class Point(NamedTuple):
         i, j: relative errors of p and errors of q.
     """
 
-    z: FloatArray
-    p: FloatArray
-    q: FloatArray
+    z: Float64Array
+    p: Float64Array
+    q: Float64Array
     y: float
-    c: FloatArray
-    i: FloatArray | float = 0.0
-    j: FloatArray | float = 0.0
+    c: Float64Array
+    i: Float64Array | float = 0.0
+    j: Float64Array | float = 0.0
 
     @classmethod
     def of(
         cls,
-        z: FloatArray,
+        z: Float64Array,
         y: float,
-        c: FloatArray,
-        i: FloatArray | float = 0.0,
-        j: FloatArray | float = 0.0,
+        c: Float64Array,
+        i: Float64Array | float = 0.0,
+        j: Float64Array | float = 0.0,
     ) -> Point:
         """Return the point of z, with p and q wrong by i times p and by j."""
         p, q = sigmoids(z)
         return cls(z, np.minimum(p * (1 + i), 1), np.maximum(q + j, 0), y, c, i, j)
 
     @property
-    def error(self) -> FloatArray:
+    def error(self) -> Float64Array:
         """Return p - y, which has one term."""
         return -self.q if self.y else self.p
 
     @property
-    def tail(self) -> FloatArray:
+    def tail(self) -> Float64Array:
         """The lesser of p and q."""
         return np.minimum(self.p, self.q)
 
     @property
-    def slope(self) -> FloatArray:
+    def slope(self) -> Float64Array:
         """Return p q."""
         return self.p * self.q
 
@@ -76,12 +77,12 @@ class Point(NamedTuple):
         """Whether |z| <= c."""
         return np.asarray(np.abs(self.z) <= self.c)
 
-    def quotients(self, p: FloatArray, q: FloatArray) -> FloatArray:
+    def quotients(self, p: Float64Array, q: Float64Array) -> Float64Array:
         """Return (-y / p + (1 - y) / q) p q with other p and q in the quotients."""
         return -self.slope / p if self.y else self.slope / q
 
 
-Function = Callable[[Point], FloatArray]
+Function = Callable[[Point], Float64Array]
 
 
 @dataclass(frozen=True)
@@ -106,24 +107,24 @@ class Formula:
         return {EPSILON: (1e-20, 0.4), LIMIT: (1e-2, 900.0), NONE: (1.0, 1.0)}[self.parameter]
 
 
-def sigmoids(z: FloatArray) -> tuple[FloatArray, FloatArray]:
+def sigmoids(z: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return sigmoid(z) and sigmoid(-z)."""
     e = np.exp(-np.abs(z))
     large, small = 1 / (1 + e), e / (1 + e)
     return np.where(z >= 0, large, small), np.where(z >= 0, small, large)
 
 
-def clip(p: FloatArray, c: FloatArray) -> FloatArray:
+def clip(p: Float64Array, c: Float64Array) -> Float64Array:
     """Return p clipped to [c, 1 - c]."""
     return np.minimum(np.maximum(p, c), 1 - c)
 
 
-def cross_entropy(p: FloatArray, q: FloatArray, y: float) -> FloatArray:
+def cross_entropy(p: Float64Array, q: Float64Array, y: float) -> Float64Array:
     """Return -log p for y = 1, -log q for y = 0."""
     return -np.log(p) if y else -np.log(q)
 
 
-def clipped_error(x: Point) -> FloatArray:
+def clipped_error(x: Point) -> Float64Array:
     """Return p - y of p clipped to [c, 1 - c], of one term where that is in the tail."""
     q = np.where(x.z > 0, np.maximum(x.q, x.c), 1 - np.maximum(x.p, x.c))
     p = np.where(x.z > 0, 1 - np.maximum(x.q, x.c), np.maximum(x.p, x.c))

@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.response.curve import LOSS, Curve, FloatArray
+from gradcheck.arrays import Float64Array
+from gradcheck.response.curve import LOSS, Curve
 from gradcheck.response.samples import FLAT, INFINITE, NAN, OTHER, SAME, flat_runs, kinds_of
 
 ZERO, CONSTANT, KEPT, MULTIPLE, SHIFTED = "zero", "constant", "kept", "multiple", "shifted"
@@ -118,7 +119,7 @@ class _View:
     """
 
     curve: Curve
-    bound: FloatArray
+    bound: Float64Array
     beyond: npt.NDArray[np.bool_]
     kinds: npt.NDArray[np.object_]
     flat: npt.NDArray[np.intp]
@@ -296,7 +297,7 @@ def _reach(view: _View, first: int, last: int, kind: str) -> tuple[int, int]:
     return first, last
 
 
-def _factor(v: FloatArray, e: FloatArray, room: FloatArray) -> float | None:
+def _factor(v: Float64Array, e: Float64Array, room: Float64Array) -> float | None:
     """Return c with v = c e within the room, None without one."""
     best = int(np.argmin(room / np.abs(e)))
     c = float(v[best] / e[best]) if e[best] else 0.0
@@ -306,7 +307,7 @@ def _factor(v: FloatArray, e: FloatArray, room: FloatArray) -> float | None:
     return c if bool((np.abs(v - c * e) <= allowed).all()) else None
 
 
-def _shift(v: FloatArray, e: FloatArray, room: FloatArray) -> float | None:
+def _shift(v: Float64Array, e: Float64Array, room: Float64Array) -> float | None:
     """Return c with v = e + c within the room, None without one."""
     best = int(np.argmin(room))
     c = float(v[best] - e[best])

@@ -24,7 +24,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.response.curve import HIDDEN, UNIT, Curve, FloatArray
+from gradcheck.arrays import Float64Array
+from gradcheck.response.curve import HIDDEN, UNIT, Curve
 from gradcheck.response.formulas import FORMULAS, NONE, Formula, Point, as_written
 from gradcheck.response.words import NAMES, plain, simplest, size
 
@@ -34,7 +35,7 @@ Range = tuple[float, float]
 About = tuple[str, str, str]
 """Quantity, loss, dtype."""
 
-_Holds: TypeAlias = Callable[[tuple[FloatArray, FloatArray]], Any]
+_Holds: TypeAlias = Callable[[tuple[Float64Array, Float64Array]], Any]
 
 STRICT = "cancellation_free"
 
@@ -148,14 +149,14 @@ class _Ends:
 
     formula: Formula
     y: float
-    z: FloatArray
-    i: FloatArray
-    j: FloatArray
-    room: FloatArray
+    z: Float64Array
+    i: Float64Array
+    j: Float64Array
+    room: Float64Array
 
     @classmethod
     def of(
-        cls, formula: Formula, curve: Curve, samples: npt.NDArray[np.intp], room: FloatArray
+        cls, formula: Formula, curve: Curve, samples: npt.NDArray[np.intp], room: Float64Array
     ) -> _Ends:
         u = float(np.finfo(curve.dtype).eps) / 2
         i, j = (
@@ -163,12 +164,12 @@ class _Ends:
         )
         return cls(formula, curve.y, curve.z[samples], i, j, room)
 
-    def __call__(self, c: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def __call__(self, c: Float64Array) -> tuple[Float64Array, Float64Array]:
         at = Point.of(self.z, self.y, c, self.i, self.j)
         values = np.atleast_2d(self.formula.of(at))
         return values.min(axis=0) - self.room, values.max(axis=0) + self.room
 
-    def allowed(self, v: FloatArray, span: Range) -> Range | None:
+    def allowed(self, v: Float64Array, span: Range) -> Range | None:
         """Return the least and the greatest c that allow every v, None where there is none."""
         low, high = (np.full(len(v), c) for c in span)
         at_low, at_high = self(low), self(high)
@@ -182,7 +183,7 @@ class _Ends:
         most = float(last.min(initial=span[1])) * (1 + SLACK)
         return (max(least, span[0]), min(most, span[1])) if least <= most else None
 
-    def _edge(self, start: FloatArray, end: FloatArray, holds: _Holds) -> FloatArray | None:
+    def _edge(self, start: Float64Array, end: Float64Array, holds: _Holds) -> Float64Array | None:
         """Return the c nearest to `start` for which a condition holds that holds towards `end`."""
         if not holds(self(end)).all():
             return None

@@ -42,13 +42,12 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.arrays import Float64Array
 from gradcheck.problem import dtype_name, require_name
 from gradcheck.rounding.arithmetic import ARITHMETICS, K_EXP, K_LOG, Arithmetic
 
 if TYPE_CHECKING:
     from gradcheck.problem import Problem
-
-FloatArray = npt.NDArray[np.float64]
 
 UNIT = 2.0**-53
 """v, the unit roundoff of the sweep itself."""
@@ -63,8 +62,8 @@ SQUARES = 2.0**-900
 class Bounded(NamedTuple):
     """Numbers x~ with dx, the bound of their error and of the engine's."""
 
-    x: FloatArray
-    d: FloatArray
+    x: Float64Array
+    d: Float64Array
 
     @classmethod
     def exact(cls, x: npt.ArrayLike) -> Bounded:
@@ -78,12 +77,12 @@ class Bounded(NamedTuple):
         return Bounded(self.x.T, self.d.T)
 
     @property
-    def most(self) -> FloatArray:
+    def most(self) -> Float64Array:
         """|x~| + dx, which |x| does not exceed."""
         return np.abs(self.x) + self.d
 
     @property
-    def most_computed(self) -> FloatArray:
+    def most_computed(self) -> Float64Array:
         """|x~| + 2 dx, which |x^| does not exceed."""
         return np.abs(self.x) + 2 * self.d
 
@@ -143,11 +142,11 @@ class Rounding:
         """The size of k roundings of relative error u each."""
         raise NotImplementedError
 
-    def total(self, *terms: npt.ArrayLike, n: int = 1) -> FloatArray:
+    def total(self, *terms: npt.ArrayLike, n: int = 1) -> Float64Array:
         """The size of several errors together; the last one is a sum of n terms."""
         raise NotImplementedError
 
-    def product(self, x: Bounded, y: Bounded, plus: FloatArray | None = None) -> Bounded:
+    def product(self, x: Bounded, y: Bounded, plus: Float64Array | None = None) -> Bounded:
         """The matrix product x y, plus a vector that is given."""
         raise NotImplementedError
 
@@ -168,7 +167,7 @@ class Rounding:
         rounded = self.relative(2) * x.most_computed / self.M
         return Bounded(x.x / self.M, self.total(x.d / self.M, rounded, 3 * self.eta))
 
-    def allowed(self, strict: FloatArray, cancelling: FloatArray) -> FloatArray:
+    def allowed(self, strict: Float64Array, cancelling: Float64Array) -> Float64Array:
         """The greater of both errors where the class may cancel, else the strict one."""
         return np.maximum(strict, cancelling) if self.row.cancels else strict
 
@@ -180,12 +179,12 @@ class Worst(Rounding):
         """gamma_k."""
         return k * self.u / (1 - k * self.u) if k * self.u < 1 else np.inf
 
-    def total(self, *terms: npt.ArrayLike, n: int = 1) -> FloatArray:
+    def total(self, *terms: npt.ArrayLike, n: int = 1) -> Float64Array:
         """The sum, rounded upward."""
         first, *others = map(np.asarray, terms)
         return upward(sum(others, start=first), n)
 
-    def product(self, x: Bounded, y: Bounded, plus: FloatArray | None = None) -> Bounded:
+    def product(self, x: Bounded, y: Bounded, plus: Float64Array | None = None) -> Bounded:
         """Products with G_n, infinite where a partial sum may overflow."""
         n, plus = terms_of(x, plus)
         gamma, u_g = self.relative(n), self.row.u_g
@@ -209,11 +208,11 @@ class Deviation(Rounding):
         """The standard deviation of an error uniform in +-k u."""
         return float(k * self.u / np.sqrt(3))
 
-    def total(self, *terms: npt.ArrayLike, n: int = 1) -> FloatArray:  # noqa: ARG002  (as Worst)
+    def total(self, *terms: npt.ArrayLike, n: int = 1) -> Float64Array:  # noqa: ARG002  (as Worst)
         """The root of the sum of squares; np.hypot neither underflows nor overflows."""
         return reduce(np.hypot, (np.asarray(term, np.float64) for term in terms))
 
-    def product(self, x: Bounded, y: Bounded, plus: FloatArray | None = None) -> Bounded:
+    def product(self, x: Bounded, y: Bounded, plus: Float64Array | None = None) -> Bounded:
         """Products with the random walk and the drift of their partial sums."""
         n, plus = terms_of(x, plus)
         X, Y, p = Scaled.of(np.abs(x.x), axis=1), Scaled.of(np.abs(y.x), axis=0), x.x @ y.x
@@ -231,13 +230,13 @@ class Deviation(Rounding):
         return Bounded(p + plus, self.total(moved, walk * squares, drift, bias, underflow))
 
 
-def terms_of(x: Bounded, plus: FloatArray | None) -> tuple[int, FloatArray]:
+def terms_of(x: Bounded, plus: Float64Array | None) -> tuple[int, Float64Array]:
     """Return how many terms a row of x times a column plus a number has, and the number or 0."""
     n = x.x.shape[1]
     return (n, np.zeros(1)) if plus is None else (n + 1, plus)
 
 
-def upward(bound: FloatArray, n: int) -> FloatArray:
+def upward(bound: Float64Array, n: int) -> Float64Array:
     """Make up for the rounding of a bound that n + OPERATIONS operations led to."""
     return bound * (1 + 2 * (n + OPERATIONS) * UNIT)
 
@@ -245,19 +244,19 @@ def upward(bound: FloatArray, n: int) -> FloatArray:
 class Scaled(NamedTuple):
     """Numbers that are not negative, the largest of each row or column, and (x / largest)^2."""
 
-    x: FloatArray
-    largest: FloatArray
-    squares: FloatArray
+    x: Float64Array
+    largest: Float64Array
+    squares: Float64Array
 
     @classmethod
-    def of(cls, x: FloatArray, axis: int) -> Scaled:
+    def of(cls, x: Float64Array, axis: int) -> Scaled:
         """Scale rows (axis 1) or columns (axis 0) to 1, unless they are 0."""
         largest = x.max(axis=axis, keepdims=True)
         largest = np.where(largest > 0, largest, 1.0)
         return cls(x, largest, (x / largest) ** 2)
 
 
-def root_sum_squares(X: Scaled, Y: Scaled) -> FloatArray:
+def root_sum_squares(X: Scaled, Y: Scaled) -> Float64Array:
     """Return sqrt(sum_k (X_ik Y_kj)^2) of rows of X and columns of Y.
 
     Where the squares are too small to be trusted though they are scaled, the sum without squares

@@ -43,11 +43,12 @@ from gradcheck.rounding.bounded import Bounded
 from gradcheck.rounding.sigmoid import residual
 
 if TYPE_CHECKING:
-    from gradcheck.rounding.bounded import FloatArray, Rounding
+    from gradcheck.arrays import Float64Array
+    from gradcheck.rounding.bounded import Rounding
     from gradcheck.rounding.sigmoid import Layer
 
 
-def clipped_residual(last: Layer, y: FloatArray, clip: float, rounding: Rounding) -> Bounded:
+def clipped_residual(last: Layer, y: Float64Array, clip: float, rounding: Rounding) -> Bounded:
     """Return sigma(z) - y where clip < sigma(z) < 1 - clip, else 0."""
     total, u = rounding.total, rounding.u
     p, q, dp = last.a.x, last.b, last.a.d
@@ -67,8 +68,8 @@ def clipped_residual(last: Layer, y: FloatArray, clip: float, rounding: Rounding
 
 
 def division_error(
-    B: FloatArray, dp: FloatArray, p_min: FloatArray, q_min: FloatArray, rounding: Rounding
-) -> FloatArray:
+    B: Float64Array, dp: Float64Array, p_min: Float64Array, q_min: Float64Array, rounding: Rounding
+) -> Float64Array:
     """Return dr of the forms that divide, infinite where a quotient may overflow."""
     quotient = 1 / np.maximum(p_min, 0) + 1 / q_min
     overflow = np.where(quotient <= rounding.largest, 0, np.inf)

@@ -28,11 +28,12 @@ from gradcheck.rounding.bounded import Bounded
 from gradcheck.rounding.sigmoid import residual
 
 if TYPE_CHECKING:
-    from gradcheck.rounding.bounded import FloatArray, Rounding
+    from gradcheck.arrays import Float64Array
+    from gradcheck.rounding.bounded import Rounding
     from gradcheck.rounding.sigmoid import Layer
 
 
-def floored_residual(last: Layer, y: FloatArray, floor: float, rounding: Rounding) -> Bounded:
+def floored_residual(last: Layer, y: Float64Array, floor: float, rounding: Rounding) -> Bounded:
     """Return (sigma(z) - y) min(1, sigma'(z) / floor)."""
     r, (s, ds) = residual(last, y, rounding), last.s
     phi, highest = np.minimum(1, s / floor), np.minimum(1, (s + 2 * ds) / floor)

@@ -22,8 +22,9 @@ from gradcheck.rounding.floored import floored_residual
 from gradcheck.rounding.sigmoid import activation, residual
 
 if TYPE_CHECKING:
+    from gradcheck.arrays import Float64Array
     from gradcheck.problem import Problem
-    from gradcheck.rounding.bounded import FloatArray, Rounding
+    from gradcheck.rounding.bounded import Rounding
     from gradcheck.rounding.sigmoid import Layer
 
 
@@ -33,7 +34,7 @@ def gradient_bound(
     *,
     clip: float | None = None,
     floor: float | None = None,
-) -> FloatArray:
+) -> Float64Array:
     """Bound the rounding error of every coordinate of the gradient.
 
     Args:
@@ -76,14 +77,14 @@ class Sweep:
         with np.errstate(all="ignore"):
             return forward(self.problem, self.rounding)
 
-    def bound(self, *, clip: float | None = None, floor: float | None = None) -> FloatArray:
+    def bound(self, *, clip: float | None = None, floor: float | None = None) -> Float64Array:
         """Bound the rounding error of every coordinate, as `gradient_bound`."""
         clip = require_epsilon("clip", clip, self.problem)
         floor = require_epsilon("floor", floor, self.problem)
         return _flat(self.problem, self.layers, self.rounding, clip, floor)
 
 
-def gradient_deviation(problem: Problem, arithmetic: str = "cancellation_free") -> FloatArray:
+def gradient_deviation(problem: Problem, arithmetic: str = "cancellation_free") -> Float64Array:
     """Estimate the standard deviation of the rounding error of every coordinate of the gradient.
 
     Squares are taken of scaled numbers, so that none is lost to underflow.
@@ -147,7 +148,7 @@ def _flat(
     rounding: Rounding,
     clip: float | None = None,
     floor: float | None = None,
-) -> FloatArray:
+) -> Float64Array:
     with np.errstate(all="ignore"):  # a bound may be infinite
         blocks = backward(problem, layers, rounding, clip, floor)
         flat = np.concatenate([block.d.ravel() for block in blocks])

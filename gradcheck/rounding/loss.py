@@ -28,8 +28,9 @@ from gradcheck.rounding.sigmoid import residual, softplus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradcheck.arrays import Float64Array
     from gradcheck.problem import Problem
-    from gradcheck.rounding.bounded import FloatArray, Rounding
+    from gradcheck.rounding.bounded import Rounding
     from gradcheck.rounding.sigmoid import Layer
 
 
@@ -112,7 +113,7 @@ def cross_entropy(
     last: Layer,
     problem: Problem,
     rounding: Rounding,
-    error: Callable[..., FloatArray] | None = None,
+    error: Callable[..., Float64Array] | None = None,
 ) -> Bounded:
     """Return the cross-entropy entry by entry; `error` bounds that of a logarithm."""
     error = log_error if error is None else error
@@ -131,12 +132,12 @@ def cross_entropy(
     return Bounded(C, rounding.allowed(strict, np.maximum(by_logits, by_logs)))
 
 
-def log_rise(p: FloatArray, d: FloatArray) -> FloatArray:
+def log_rise(p: Float64Array, d: Float64Array) -> Float64Array:
     """Return what log p^ - log p does not exceed where |p^ - p| <= d: log(1 + d / p)."""
     return np.log1p(np.divide(d, p, out=np.full_like(p, np.inf), where=p > 0))
 
 
-def log_error(p: FloatArray, d: FloatArray) -> FloatArray:
+def log_error(p: Float64Array, d: Float64Array) -> Float64Array:
     """Return what |log p^ - log p| does not exceed where |p^ - p| <= d and |p~ - p| <= d.
 
     Infinite unless p > 4 d: then p - d >= 3 d, and the error is -log(1 - d / (p - d)).

@@ -40,8 +40,8 @@ from gradcheck.rounding.gradient import backward, forward
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gradcheck.arrays import Float64Array
     from gradcheck.problem import Problem
-    from gradcheck.rounding.bounded import FloatArray
 
 FORMATS = {name: row for name, row in ARITHMETICS.items() if row.u_g}
 
@@ -52,7 +52,7 @@ OWN = 1 + 2.0**-24
 """What a bound is multiplied by for the rounding of the sweep itself."""
 
 
-def emulated_gradient(problem: Problem, arithmetic: str) -> tuple[FloatArray, FloatArray]:
+def emulated_gradient(problem: Problem, arithmetic: str) -> tuple[Float64Array, Float64Array]:
     """Compute the gradient that products of a shorter format give, and how far an engine may be.
 
     Args:
@@ -88,7 +88,7 @@ def emulated_gradient(problem: Problem, arithmetic: str) -> tuple[FloatArray, Fl
     return gradient, np.where(np.isfinite(gradient) & np.isfinite(bound), bound, np.inf)
 
 
-def round_to_format(x: FloatArray, u: float) -> FloatArray:
+def round_to_format(x: Float64Array, u: float) -> Float64Array:
     """Return R(x): to nearest even, with the exponents of float32.
 
     Args:
@@ -100,7 +100,7 @@ def round_to_format(x: FloatArray, u: float) -> FloatArray:
     """
     _, exponent = np.frexp(x)  # |x| in [2^(exponent - 1), 2^exponent)
     unit = np.log2(2 * u).astype(int) + np.maximum(exponent - 1, LEAST_EXPONENT)
-    rounded: FloatArray = np.ldexp(np.rint(np.ldexp(x, -unit)), unit)
+    rounded: Float64Array = np.ldexp(np.rint(np.ldexp(x, -unit)), unit)
     return np.where(np.abs(rounded) < OVERFLOW, rounded, np.copysign(np.inf, x))
 
 
@@ -120,7 +120,7 @@ class RoundedProducts(Worst):
         constants = vars(Worst.of(problem, "absolute_sigmoid"))
         return cls(**constants, R_u=FORMATS[arithmetic].u_g)
 
-    def total(self, *terms: npt.ArrayLike, n: int = 1) -> FloatArray:
+    def total(self, *terms: npt.ArrayLike, n: int = 1) -> Float64Array:
         """The sum, with what the sweep errs by."""
         return super().total(*terms, n=n) * OWN
 
@@ -131,7 +131,7 @@ class RoundedProducts(Worst):
         low, middle, high = (round_to_format(ends, self.R_u) for ends in (low, x.x, high))
         return Bounded(middle, np.where(low == high, 0, np.maximum(high - middle, middle - low)))
 
-    def product(self, x: Bounded, y: Bounded, plus: FloatArray | None = None) -> Bounded:
+    def product(self, x: Bounded, y: Bounded, plus: Float64Array | None = None) -> Bounded:
         """The matrix product of rounded inputs, plus a vector that is given."""
         return super().product(self.rounded(x), self.rounded(y), plus)
 

@@ -52,7 +52,8 @@ from gradcheck.rounding.arithmetic import K_LOG
 from gradcheck.rounding.bounded import Bounded
 
 if TYPE_CHECKING:
-    from gradcheck.rounding.bounded import FloatArray, Rounding
+    from gradcheck.arrays import Float64Array
+    from gradcheck.rounding.bounded import Rounding
 
 
 class Layer(NamedTuple):
@@ -60,11 +61,11 @@ class Layer(NamedTuple):
 
     z: Bounded
     a: Bounded
-    b: FloatArray
+    b: Float64Array
     s: Bounded
-    E: FloatArray
-    t: FloatArray
-    f: FloatArray
+    E: Float64Array
+    t: Float64Array
+    f: Float64Array
 
 
 def activation(z: Bounded, rounding: Rounding) -> Layer:
@@ -84,7 +85,7 @@ def activation(z: Bounded, rounding: Rounding) -> Layer:
     return Layer(z, Bounded(a, da), b, Bounded(s, ds), E, t, f)
 
 
-def residual(last: Layer, y: FloatArray, rounding: Rounding) -> Bounded:
+def residual(last: Layer, y: Float64Array, rounding: Rounding) -> Bounded:
     """Return r = sigma(z) - y."""
     total, relative = rounding.total, rounding.relative
     left, right = (1 - y) * last.a.x, y * last.b
@@ -98,7 +99,7 @@ def residual(last: Layer, y: FloatArray, rounding: Rounding) -> Bounded:
     return Bounded(r, rounding.allowed(strict, cancelling))
 
 
-def log_sum(z: Bounded, rounding: Rounding) -> FloatArray:
+def log_sum(z: Bounded, rounding: Rounding) -> Float64Array:
     """Return gamma_k, k = k_z + 2 k_e + 5, of which gamma_K k / K is not less for k <= K."""
     farthest = -np.log(rounding.u)
     fixed = (rounding.k_e + K_LOG + 2) + 2 * rounding.k_e + 5
@@ -107,7 +108,7 @@ def log_sum(z: Bounded, rounding: Rounding) -> FloatArray:
     return np.asarray(rounding.relative(K) * (k / K))
 
 
-def sigmoids(z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def sigmoids(z: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Return sigma(z), sigma(-z) and e / (1 + e)^2 = sigma'(z), e = e^-|z|."""
     e = np.exp(-np.abs(z))
     root = 1 + e
@@ -116,24 +117,24 @@ def sigmoids(z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return a, b, e / root**2
 
 
-def sigma(z: FloatArray) -> FloatArray:
+def sigma(z: Float64Array) -> Float64Array:
     """Return 1 / (1 + e^-z), of relative accuracy for either sign."""
     e = np.exp(-np.abs(z))
-    result: FloatArray = np.where(z < 0, e, 1) / (1 + e)
+    result: Float64Array = np.where(z < 0, e, 1) / (1 + e)
     return result
 
 
-def sigma_prime(z: FloatArray) -> FloatArray:
+def sigma_prime(z: Float64Array) -> Float64Array:
     """Return e / (1 + e)^2, e = e^-|z|."""
     return sigmoids(z)[2]
 
 
-def softplus(z: FloatArray) -> FloatArray:
+def softplus(z: Float64Array) -> Float64Array:
     """Return log(1 + e^z)."""
     return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
 
 
-def increment(z: FloatArray, d: FloatArray) -> FloatArray:
+def increment(z: Float64Array, d: Float64Array) -> Float64Array:
     """Return E: how far sigma moves while z moves by d, from anywhere within d of z."""
     up, right, left, down = sigma(np.stack([z + 3 * d, 2 * d - z, z + 2 * d, 3 * d - z]))
     E = -np.expm1(-d) * np.maximum(up * right, left * down)

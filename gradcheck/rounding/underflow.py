@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.rounding.bounded import FloatArray, Worst
+from gradcheck.arrays import Float64Array
+from gradcheck.rounding.bounded import Worst
 from gradcheck.rounding.sigmoid import sigma, sigma_prime
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ STRICTEST = "cancellation_free"
 
 
 @np.errstate(all="ignore")  # a sum that overflows bounds nothing
-def underflow_from_below(problem: Problem) -> FloatArray:
+def underflow_from_below(problem: Problem) -> Float64Array:
     """Return U_l of every derivative, layer by layer, W before b.
 
     Raises:
@@ -45,7 +46,7 @@ def underflow_from_below(problem: Problem) -> FloatArray:
         a = sigma(z[-1])
     delta = _delta(problem, z[-1])
     lost = eta * delta.size
-    parts: list[FloatArray] = []
+    parts: list[Float64Array] = []
     for l in range(len(W), 0, -1):  # noqa: E741  (the layer's symbol)
         n, n_below = W[l - 1].shape
         if l < len(W):
@@ -57,7 +58,7 @@ def underflow_from_below(problem: Problem) -> FloatArray:
     return np.concatenate(parts[::-1])
 
 
-def _delta(problem: Problem, z: FloatArray) -> FloatArray:
+def _delta(problem: Problem, z: Float64Array) -> Float64Array:
     """Return dC/dz_L."""
     Y = np.asarray(problem.targets, np.float64)
     residual = (1 - Y) * sigma(z) - Y * sigma(-z)

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradcheck.problem import Array
+from gradcheck.arrays import Array
 
 Message: TypeAlias = dict[str, Any]
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.engines.base import (
     Engine,
     EngineDiedError,
@@ -25,7 +26,7 @@ from gradcheck.engines.base import (
     require_loss,
 )
 from gradcheck.outcomes.ending import EndsCheckError
-from gradcheck.problem import Array, Gradient, Problem, gradient_as_dict
+from gradcheck.problem import Gradient, Problem, gradient_as_dict
 from gradcheck.verification.surroundings import Surroundings
 from gradcheck.writing.terminal import text_of
 

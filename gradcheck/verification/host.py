@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.engines.base import (
     EngineUnusableError,
     MalformedAnswerError,
@@ -35,7 +36,7 @@ from gradcheck.engines.base import (
     Unsupported,
 )
 from gradcheck.engines.registry import EngineNotFoundError, find
-from gradcheck.problem import Architecture, Array, Problem
+from gradcheck.problem import Architecture, Problem
 from gradcheck.verification.arithmetic import Arithmetic
 from gradcheck.verification.channel import Channel, ClosedError, Message, largest_reply
 from gradcheck.verification.guarded import Guarded, RaisedError, plain_info, told_of

@@ -30,8 +30,9 @@ from gradcheck.splitmix64 import Stream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradcheck.arrays import Array
     from gradcheck.engines.base import Engine
-    from gradcheck.problem import Array, Problem
+    from gradcheck.problem import Problem
 
 ARRAYS = {"X": "inputs", "Y": "targets", "W_l": "weights", "b_l": "biases"}
 """The arrays of a problem, by their symbols."""

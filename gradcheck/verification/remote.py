@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.arrays import Array
 from gradcheck.engines.base import (
     EngineDiedError,
     EngineInfo,
@@ -37,7 +38,7 @@ from gradcheck.engines.base import (
     Unsupported,
 )
 from gradcheck.engines.child import signal_name
-from gradcheck.problem import Array, Gradient, Problem
+from gradcheck.problem import Gradient, Problem
 from gradcheck.verification.arithmetic import Arithmetic
 from gradcheck.verification.channel import (
     KEY,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.differences.lines import FloatArray
+from gradcheck.arrays import FloatArray
 from gradcheck.problem import Architecture, Problem
 from gradcheck.pytree import structure_of
 from gradcheck.report.forward_cost import Network

@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.arrays import FloatArray
 from gradcheck.certified.gradient import Certified, certified_gradient
 from gradcheck.checks.agreement import STRICTEST, check_agreement
 from gradcheck.checks.gradient import check_gradient
 from gradcheck.differences.finite_difference import difference_quotients
-from gradcheck.differences.lines import FloatArray
 from gradcheck.engines.base import engine_from_callable
 from gradcheck.outcomes.comparison import Comparison
 from gradcheck.outcomes.estimate import Estimate, Status

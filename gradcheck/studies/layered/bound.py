@@ -69,7 +69,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradcheck.studies.layered.network import FloatArray, LayeredNetwork
+    from gradcheck.arrays import Float64Array
+    from gradcheck.studies.layered.network import LayeredNetwork
 
 UNIT = 2.0**-53
 TINY = float(np.finfo(np.float64).tiny)
@@ -125,9 +126,9 @@ def stretches(network: LayeredNetwork, memory: int) -> list[Stretch]:
 class Layer:
     """R_l, B_l (with k = 1) and e_l of one layer; `underflow` is its share of the tiny numbers."""
 
-    R: FloatArray
-    B: FloatArray
-    e: FloatArray
+    R: Float64Array
+    B: Float64Array
+    e: Float64Array
     underflow: float
 
 
@@ -156,9 +157,9 @@ def layer_bounds(network: LayeredNetwork, rho: float, memory: int) -> list[Layer
     return layers[::-1]
 
 
-def forward_errors(network: LayeredNetwork, memory: int) -> list[FloatArray]:
+def forward_errors(network: LayeredNetwork, memory: int) -> list[Float64Array]:
     """Return e_1, ..., e_L."""
-    errors: list[FloatArray] = []
+    errors: list[Float64Array] = []
     for i, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
         k, a = roundings_of_sum(W.shape[1]), np.abs(network.inputs[i][:, :-1])
         gamma = k * UNIT / (1 - k * UNIT)
@@ -168,16 +169,18 @@ def forward_errors(network: LayeredNetwork, memory: int) -> list[FloatArray]:
     return errors
 
 
-def activation_errors(network: LayeredNetwork, i: int, errors: list[FloatArray]) -> FloatArray:
+def activation_errors(network: LayeredNetwork, i: int, errors: list[Float64Array]) -> Float64Array:
     """Return the error over |a| of what enters the layer with index i: 0 for the first."""
     if i == 0:
         return np.zeros((network.batch, network.sizes[0]))
     e = errors[i - 1]
-    moved: FloatArray = np.expm1(network.units[i - 1].p * np.exp(e) * e)
+    moved: Float64Array = np.expm1(network.units[i - 1].p * np.exp(e) * e)
     return (moved + K_SIGMA * UNIT) * SLACK
 
 
-def cost_bounds(network: LayeredNetwork, e: FloatArray, F: float) -> tuple[FloatArray, FloatArray]:
+def cost_bounds(
+    network: LayeredNetwork, e: Float64Array, F: float
+) -> tuple[Float64Array, Float64Array]:
     """Return R_L and B_L."""
     last, y = network.units[-1], network.targets
     if network.loss == "cross_entropy":
@@ -222,21 +225,21 @@ def coordinate_bounds(
     out[np.isnan(out)] = np.inf
 
 
-def times_absolute(X: FloatArray, W: FloatArray, memory: int) -> FloatArray:
+def times_absolute(X: Float64Array, W: Float64Array, memory: int) -> Float64Array:
     """Return X |W|, taking absolute values of as many rows of W at a time as memory allows."""
     parts = (X[:, rows] @ np.abs(W[rows]) for rows in row_blocks(W, memory))
-    total: FloatArray = next(parts)
+    total: Float64Array = next(parts)
     for part in parts:
         total += part
     return total
 
 
-def row_sum_norm(W: FloatArray, memory: int) -> float:
+def row_sum_norm(W: Float64Array, memory: int) -> float:
     """Return the largest sum of |entries| over a row."""
     return max(float(np.abs(W[rows]).sum(axis=1).max()) for rows in row_blocks(W, memory)) * SLACK
 
 
-def row_blocks(W: FloatArray, memory: int) -> Iterator[slice]:
+def row_blocks(W: Float64Array, memory: int) -> Iterator[slice]:
     """Split the rows so that a block takes at most half the memory, and at least one row."""
     count = max(1, memory // (2 * 8 * W.shape[1]))
     return (slice(start, start + count) for start in range(0, len(W), count))

@@ -50,7 +50,7 @@ from gradcheck.studies.layered.network import MOST, LayeredNetwork
 from gradcheck.studies.layered.rises import ARRAYS, Workspace, block_differences
 
 if TYPE_CHECKING:
-    from gradcheck.differences.lines import IntArray
+    from gradcheck.arrays import IntArray
     from gradcheck.problem import Problem
 
 BLOCK = 2**15

@@ -35,14 +35,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from gradcheck.arrays import Float64Array
 from gradcheck.problem import dtype_name
 
 if TYPE_CHECKING:
     from gradcheck.problem import Problem
-
-FloatArray = npt.NDArray[np.float64]
 
 K_SIGMA = 4
 K_SIGMOID = 20
@@ -56,9 +54,9 @@ MOST = 0.25
 class Units(NamedTuple):
     """q = sigma(z), p = sigma(-z) and s = q p of one layer, each (m, n_l)."""
 
-    q: FloatArray
-    p: FloatArray
-    s: FloatArray
+    q: Float64Array
+    p: Float64Array
+    s: Float64Array
 
 
 @dataclass(frozen=True)
@@ -78,12 +76,12 @@ class LayeredNetwork:
 
     loss: str
     divisor: int
-    weights: tuple[FloatArray, ...]
-    biases: tuple[FloatArray, ...]
-    inputs: tuple[FloatArray, ...]
+    weights: tuple[Float64Array, ...]
+    biases: tuple[Float64Array, ...]
+    inputs: tuple[Float64Array, ...]
     units: tuple[Units, ...]
-    targets: FloatArray
-    constants: tuple[FloatArray, ...]
+    targets: Float64Array
+    constants: tuple[Float64Array, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -120,7 +118,7 @@ class LayeredNetwork:
         return cls(loss, divisor, weights, biases, tuple(inputs), tuple(units), targets, constants)
 
 
-def preactivations(a: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
+def preactivations(a: Float64Array, W: Float64Array, b: Float64Array) -> Float64Array:
     """Return a W^T + b, the n terms of each sum being added up in about sqrt(n) groups.
 
     Higham (2002), section 4.2: no term takes part in more than `roundings_of_sum(n)` roundings.
@@ -147,7 +145,7 @@ def roundings_of_sum(n: int) -> int:
     return size + -(-n // size)
 
 
-def sigmoids(z: FloatArray) -> Units:
+def sigmoids(z: Float64Array) -> Units:
     """Return sigma(z), sigma(-z) and their product, of relative accuracy for either sign of z."""
     e = np.exp(-np.abs(z))
     large, small = 1 / (1 + e), e / (1 + e)
@@ -155,7 +153,7 @@ def sigmoids(z: FloatArray) -> Units:
     return Units(q, p, q * p)
 
 
-def cross_entropy_constants(last: Units, y: FloatArray) -> tuple[FloatArray, ...]:
+def cross_entropy_constants(last: Units, y: Float64Array) -> tuple[Float64Array, ...]:
     """Return D/d, w and y'."""
     above = y > 1 / 2
     return (
@@ -165,12 +163,14 @@ def cross_entropy_constants(last: Units, y: FloatArray) -> tuple[FloatArray, ...
     )
 
 
-def quadratic_constants(last: Units, y: FloatArray) -> tuple[FloatArray, ...]:
+def quadratic_constants(last: Units, y: Float64Array) -> tuple[Float64Array, ...]:
     """Return q, s and r."""
     return last.q, last.s, (1 - y) * last.q - y * last.p
 
 
-def sigmoid_rise(d: FloatArray, q: FloatArray, s: FloatArray, work: FloatArray) -> FloatArray:
+def sigmoid_rise(
+    d: Float64Array, q: Float64Array, s: Float64Array, work: Float64Array
+) -> Float64Array:
     """Return sigma(z + d) - sigma(z), which takes the place of d.
 
     Args:
@@ -188,8 +188,8 @@ def sigmoid_rise(d: FloatArray, q: FloatArray, s: FloatArray, work: FloatArray) 
 
 
 def cross_entropy_rise(
-    d: FloatArray, constants: tuple[FloatArray, ...], work: FloatArray
-) -> FloatArray:
+    d: Float64Array, constants: tuple[Float64Array, ...], work: Float64Array
+) -> Float64Array:
     """Return C(z + d) - C(z) of the cross-entropy; d and work are written over."""
     sign, w, y = constants
     D = np.multiply(d, sign, out=d)
@@ -202,8 +202,8 @@ def cross_entropy_rise(
 
 
 def quadratic_rise(
-    d: FloatArray, constants: tuple[FloatArray, ...], work: FloatArray
-) -> FloatArray:
+    d: Float64Array, constants: tuple[Float64Array, ...], work: Float64Array
+) -> Float64Array:
     """Return C(z + d) - C(z) of the quadratic loss; d and work are written over."""
     q, s, r = constants
     A = sigmoid_rise(d, q, s, work)

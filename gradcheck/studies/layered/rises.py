@@ -14,8 +14,8 @@ import numpy as np
 from gradcheck.studies.layered.network import COST_RISES, sigmoid_rise
 
 if TYPE_CHECKING:
-    from gradcheck.differences.lines import IntArray
-    from gradcheck.studies.layered.network import FloatArray, LayeredNetwork
+    from gradcheck.arrays import Float64Array, IntArray
+    from gradcheck.studies.layered.network import LayeredNetwork
 
 ARRAYS = 14
 """A block takes at most so many arrays like its largest one: 7 of a workspace, 7 of P numbers."""
@@ -29,14 +29,14 @@ class Workspace:
         numbers: in each.
     """
 
-    def __init__(self, like: FloatArray, numbers: int) -> None:
+    def __init__(self, like: Float64Array, numbers: int) -> None:
         self._arrays = [np.empty_like(like, shape=numbers) for _ in range(7)]
 
-    def array(self, which: int, *shape: int) -> FloatArray:
+    def array(self, which: int, *shape: int) -> Float64Array:
         """Return array number `which` in the given shape; what it held is lost."""
         return self._arrays[which][: math.prod(shape)].reshape(shape)
 
-    def columns(self, which: int, matrix: FloatArray, columns: IntArray) -> FloatArray:
+    def columns(self, which: int, matrix: Float64Array, columns: IntArray) -> Float64Array:
         """Fill array number `which` with columns of a matrix."""
         out = self.array(which, len(matrix), len(columns))
         np.take(matrix, columns, axis=1, out=out, mode="clip")
@@ -54,10 +54,10 @@ class Moved(NamedTuple):
         constants: of the cost, (I, n_L, 1), or (I, 1, P) in the last layer.
     """
 
-    a: FloatArray
-    first: tuple[FloatArray, FloatArray, FloatArray] | None
-    full: tuple[tuple[FloatArray, FloatArray, FloatArray], ...]
-    constants: tuple[FloatArray, ...]
+    a: Float64Array
+    first: tuple[Float64Array, Float64Array, Float64Array] | None
+    full: tuple[tuple[Float64Array, Float64Array, Float64Array], ...]
+    constants: tuple[Float64Array, ...]
 
 
 def block_differences(
@@ -68,7 +68,7 @@ def block_differences(
     h: float,
     examples: int,
     workspace: Workspace,
-) -> FloatArray:
+) -> Float64Array:
     """Return D(h) of P parameters of one layer.
 
     Args:
@@ -117,7 +117,7 @@ def moved_units(
     return Moved(a, first, tuple(full), tuple(c[:, :, None] for c in constants))
 
 
-def rises(network: LayeredNetwork, moved: Moved, t: float, workspace: Workspace) -> FloatArray:
+def rises(network: LayeredNetwork, moved: Moved, t: float, workspace: Workspace) -> Float64Array:
     """Return how far f's sum over the examples of `moved` rises at x + t e, (P,)."""
     I, P = moved.a.shape  # noqa: E741 - the symbol
     d = np.multiply(moved.a, t, out=workspace.array(4, I, P))
@@ -134,5 +134,5 @@ def rises(network: LayeredNetwork, moved: Moved, t: float, workspace: Workspace)
         d = np.matmul(W, A, out=workspace.array(there, I, len(W), P))
         here, there = there, here
     rise = COST_RISES[network.loss](d, moved.constants, workspace.array(there, *d.shape))
-    total: FloatArray = np.sum(rise, axis=(0, 1))
+    total: Float64Array = np.sum(rise, axis=(0, 1))
     return total
