@@ -125,7 +125,7 @@ def step_size(section: Group, frames: Frames) -> Figure:
     axes.legend(loc="lower left", frameon=False)
     axes.set_xlabel("step h (units of the weight)")
     axes.set_ylabel("error of the derivative, median, absolute")
-    axes.set_title("Error of difference formulas against their step")
+    axes.set_title("Error of forward (order 1) and central differences (orders 2 to 8)")
     axes.set_xlim(1e-13, 100)
     axes.set_ylim(1e-16, 1e-1)
     return figure
@@ -140,7 +140,7 @@ def _name_curve(axes: Axes, curve: pd.DataFrame, fit: Group, colour: str) -> Non
     height, place = LABELS[fit["order"]]
     branch = curve[curve["step"] > fit["best_step"]]
     step = np.exp(np.interp(np.log(height), np.log(branch["median_error"]), np.log(branch["step"])))
-    text = f"{'forward' if fit['order'] == 1 else 'central'}, order {fit['order']}"
+    text = f"order {fit['order']}"
     if place is None:
         axes.annotate(text, (step, height), xytext=(-14, 3), textcoords="offset points",
                       ha="right", va="center", color=colour, fontsize=9)  # fmt: skip

@@ -40,7 +40,7 @@ def _agreement(sections: Sections) -> str:
         return f"**Nothing was verified**: none of {among}."
     seen = " or ".join(
         f"{part_of(part['seen']['largest'])} in {part['dtype']} "
-        f"({share(part['informative'], part['coordinates'])} of them)"
+        f"({share(part['informative'], part['coordinates'])} there)"
         for part in parts["by_dtype"]
         if part["seen"]
     )
@@ -49,8 +49,8 @@ def _agreement(sections: Sections) -> str:
         f"**They agree.** In none of {among} does backpropagation contradict finite differences "
         f"of the same loss. {share(kinds['informative'], total)} of the derivatives are "
         f"*verified*: an error of more than {seen} would have been seen. "
-        f"{share(kinds['small'], total)} are *small*: compared to a part of the largest derivative "
-        f"of their array. {share(kinds['inconclusive'], total)} could not be decided."
+        f"{share(kinds['small'], total)} are *small*: held to that part of the largest derivative "
+        f"of their array, not of themselves. {share(kinds['inconclusive'], total)} could not be decided."
     )
 
 

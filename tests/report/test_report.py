@@ -212,7 +212,7 @@ def test_what_is_verified_and_what_is_small_are_said_apart(tiny_report):
         part["seen"]["largest"] = 0.104 if part["dtype"] == "float32" else 1e-6
     said = sentences(altered["sections"])[0]
     assert "40.0 % of the derivatives are *verified*" in said
-    assert "1.0e-6 in float64 (40.0 % of them) or 10 % in float32" in said
+    assert "1.0e-6 in float64 (40.0 % there) or 10 % in float32" in said
     assert "56.7 % are *small*" in said
     assert "3.3 % could not be decided" in said
     assert "96.7" not in said

@@ -182,7 +182,10 @@ def _agreement(
 
     counted = counted_value_and_grad(value_and_grad)
     engine = engine_from_callable(counted, "backprop")
-    return check_agreement(engine, subject.problem, exact=exact, explained=False), counted
+    outcome = check_agreement(
+        engine, subject.problem, require="strict", exact=exact, explained=False
+    )
+    return outcome, counted
 
 
 def _compared(outcome: Outcome) -> Comparison:
