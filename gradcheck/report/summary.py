@@ -50,7 +50,8 @@ def _agreement(sections: Sections) -> str:
         f"of the same loss. {share(kinds['informative'], total)} of the derivatives are "
         f"*verified*: an error of more than {seen} would have been seen. "
         f"{share(kinds['small'], total)} are *small*: held to that part of the largest derivative "
-        f"of their array, not of themselves. {share(kinds['inconclusive'], total)} could not be decided."
+        "of their array, not of themselves. "
+        f"{share(kinds['inconclusive'], total)} could not be decided."
     )
 
 
