@@ -48,7 +48,7 @@ def _agreement(sections: Sections) -> str:
     return (
         f"**They agree.** In none of {among} does backpropagation contradict finite differences "
         f"of the same loss. {share(kinds['informative'], total)} of the derivatives are "
-        f"*verified*: an error of more than {seen} would have been seen. "
+        f"*verified*: a relative error above {seen} would have been seen. "
         f"{share(kinds['small'], total)} are *small*: held to that part of the largest derivative "
         "of their array, not of themselves. "
         f"{share(kinds['inconclusive'], total)} could not be decided."
@@ -135,9 +135,9 @@ def _cost(sections: Sections) -> str:
     )
     return (
         f"**They do not cost the same.** Finite differences take {passes} for N weights, counted "
-        f"up to N = {row['N']:,} ({seconds(time['forward_differences']['seconds'])}); "
-        f"backpropagation takes {backprop}, together {low:.1f} to {high:.1f} times the arithmetic "
-        f"of the loss ({seconds(time['backprop']['median'])}). "
+        f"up to N = {row['N']:,}, in {seconds(time['forward_differences']['seconds'])}; "
+        f"backpropagation takes {backprop}, there in {seconds(time['backprop']['median'])}, "
+        f"{low:.1f} to {high:.1f} times the arithmetic of the loss. "
         f"{_for_a_million(sections, low, high)}"
     )
 
