@@ -25,7 +25,7 @@ import pandas as pd
 
 from gradcheck.check import check_gradient
 from gradcheck.cost import counted_loss
-from gradcheck.report.forward_cost import Network
+from gradcheck.report.network import Network
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings

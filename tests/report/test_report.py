@@ -293,6 +293,7 @@ def test_a_bound_that_was_too_narrow_is_one_clause_that_says_who_was_right(tiny_
         ("cost.results.networks.0.passes_as_formula", False, "passes", ""),
         ("cost.results.networks.0.backprop_backward_passes", 7, "passes", ""),
         ("cost.results.networks.0.gemm_as_formula", False, "flops", ""),
+        ("cost.results.networks.0.agree", False, "differences", ""),
         ("cost.results.ratios.0.gemm_ratio", 2.5, "flops", ""),
         ("million.results.rows.1.holds", False, "million", "of the 4 ways"),
         ("million.results.memory_kept", False, "memory", ""),

@@ -10,8 +10,8 @@ import numpy as np
 from gradcheck.cost import time_call
 from gradcheck.oracles.lines import FloatArray
 from gradcheck.problem import Architecture, Problem
-from gradcheck.report.forward_cost import Network
 from gradcheck.report.million.plain_passes import Gradient, as_vector
+from gradcheck.report.network import Network
 from gradcheck.splitmix64 import Stream
 from gradcheck.structure import structure_of
 

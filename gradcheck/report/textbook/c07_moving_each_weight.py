@@ -33,8 +33,8 @@ from gradcheck.oracles.finite_difference import difference_quotients
 from gradcheck.oracles.lines import Lines
 from gradcheck.oracles.noise import estimate_noise
 from gradcheck.oracles.stencils import CENTRAL_2, FORWARD, Stencil
-from gradcheck.report.forward_cost import Network
 from gradcheck.report.inside import counted_passes
+from gradcheck.report.network import Network
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.splitmix64 import Stream

@@ -36,7 +36,7 @@ from matplotlib.figure import Figure
 
 from gradcheck.cost import cost_ratio, count_flops, processor_clock, time_in_turns
 from gradcheck.report.figures import BLUE, GREY, ORANGE, STYLE
-from gradcheck.report.forward_cost import Network
+from gradcheck.report.network import Network
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from reference_models import sigmoid_network
