@@ -134,14 +134,20 @@ def _cost(section: dict[str, Any]) -> Iterator[Claim]:
     networks = results["networks"]
     yield (
         "passes",
-        "wherever they were counted, forward differences took N + 1 forward passes, central ones "
-        "2N, backpropagation one forward and one backward pass",
+        "wherever they were counted, forward differences took N + 1 forward passes, one at a time "
+        "and in batches, central ones 2N, backpropagation one forward and one backward pass",
         bool(networks)
         and all(
             row["passes_as_formula"]
             and row["backprop_forward_passes"] == row["backprop_backward_passes"] == 1
             for row in networks
         ),
+    )
+    yield (
+        "differences",
+        "taken one at a time, in batches and by layers, all of them agree with backpropagation "
+        "within their bounds",
+        bool(networks) and all(row["agree"] for row in networks),
     )
     yield (
         "flops",

@@ -5,9 +5,9 @@ agrees to the last bit (`machine.arithmetic`). Elsewhere numbers are *near*: cou
 or FEW; others within the factor FACTOR and of one sign, or both below ROUNDING, where they are
 rounding errors of numbers near 1. Timings are compared within FACTOR wherever they were taken. Not
 compared are the machine; standard errors of fits under another arithmetic and of times, which are
-themselves uncertain by a factor; under another arithmetic a fit to four points, how many
-derivatives are rounded correctly, which follows the order in which a kernel adds, and words, such
-as where the worst case is.
+themselves uncertain by a factor; exponents of times on either side of a size that moves with the
+load; under another arithmetic a fit to four points, how many derivatives are rounded correctly,
+which follows the order in which a kernel adds, and words, such as where the worst case is.
 And the page must be what its numbers render to.
 """
 
@@ -56,6 +56,9 @@ FACTOR, TENTH, FEW, ROUNDING = 10.0, 0.1, 2, 1e-12
 
 UNCERTAIN = ("standard_error", "bend", "growth.constant", "growth.a_doubling", ".rounded")
 """Ends of the paths of numbers that another machine may turn into any others."""
+
+REGIMES = ("timings.growth.below.", "timings.growth.above.")
+"""Fits on either side of a size that moves with the load, and with it their points."""
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -147,6 +150,8 @@ def _is_near(path: str, old: Any, new: Any) -> bool:
     """Whether two values that differ may do so on different machines."""
     if ABSENT in (old, new):
         return False
+    if any(regime in path for regime in REGIMES):
+        return True
     if isinstance(old, str) and isinstance(new, str):
         return True
     are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (old, new))

@@ -125,7 +125,7 @@ def step_size(section: Group, frames: Frames) -> Figure:
     axes.legend(loc="lower left", frameon=False)
     axes.set_xlabel("step h (units of the weight)")
     axes.set_ylabel("error of the derivative, median, absolute")
-    axes.set_title("Error of difference formulas against their step")
+    axes.set_title("Error of forward (order 1) and central differences (orders 2 to 8)")
     axes.set_xlim(1e-13, 100)
     axes.set_ylim(1e-16, 1e-1)
     return figure
@@ -140,7 +140,7 @@ def _name_curve(axes: Axes, curve: pd.DataFrame, fit: Group, colour: str) -> Non
     height, place = LABELS[fit["order"]]
     branch = curve[curve["step"] > fit["best_step"]]
     step = np.exp(np.interp(np.log(height), np.log(branch["median_error"]), np.log(branch["step"])))
-    text = f"{'forward' if fit['order'] == 1 else 'central'}, order {fit['order']}"
+    text = f"order {fit['order']}"
     if place is None:
         axes.annotate(text, (step, height), xytext=(-14, 3), textcoords="offset points",
                       ha="right", va="center", color=colour, fontsize=9)  # fmt: skip
@@ -181,25 +181,35 @@ def price(section: Group, _frames: Frames) -> Figure:
     return figure
 
 
+WAYS = (("in_batches_seconds", "in batches", "s", GREEN),
+        ("by_layers_seconds", "by layers", "D", PURPLE),
+        ("backprop_median", "backprop", "^", ORANGE),
+        ("forward_pass_median", "one loss", "v", GREY))  # fmt: skip
+"""What stands beside forward differences: the column, its name, marker and colour."""
+
+
 def cost(_section: Group, frames: Frames) -> Figure:
-    """Seconds against N."""
+    """Seconds against N, each line named at its end."""
     data = frames["cost"]
-    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     axes = figure.subplots()
     measured = ~data["forward_differences_extrapolated"].astype(bool)
     N, t = data["N"], data["forward_differences_seconds"]
     axes.loglog(N, t, "-", color=BLUE, lw=1.2)
     axes.loglog(N[measured], t[measured], "o", ms=5, color=BLUE)
     axes.loglog(N[~measured], t[~measured], "o", ms=5, mfc="white", color=BLUE)
-    axes.loglog(N, data["backprop_median"], "^", ls="-", ms=5, color=ORANGE)
-    axes.loglog(N, data["forward_pass_median"], "v", ls="-", ms=5, color=GREY)
-    axes.text(1.2e3, 1, "forward differences", color=BLUE, ha="right")
-    axes.text(3e4, 3e-4, "backprop", color=ORANGE, ha="right")
-    axes.text(2e5, 9e-6, "one loss", color=GREY, ha="left")
-    if (~measured).any():
-        axes.text(1e5, 300, "open: extrapolated", color=BLUE, ha="right")
-    axes.set_xlim(8, 2e6)
-    axes.set_ylim(3e-6, 2e3)
+    open_points = "" if measured.all() else "\n(open: foretold)"
+    axes.text(1.3 * N.max(), t.iloc[-1], f"forward\ndifferences{open_points}", color=BLUE,
+              va="center")  # fmt: skip
+    for column, name, marker, colour in WAYS:
+        known = data.dropna(subset=[column])
+        if known.empty:
+            continue
+        seconds = known[column].astype(float)
+        axes.loglog(known["N"], seconds, marker, ls="-", ms=5, color=colour)
+        axes.text(1.3 * known["N"].iloc[-1], seconds.iloc[-1], name, color=colour, va="center")
+    axes.set_xlim(8, 1e7)
+    axes.set_ylim(None, 5 * t.max())
     axes.minorticks_off()
     axes.set_xlabel("N, number of weights and biases")
     axes.set_ylabel("time, s")

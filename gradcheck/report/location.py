@@ -26,7 +26,7 @@ import pandas as pd
 from gradcheck.checks.gradient import check_gradient
 from gradcheck.outcomes.outcome import Outcome
 from gradcheck.outcomes.reasons import Verdict
-from gradcheck.report.forward_cost import Network
+from gradcheck.report.network import Network
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings

@@ -24,7 +24,7 @@ class Settings:
         jobs: worker processes.
         curve_token: the case of the step-size curve.
         curve_coordinates: how many of its coordinates are differentiated.
-        hidden: the widths h of the networks 2h-h-1 whose cost is measured.
+        hidden: the widths h of the networks 2h-h-1 whose cost is measured, beside the million.
         longest_run: the largest N at which forward differences are run to the end.
         longest_central_run: the same for central differences.
         longest_check: the same for the adaptive check.
@@ -48,8 +48,8 @@ class Settings:
 
     engine: str = "reference"
     seed: int = 1
-    problems: int = 80
-    chain_rule_problems: int = 12
+    problems: int = 64
+    chain_rule_problems: int = 8
     accuracy_problems: int = 150
     accuracy_chain_rule_problems: int = 32
     right_engine_problems: int = 16
@@ -58,9 +58,9 @@ class Settings:
     mistake_draws: int = 3
     jobs: int = 2
     curve_token: str = "gc1:20-30-10-1:cross_entropy:mean:m16:float64:w1:generic:binary:s1"  # noqa: S105 - a case
-    curve_coordinates: int = 60
-    hidden: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 181, 256, 362, 512, 724)
-    longest_run: int = 140_000
+    curve_coordinates: int = 30
+    hidden: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 181, 256, 362, 512)
+    longest_run: int = 40_000
     longest_central_run: int = 10_000
     longest_check: int = 3_000
     timing_seconds: float = 0.01

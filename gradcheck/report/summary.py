@@ -40,7 +40,7 @@ def _agreement(sections: Sections) -> str:
         return f"**Nothing was verified**: none of {among}."
     seen = " or ".join(
         f"{part_of(part['seen']['largest'])} in {part['dtype']} "
-        f"({share(part['informative'], part['coordinates'])} of them)"
+        f"({share(part['informative'], part['coordinates'])} there)"
         for part in parts["by_dtype"]
         if part["seen"]
     )
@@ -48,9 +48,10 @@ def _agreement(sections: Sections) -> str:
     return (
         f"**They agree.** In none of {among} does backpropagation contradict finite differences "
         f"of the same loss. {share(kinds['informative'], total)} of the derivatives are "
-        f"*verified*: an error of more than {seen} would have been seen. "
-        f"{share(kinds['small'], total)} are *small*: compared to a part of the largest derivative "
-        f"of their array. {share(kinds['inconclusive'], total)} could not be decided."
+        f"*verified*: a relative error above {seen} would have been seen. "
+        f"{share(kinds['small'], total)} are *small*: held to that part of the largest derivative "
+        "of their array, not of themselves. "
+        f"{share(kinds['inconclusive'], total)} could not be decided."
     )
 
 
@@ -134,9 +135,9 @@ def _cost(sections: Sections) -> str:
     )
     return (
         f"**They do not cost the same.** Finite differences take {passes} for N weights, counted "
-        f"up to N = {row['N']:,} ({seconds(time['forward_differences']['seconds'])}); "
-        f"backpropagation takes {backprop}, together {low:.1f} to {high:.1f} times the arithmetic "
-        f"of the loss ({seconds(time['backprop']['median'])}). "
+        f"up to N = {row['N']:,}, in {seconds(time['forward_differences']['seconds'])}; "
+        f"backpropagation takes {backprop}, there in {seconds(time['backprop']['median'])}, "
+        f"{low:.1f} to {high:.1f} times the arithmetic of the loss. "
         f"{_for_a_million(sections, low, high)}"
     )
 

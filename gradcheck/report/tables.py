@@ -175,7 +175,7 @@ def stencils(section: dict[str, Any]) -> str:
 
 
 def passes(section: dict[str, Any]) -> str:
-    """Counted passes and flops, one row a network."""
+    """Counted passes of every way, one row a network."""
     rows = zip(section["results"]["networks"], section["measured"]["check_passes"], strict=True)
     return markdown(
         pd.DataFrame(
@@ -183,15 +183,12 @@ def passes(section: dict[str, Any]) -> str:
                 "N": f"{row['N']:,}",
                 "network": "-".join(map(str, row["sizes"])),
                 "forward differences": _count(row["forward_difference_passes"]),
+                "in batches": _in_batches(row),
                 "central": _count(row["central_difference_passes"]),
+                "by layers": f"{row['layered_differences']:,} in part, "
+                f"the work of {number(row['layered_work'])}",
                 "with error bounds": _count(check),
                 "backprop": f"{row['backprop_forward_passes']} + {row['backprop_backward_passes']}",
-                "flops, one loss": number(row["forward_flops"]),
-                "flops, forward differences": number(
-                    row["forward_difference_passes"]
-                    and row["forward_difference_passes"] * row["forward_flops"]
-                ),
-                "flops, backprop": number(row["backprop_flops"]),
             }
             for row, check in rows
         ),
@@ -199,20 +196,54 @@ def passes(section: dict[str, Any]) -> str:
     )
 
 
+def _in_batches(row: dict[str, Any]) -> str:
+    passes, copies = row["batched_passes"], row["copies"]
+    return MISSING if passes is None else f"{passes:,} by {copies}"
+
+
+def flops(section: dict[str, Any]) -> str:
+    """Counted flops of every way, one row a network."""
+    return markdown(
+        pd.DataFrame(
+            {
+                "N": f"{row['N']:,}",
+                "one loss": number(row["forward_flops"]),
+                "forward differences": number(
+                    row["forward_difference_passes"]
+                    and row["forward_difference_passes"] * row["forward_flops"]
+                ),
+                "in batches": number(row["batched_flops"]),
+                "by layers": number(row["layered_flops"]),
+                "backprop": number(row["backprop_flops"]),
+                "backprop / loss": f"{_ratio(row):.3f}",
+                "(N + 1) / that": ratio((row["N"] + 1) / _ratio(row), 3),
+            }
+            for row in section["results"]["networks"]
+        ),
+        left=0,
+    )
+
+
+def _ratio(row: dict[str, Any]) -> float:
+    return float(row["backprop_flops"] / row["forward_flops"])
+
+
 def times(section: dict[str, Any]) -> str:
-    """Seconds, one row a network."""
+    """Seconds of every way, one row a network."""
     rows = zip(section["results"]["networks"], section["timings"]["networks"], strict=True)
     return markdown(
         pd.DataFrame(
             {
                 "N": f"{row['N']:,}",
                 "one loss": _quartiles(time["forward_pass"]),
-                "forward differences": _duration(time["forward_differences"]),
-                "central": _duration(time["central_differences"]),
+                "forward differences": duration(time["forward_differences"]),
+                "in batches": seconds(time["in_batches"]["seconds"]),
+                "by layers": seconds(time["by_layers"]["seconds"]),
                 "backprop": _quartiles(time["backprop"]),
                 "forward differences / backprop": ratio(
                     time["forward_differences"]["seconds"] / time["backprop"]["median"]
                 ),
+                "by flops": ratio((row["N"] + 1) / _ratio(row)),
             }
             for row, time in rows
         ),
@@ -251,25 +282,22 @@ def _repeated(sizes: list[int]) -> str:
 
 
 def growth(section: dict[str, Any]) -> str:
-    """Fitted exponents of N."""
-    counted, clock = section["measured"]["passes_growth"], section["timings"]["growth"]
-    rows = [
-        ("passes of forward differences", counted["forward_differences"]),
-        ("passes of central differences", counted["central_differences"]),
-        ("forward passes of backprop", counted["backprop"]),
-        ("time of one loss", clock["forward_pass"]),
-        ("time of forward differences", clock["forward_differences"]),
-        ("time of backprop", clock["backprop"]),
-    ]
+    """Fitted exponents of N, below the change of regime and above."""
+    found = section["timings"]["growth"]
+    told = found["change"]
+    if told is None:
+        names = {"below": "all"}
+    else:
+        names = {"below": f"up to {ratio(told)}", "above": f"beyond {ratio(told)}"}
     return markdown(
         pd.DataFrame(
             {
-                "what grows as N^s": name,
-                "s": plus_minus(law),
-                "networks": str(law["points"]) if law else MISSING,
-                "N": f"{law['from']:,} to {law['to']:,}" if law else MISSING,
+                "N": name,
+                "networks run to the end": str(found[regime]["points"]),
+                "s, measured": plus_minus(found[regime]["exponent"] and found[regime]),
+                "s of (N + 1) t(N)": number(found[regime]["model"], 3),
             }
-            for name, law in rows
+            for regime, name in names.items()
         )
     )
 
@@ -365,8 +393,8 @@ def _quartiles(timing: dict[str, float]) -> str:
     return f"{median} ({low} to {high})"
 
 
-def _duration(timing: dict[str, Any]) -> str:
+def duration(timing: dict[str, Any]) -> str:
+    """Write seconds, in italics and with an interval where they are extrapolated."""
     if not timing["extrapolated"]:
         return seconds(timing["seconds"])
-    low, high = seconds(timing["low"], 3), seconds(timing["high"], 3)
-    return f"*{seconds(timing['seconds'], 3)} ({low} to {high})*"
+    return f"*{seconds(timing['seconds'])} ({seconds(timing['low'])} to {seconds(timing['high'])})*"

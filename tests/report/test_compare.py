@@ -133,6 +133,18 @@ def test_times_may_differ_by_a_factor_of_ten(factor, found, tiny_report):
     assert planted(fresh, SECONDS, factor * number_at(fresh, SECONDS)) == found
 
 
+CALL = "sections.cost.timings.growth.call"
+BELOW = "sections.cost.timings.growth.below"
+
+
+def test_fits_beside_a_size_that_moves_are_not_compared(tiny_report):
+    _, fresh = tiny_report
+    for name, forged in (("points", 99), ("exponent", -3.0), ("model", None)):
+        assert planted(fresh, f"{BELOW}.{name}", forged) == []
+    assert planted(fresh, CALL, 11 * abs(number_at(fresh, CALL))) == [CALL]
+    assert not _is_near(f"{BELOW}.points", ABSENT, 4)
+
+
 @pytest.mark.parametrize(
     ("path", "factor", "is_near"),
     [

@@ -6,7 +6,10 @@ import pytest
 from some import some
 
 from gradcheck.report import forward_cost, tables
-from gradcheck.report.forward_cost import LARGE_PASS, RATIO_BATCH, Network
+from gradcheck.report.cost import ratio, ways
+from gradcheck.report.cost.ratio import LARGE_PASS, RATIO_BATCH
+from gradcheck.report.million import plain_passes
+from gradcheck.report.network import Network
 from gradcheck.report.settings import Settings
 from gradcheck.studies.cost import Ratio, cost_ratio, gemm_flops_forward
 
@@ -28,7 +31,7 @@ def test_at_least_eight_large_architectures_from_2_to_2_9_are_weighed():
 
 
 def test_a_ratio_lies_within_its_quartiles_and_time_is_no_result():
-    row, timing = forward_cost._measure_ratio(Network((40, 30, 10), 16), SETTINGS)
+    row, timing = ratio.measure_ratio(Network((40, 30, 10), 16), SETTINGS)
     assert row["gemm_ratio"] == row["formula"] == 3 - 1200 / 1500
     assert not row["is_large"]
     assert timing["low"] <= timing["ratio"] <= timing["high"]
@@ -45,8 +48,8 @@ def test_what_is_done_entry_by_entry_enters_as_the_formula_says(monkeypatch):
             median = {1: 2.3, 2: 0.25, 3: 0.125}[numerator]
             return Ratio(median, median - 0.1, median + 0.1)
 
-    monkeypatch.setattr(forward_cost, "time_in_turns", lambda *_, **__: Taken())
-    _, timing = forward_cost._measure_ratio(Network((8, 8, 8), 4), SETTINGS)
+    monkeypatch.setattr(ratio, "time_in_turns", lambda *_, **__: Taken())
+    _, timing = ratio.measure_ratio(Network((8, 8, 8), 4), SETTINGS)
     assert timing["with_entries"] == 2.25
     assert (timing["ratio"], timing["low"], timing["high"]) == (2.3, 2.3 - 0.1, 2.3 + 0.1)
 
@@ -56,8 +59,8 @@ def test_the_parts_timed_apart_can_be_repeated_and_leave_finite_numbers():
     network.gradient(network.parameters)
     expected = [layer.dW.copy() for layer in network.workspace.layers]
     for _ in range(50):
-        forward_cost._entries_forward(network)
-        forward_cost._entries_backward(network)
+        ratio.entries_forward(network)
+        ratio.entries_backward(network)
     for layer in some(network.workspace.layers):
         for array in some(layer):
             assert np.all(np.isfinite(array))
@@ -84,12 +87,12 @@ def test_the_table_says_how_far_time_is_off_both_models(rows):
 
 
 def test_the_figure_shows_the_large_networks(rows):
-    frame = forward_cost._ratio_frame(*rows)
+    frame = ratio.ratio_frame(*rows)
     assert isinstance(frame, pd.DataFrame)
-    (axes,) = forward_cost._ratio_figure(frame).axes
+    (axes,) = ratio.ratio_figure(frame).axes
     (bars,) = axes.containers
     assert len(bars.lines[0].get_xdata()) == 1
-    (axes,) = forward_cost._ratio_figure(frame.assign(is_large=False)).axes
+    (axes,) = ratio.ratio_figure(frame.assign(is_large=False)).axes
     assert len(axes.containers[0].lines[0].get_xdata()) == 2
 
 
@@ -109,10 +112,9 @@ def test_twice_the_work_shows_in_the_ratio(monkeypatch):
         def gradient(self, parameters):
             return [super(Twice, self).gradient(parameters) for _ in range(2)][1]
 
-    monkeypatch.setattr(forward_cost, "processor_clock", lambda: lambda: now[0])
+    monkeypatch.setattr(ratio, "processor_clock", lambda: lambda: now[0])
     (_, right), (_, wrong) = (
-        forward_cost._measure_ratio(network((40, 30, 10), 16), SETTINGS)
-        for network in (Lasting, Twice)
+        ratio.measure_ratio(network((40, 30, 10), 16), SETTINGS) for network in (Lasting, Twice)
     )
     assert (right["low"], right["ratio"], right["high"]) == (2.5, 2.5, 2.5)
     assert (wrong["low"], wrong["ratio"], wrong["high"]) == (5.0, 5.0, 5.0)
@@ -132,3 +134,114 @@ def test_forward_passes_hidden_in_a_gradient_are_counted():
     assert (right["backprop_forward_passes"], wrong["backprop_forward_passes"]) == (1, 301)
     assert right["gemm_as_formula"]
     assert not wrong["gemm_as_formula"]
+
+
+# --- ways to take differences ---------------------------------------------------------------------
+
+SIZES = (8, 4, 1)
+N = 41
+
+
+def measured(settings=SETTINGS):
+    return forward_cost._measure_network(Network(SIZES, 1), settings)[0]
+
+
+def test_every_way_takes_its_passes_and_agrees_with_backprop():
+    row = measured()
+    assert (row["forward_difference_passes"], row["batched_passes"]) == (N + 1, N + 1)
+    assert (row["central_difference_passes"], row["layered_differences"]) == (2 * N, 2 * N)
+    assert (row["copies"], row["passes_as_formula"], row["gemm_as_formula"]) == (N, True, True)
+    assert row["agree"]
+    # of one layer each weight changes one output, of two all that lies above
+    assert 2 < row["layered_work"] < 2 * N
+
+
+def test_a_batch_of_one_copy_is_none(monkeypatch):
+    monkeypatch.setattr(ways, "BLOCK_BYTES", 8 * N)
+    row = measured()
+    assert (row["copies"], row["batched_passes"], row["batched_flops"]) == (1, None, None)
+
+
+def test_differences_in_batches_are_those_of_one_copy_at_a_time():
+    one = plain_passes.every_weight(SIZES, 1, forward_cost.difference_quotients)
+    batched = ways.in_batches(Network(SIZES, 1))
+    # both round the loss below 1 a few times, and divide by the step
+    np.testing.assert_allclose(batched.D, one.D, rtol=0, atol=2**-48 / forward_cost.STEP)
+
+
+def once_more(function):
+    def twice(*arguments, **names):
+        function(*arguments, **names)
+        return function(*arguments, **names)
+
+    return twice
+
+
+def off(function):
+    def wrong(*arguments, **names):
+        estimate = function(*arguments, **names)
+        estimate.value[5] *= 1 + 1e-9
+        return estimate
+
+    return wrong
+
+
+def test_passes_of_a_batch_that_are_made_twice_are_counted(monkeypatch):
+    monkeypatch.setattr(ways, "_losses", once_more(ways._losses))
+    assert not measured()["gemm_as_formula"]
+    monkeypatch.undo()
+    monkeypatch.setattr(ways, "difference_quotients", once_more(ways.difference_quotients))
+    assert not measured()["passes_as_formula"]
+
+
+def test_a_wrong_difference_of_any_way_disagrees(monkeypatch):
+    monkeypatch.setattr(ways, "layered_differences", off(ways.layered_differences))
+    assert not measured()["agree"]
+    monkeypatch.undo()
+    right = ways.difference_quotients
+    monkeypatch.setattr(ways, "difference_quotients", lambda *a, **b: 1.001 * right(*a, **b))
+    assert not measured()["agree"]
+
+
+def test_extrapolated_seconds_enter_no_fit():
+    rows = [{"N": n} for n in (10, 100, 1000, 10**6)]
+    timings = [
+        {
+            "forward_pass": {"median": 1e-5 * (1 + n / 1e4)},
+            "forward_differences": {"seconds": 1e-5 * n, "extrapolated": False},
+        }
+        for n in (10, 100, 1000, 10**6)
+    ]
+    timings[3]["forward_differences"] = {"seconds": 1e9, "extrapolated": True}
+    found = forward_cost._growth(rows, timings)
+    assert found["below"]["points"] == 3
+    assert found["below"]["exponent"] == pytest.approx(1)
+    assert found["above"]["points"] == 0
+    timings[3]["forward_differences"]["extrapolated"] = False
+    assert forward_cost._growth(rows, timings)["above"]["points"] == 1
+
+
+def test_a_loss_is_not_copied_for_every_pass():
+    given = []
+
+    def loss(parameters):
+        given.append(parameters["W1"])
+        return float(np.sum(parameters["W1"] ** 2))
+
+    lines = plain_passes.InPlace(loss, {"W1": np.ones(3)})
+    D = forward_cost.difference_quotients(lines, 2.0**-20, stencil=forward_cost.CENTRAL_2)
+    assert all(W is given[0] for W in some(given))
+    np.testing.assert_allclose(D, 2, rtol=1e-8)
+    np.testing.assert_array_equal(lines.point["W1"], 1)
+
+
+def test_the_largest_run_stands_beside_what_was_foretold_of_it():
+    told = {"seconds": 3.0, "low": 2.0, "high": 4.0, "alone": {"low": 2.9, "high": 3.1}}
+    rows = [{"N": 10}, {"N": 20}, {"N": 30}]
+    seconds = ((1.0, False), (5.0, False), (9.0, True))
+    timings = [
+        {"forward_differences": {"seconds": t, "extrapolated": e}, "foretold": told}
+        for t, e in seconds
+    ]
+    assert forward_cost._foretold(rows, timings) == {"N": 20, "taken": 5.0, **told}
+    assert all("foretold" not in t for t in some(timings))

@@ -212,7 +212,7 @@ def test_what_is_verified_and_what_is_small_are_said_apart(tiny_report):
         part["seen"]["largest"] = 0.104 if part["dtype"] == "float32" else 1e-6
     said = sentences(altered["sections"])[0]
     assert "40.0 % of the derivatives are *verified*" in said
-    assert "1.0e-6 in float64 (40.0 % of them) or 10 % in float32" in said
+    assert "1.0e-6 in float64 (40.0 % there) or 10 % in float32" in said
     assert "56.7 % are *small*" in said
     assert "3.3 % could not be decided" in said
     assert "96.7" not in said
@@ -293,6 +293,7 @@ def test_a_bound_that_was_too_narrow_is_one_clause_that_says_who_was_right(tiny_
         ("cost.results.networks.0.passes_as_formula", False, "passes", ""),
         ("cost.results.networks.0.backprop_backward_passes", 7, "passes", ""),
         ("cost.results.networks.0.gemm_as_formula", False, "flops", ""),
+        ("cost.results.networks.0.agree", False, "differences", ""),
         ("cost.results.ratios.0.gemm_ratio", 2.5, "flops", ""),
         ("million.results.rows.1.holds", False, "million", "of the 4 ways"),
         ("million.results.memory_kept", False, "memory", ""),

@@ -9,6 +9,7 @@ from gradcheck.report.claims import NOTHING, PASSED, WRONG, exit_code, judge, ve
 VERDICTS = {"PASS": 3, "FAIL": 0, "INCONCLUSIVE": 2, "UNSUPPORTED": 1}
 NETWORK = {
     "passes_as_formula": True,
+    "agree": True,
     "backprop_forward_passes": 1,
     "backprop_backward_passes": 1,
     "gemm_as_formula": True,
@@ -45,7 +46,7 @@ SECTIONS = {
 
 
 def test_all_of_these_hold():
-    assert len(judge(SECTIONS)) == 15
+    assert len(judge(SECTIONS)) == 16
     assert [claim["id"] for claim in judge(SECTIONS) if not claim["holds"]] == []
 
 
@@ -71,6 +72,7 @@ def test_all_of_these_hold():
         ("cost.results.networks.0.backprop_forward_passes", 2, "passes"),
         ("cost.results.networks.1.backprop_backward_passes", 2, "passes"),
         ("cost.results.networks.1.gemm_as_formula", False, "flops"),
+        ("cost.results.networks.0.agree", False, "differences"),
         ("cost.results.ratios.1.gemm_ratio", 2.6, "flops"),
         ("location.results.rows.0.named", 1, "location"),
         ("location.results.rows.1.within", 1, "location"),

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from gradcheck.report.forward_cost import Network
 from gradcheck.report.million import ways
 from gradcheck.report.million.plain_passes import Gradient
 from gradcheck.report.million.subject import PLANTED, Subject
 from gradcheck.report.million.ways import Row
+from gradcheck.report.network import Network
 from gradcheck.report.progress import section_progress
 from gradcheck.report.section import Section
 from gradcheck.report.settings import Settings
@@ -42,7 +42,7 @@ def measure(settings: Settings, gradient: Gradient = Network.gradient) -> Sectio
 
 def _rows(settings: Settings, gradient: Gradient) -> Iterator[Row]:
     sizes, seed = settings.million_network, settings.seed
-    yield ways.plain(sizes, seed, whole=settings.run_the_million, gradient=gradient)
+    yield ways.plain(sizes, settings, gradient)
     subject = Subject(sizes, BATCH, seed, gradient)
     shallow = ways.layered(subject)
     shallow.timings["memory"] = ways.memory_of_layered(subject)

@@ -1,14 +1,11 @@
-"""Forward differences of a large network, one plain forward pass a weight, and what they take.
+"""Forward differences of a network, one plain forward pass a weight, and what they take.
 
-One weight is moved in place, the loss evaluated, the weight put back. The passes are timed in
-blocks at places drawn at random; with t the mean seconds of a pass over the blocks and s their
-standard deviation, n passes take
+One weight is moved in place, the loss evaluated, the weight put back. Passes are timed in blocks:
+of a sample at places drawn at random, or of all N. What a sample says of all N, with an interval,
+stands in `extrapolation`.
 
-    n (t +- 2.09 s / sqrt(BLOCKS))
-
-where 2.09 is Student's 97.5 % point for 19 degrees of freedom: 95 % at the load of the sample.
-Whoever asks for the same passes again in this process gets the first answer: a million of them
-are run once.
+Whoever asks for the same passes again in this process gets the first answer: one thing has one
+number, and a million passes are run once.
 """
 
 from __future__ import annotations
@@ -16,17 +13,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.differences.finite_difference import difference_quotients
 from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import estimate_noise
 from gradcheck.differences.stencils import FORWARD
-from gradcheck.report.forward_cost import Network
+from gradcheck.report.extrapolation import Foretold, Sample
+from gradcheck.report.in_place import InPlace
+from gradcheck.report.network import Network, pairs
 from gradcheck.report.progress import section_progress
+from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.curvature import (
     forward_difference_bounds,
     second_derivative_bounds,
@@ -36,9 +38,12 @@ from gradcheck.studies.cost import counted_loss
 
 STEP = 2.0**-20
 BLOCKS, BLOCK = 20, 60
-STUDENT = 2.09
 LONG_BLOCK = 1000
 """Coordinates between two reports of progress in the full run."""
+ANNOUNCED = 200_000
+"""Passes of a run from which on its progress is reported."""
+MODELS = 5
+"""The most networks that the error of the extrapolation is taken from, the largest."""
 
 Array = npt.NDArray[Any]
 Differences = Callable[..., Array]
@@ -54,21 +59,27 @@ class Passes:
         D: the differences there.
         counted: forward passes, by wrapping the loss.
         seconds: of every block.
+        blocks: how many passes each holds.
     """
 
     coordinates: Array
     D: Array
     counted: int
     seconds: tuple[float, ...]
+    blocks: tuple[int, ...]
 
-    def seconds_for(self, passes: int) -> tuple[float, float, float]:
-        """Extrapolate to so many passes; return the mean and both ends of the interval."""
-        each = np.array(self.seconds) * len(self.seconds) / len(self.coordinates)
-        mean, half = float(np.mean(each)), STUDENT * float(np.std(each, ddof=1)) / len(each) ** 0.5
-        return passes * mean, passes * (mean - half), passes * (mean + half)
+    @property
+    def taken(self) -> float:
+        """The seconds of all blocks."""
+        return sum(self.seconds)
+
+    @property
+    def sample(self) -> Sample:
+        """The seconds of a pass, block by block."""
+        return Sample(tuple(t / n for t, n in zip(self.seconds, self.blocks, strict=True)))
 
 
-@lru_cache(maxsize=1)
+@cache
 def sample(sizes: tuple[int, ...], seed: int, differences: Differences) -> Passes:
     """Differentiate one example's loss at places drawn at random, in `BLOCKS` blocks."""
     network = Network(sizes, 1, seed)
@@ -76,14 +87,54 @@ def sample(sizes: tuple[int, ...], seed: int, differences: Differences) -> Passe
     return _run(network, np.array_split(places, min(BLOCKS, len(places))), differences)
 
 
-@lru_cache(maxsize=1)
+@cache
 def every_weight(sizes: tuple[int, ...], seed: int, differences: Differences) -> Passes:
     """Differentiate one example's loss in every weight and bias."""
     network = Network(sizes, 1, seed)
     everything = np.arange(network.N)
-    starts = range(0, network.N, LONG_BLOCK)
+    blocks = [everything[i : i + LONG_BLOCK] for i in range(0, network.N, LONG_BLOCK)]
+    if network.N < ANNOUNCED:
+        return _run(network, blocks, differences)
     with section_progress("one pass for every weight", network.N) as advance:
-        return _run(network, [everything[i : i + LONG_BLOCK] for i in starts], differences, advance)
+        return _run(network, blocks, differences, advance)
+
+
+def foretold(sizes: tuple[int, ...], settings: Settings) -> Foretold:
+    """Foretell the seconds of all N + 1 passes of a network, from smaller ones run to the end.
+
+    Args:
+        sizes: n_0, ..., n_L.
+        settings: which networks 2h-h-1 are run to the end, and the seed.
+    """
+    N = number_learned(sizes)
+    passes = sample(sizes, settings.seed, difference_quotients)
+    return passes.sample.foretell(N + 1, missed(N, settings))
+
+
+def alone(sizes: tuple[int, ...], settings: Settings) -> Foretold:
+    """Foretell them with the standard error of the sample alone, to compare."""
+    passes = sample(sizes, settings.seed, difference_quotients)
+    return passes.sample.alone(number_learned(sizes) + 1)
+
+
+def missed(below: int, settings: Settings) -> list[float]:
+    """Return d of the largest networks that are run to the end and learn fewer numbers."""
+    known = [
+        (2 * h, h, 1)
+        for h in sorted(settings.hidden)
+        if number_learned((2 * h, h, 1)) <= min(below - 1, settings.longest_run)
+    ]
+    found = []
+    for sizes in known[-MODELS:]:
+        few = sample(sizes, settings.seed, difference_quotients)  # before the run, as elsewhere
+        run = every_weight(sizes, settings.seed, difference_quotients)
+        found.append(few.sample.missed(run.counted, run.taken))
+    return found
+
+
+def number_learned(sizes: tuple[int, ...]) -> int:
+    """Return N, how many weights and biases a network has."""
+    return sum((n_in + 1) * n for n_in, n in pairwise(sizes))
 
 
 def _run(
@@ -93,7 +144,7 @@ def _run(
     advance: Callable[[int], object] = lambda _: None,
 ) -> Passes:
     loss = counted_loss(network.loss)
-    lines = Lines(loss, network.parameters)
+    lines = InPlace(loss, network.parameters)
     D, seconds = [], []
     for block in blocks:
         start = time.perf_counter()
@@ -101,7 +152,11 @@ def _run(
         seconds.append(time.perf_counter() - start)
         advance(len(block))
     return Passes(
-        np.concatenate(blocks), np.concatenate(D), loss.cost.forward_passes, tuple(seconds)
+        np.concatenate(blocks),
+        np.concatenate(D),
+        loss.cost.forward_passes,
+        tuple(seconds),
+        tuple(map(len, blocks)),
     )
 
 
@@ -126,14 +181,16 @@ class Backprop:
         parameters = self.network.parameters
         self.g = as_vector(gradient(self.network, parameters))
         noise = estimate_noise(Lines(self.network.loss, parameters), Stream(seed, "noise"))
-        arrays = iter(parameters.values())
-        M = second_derivative_bounds(list(zip(arrays, arrays, strict=True)), self.network.X)
+        M = second_derivative_bounds(pairs(parameters), self.network.X)
         self.bound = forward_difference_bounds(M, STEP, noise.bound)
 
     def worst(self, passes: Passes) -> float:
         """Return the largest deviation of differences from backprop, in units of its bound."""
-        at = passes.coordinates
-        return float(np.max(np.abs(passes.D - self.g[at]) / self.bound[at]))
+        return self.worst_of(passes.coordinates, passes.D)
+
+    def worst_of(self, at: Array | slice, D: Array) -> float:
+        """Return that of differences in some coordinates."""
+        return float(np.max(np.abs(D - self.g[at]) / self.bound[at]))
 
 
 def as_vector(arrays: dict[str, Any]) -> Array:

@@ -10,8 +10,8 @@ import numpy as np
 from gradcheck.arrays import FloatArray
 from gradcheck.problem import Architecture, Problem
 from gradcheck.pytree import structure_of
-from gradcheck.report.forward_cost import Network
 from gradcheck.report.million.plain_passes import Gradient, as_vector
+from gradcheck.report.network import Network
 from gradcheck.splitmix64 import Stream
 from gradcheck.studies.cost import time_call
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from gradcheck.report import tables
 from gradcheck.report.tables import markdown
-from gradcheck.report.words import MISSING, number, seconds
+from gradcheck.report.words import MISSING, number
 
 Section = dict[str, Any]
 
@@ -60,10 +61,7 @@ def passes(row: Section) -> str:
 
 def duration(row: Section) -> str:
     """Write the seconds, in italics where they are extrapolated."""
-    if "low" not in row:
-        return seconds(row["seconds"])
-    low, middle, high = (seconds(row[name]) for name in ("low", "seconds", "high"))
-    return f"*{middle} ({low} to {high})*"
+    return tables.duration({"extrapolated": not row.get("whole", True), **row})
 
 
 def found(row: Section) -> str:

@@ -35,10 +35,11 @@ from gradcheck.outcomes.outcome import Outcome
 from gradcheck.outcomes.reasons import Verdict
 from gradcheck.problem import Gradient as Layers
 from gradcheck.problem import Problem
-from gradcheck.report.forward_cost import Network
 from gradcheck.report.million import plain_passes
 from gradcheck.report.million.plain_passes import Gradient
 from gradcheck.report.million.subject import Backprop, Subject
+from gradcheck.report.network import Network
+from gradcheck.report.settings import Settings
 from gradcheck.rounding import gradient_bound
 from gradcheck.studies.cost import CountedFunction, counted_loss, counted_value_and_grad
 from gradcheck.studies.layered.difference import layered_differences
@@ -59,19 +60,19 @@ class Row:
     timings: dict[str, Any]
 
 
-def plain(
-    sizes: tuple[int, ...], seed: int, *, whole: bool, gradient: Gradient = Network.gradient
-) -> Row:
+def plain(sizes: tuple[int, ...], settings: Settings, gradient: Gradient = Network.gradient) -> Row:
     """Take one plain forward pass a weight and one more, for one example.
 
     Args:
         sizes: n_0, n_1, n_2.
-        seed: of the subject.
-        whole: whether all are taken; else a sample, whose seconds are extrapolated.
+        settings: the seed, and whether all passes are run; else a sample, and the seconds of all
+            are foretold.
         gradient: backprop.
     """
+    whole, seed = settings.run_the_million, settings.seed
     subject = Subject(sizes, 1, seed, gradient)
     backprop = plain_passes.Backprop(sizes, seed, gradient)
+    told = plain_passes.foretold(sizes, settings)  # before the run that it foretells
     passes = plain_passes.every_weight if whole else plain_passes.sample
     run = passes(sizes, seed, difference_quotients)
     D = np.full(subject.network.N, np.nan)
@@ -82,11 +83,9 @@ def plain(
     is_counted = run.counted == len(run.coordinates) + 1
     row.results.update(forward_passes=run.counted, whole=whole)
     row.results["holds"] = is_counted and worst <= 1 and names in (None, [subject.planted])
+    row.timings.update(told.to_json())
     if whole:
-        row.timings["seconds"] = sum(run.seconds)
-    else:
-        seconds, low, high = run.seconds_for(subject.network.N + 1)
-        row.timings.update(seconds=seconds, low=low, high=high)
+        row.timings["seconds"] = run.taken
     return row
 
 
@@ -187,7 +186,10 @@ def _agreement(
 
     counted = counted_value_and_grad(value_and_grad)
     engine = engine_from_callable(counted, "backprop")
-    return check_agreement(engine, subject.problem, exact=exact), counted
+    outcome = check_agreement(
+        engine, subject.problem, require="strict", exact=exact, explained=False
+    )
+    return outcome, counted
 
 
 def _compared(outcome: Outcome) -> Comparison:

@@ -25,8 +25,8 @@ from gradcheck.differences.finite_difference import difference_quotients
 from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import estimate_noise
 from gradcheck.differences.stencils import CENTRAL_2, FORWARD, Stencil
-from gradcheck.report.forward_cost import Network
 from gradcheck.report.inside import counted_passes
+from gradcheck.report.network import Network
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
 from gradcheck.splitmix64 import Stream

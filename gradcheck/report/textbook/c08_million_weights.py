@@ -1,11 +1,11 @@
 """C8: a network of a million weights and biases by forward differences, one forward pass for each.
 
 999-999-1 has 999 999 + 999 weights and 999 + 1 biases, N = 1,000,000. A sample of the N + 1 passes
-is run and timed, the rest extrapolated (`million.plain_passes`); with the setting
-`run_the_million` all of them are run. The error of each quotient is bounded as in `curvature`.
+is run and timed (`million.plain_passes`); with the setting `run_the_million` all of them are run.
+The error of each quotient is bounded as in `curvature`.
 
 What one weight changes is its own neuron and what lies above it. Differences that compute no more
-than that (`studies.layered.difference`) take no N + 1 passes.
+than that (`oracles.layered_difference`) take no N + 1 passes.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from gradcheck.differences.finite_difference import difference_quotients
-from gradcheck.report.forward_cost import Network
 from gradcheck.report.million import plain_passes, ways
 from gradcheck.report.million.plain_passes import Backprop, Differences, Gradient
 from gradcheck.report.million.subject import Subject
+from gradcheck.report.network import Network
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.studies.cost import forward_difference_passes, time_call
@@ -57,24 +57,16 @@ def _sample(backprop: Backprop, differences: Differences, seed: int) -> Finding:
     n, worst = len(run.coordinates), backprop.worst(run)
     relative = float(np.median(backprop.bound[run.coordinates]) / np.median(np.abs(run.D)))
     total = forward_difference_passes(network.N)
-    mean, low, high = run.seconds_for(total)
     timing = time_call(lambda: network.gradient(network.parameters), repeats=3)
     return Finding(
         "{n:,} derivatives by forward differences, at random places, took {passes:,} forward "
         "passes: one each and one for all, so that all N take {total:,}. They deviate from "
         "backprop by at most {worst} of their bound, the median bound being {relative} of the "
-        "median derivative. A forward pass took {one:seconds}; extrapolated, all take "
-        "{seconds:seconds} ({low:seconds} to {high:seconds}), backprop {backprop:seconds}",
+        "median derivative. A forward pass took {one:seconds}, backprop {backprop:seconds}",
         run.counted == n + 1 and worst <= 1,
         {"n": n, "passes": run.counted, "total": total},
         {"worst": worst, "relative": relative},
-        {
-            "one": mean / total,
-            "seconds": mean,
-            "low": low,
-            "high": high,
-            "backprop": timing.median,
-        },
+        {"one": run.sample.mean, "backprop": timing.median},
     )
 
 
@@ -84,12 +76,11 @@ def _by_layers(seed: int, gradient: Gradient) -> Finding:
     equivalents = row.measured["forward_pass_equivalents"]
     return Finding(
         "where what a weight does not change is not computed again, all {differences:,} central "
-        "differences take the work of {equivalents} forward passes, not of {passes:,}, and "
-        "{seconds:seconds}; backprop deviates from them by at most {worst} of their bound",
+        "differences take the work of {equivalents} forward passes, not of {passes:,}; backprop "
+        "deviates from them by at most {worst} of their bound",
         row.results["holds"] and equivalents < passes,
         {"differences": row.results["differences"], "passes": passes},
         {"equivalents": equivalents, "worst": row.measured["deviation"]},
-        {"seconds": row.timings["seconds"]},
         contradicts=True,
     )
 
@@ -103,7 +94,7 @@ def _all(backprop: Backprop, differences: Differences, seed: int) -> Finding:
         run.counted == forward_difference_passes(N) and worst <= 1,
         {"N": N, "passes": run.counted},
         {"worst": worst},
-        {"seconds": sum(run.seconds)},
+        {"seconds": run.taken},
     )
 
 
@@ -112,8 +103,8 @@ CLAIM = Claim(
     title="A million weights: 1,000,001 passes",
     statement="With a million weights that is a million and one forward passes for one example",
     how="a network of exactly a million weights and biases: a random sample of the passes run and "
-    "timed, the rest extrapolated with a 95 % interval; with --full all of them are run; and its "
-    "differences by layers",
+    "timed, with --full all of them (the section on a million weights says what all of them "
+    "take); and its differences by layers",
     precise="it is, if each weight takes a pass of its own; differences that compute again what "
     "the weight changes, and nothing else, take the work of far fewer",
     source="Nielsen 2015, chapter 2",

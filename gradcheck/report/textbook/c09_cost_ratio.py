@@ -35,7 +35,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gradcheck.report.figures import BLUE, GREY, ORANGE, STYLE
-from gradcheck.report.forward_cost import Network
+from gradcheck.report.network import Network
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.studies.cost import cost_ratio, count_flops, processor_clock, time_in_turns

@@ -336,7 +336,7 @@ def _figure(frame: pd.DataFrame) -> Figure:
         names = list(dict.fromkeys(frame["rate"]))
         colours = (ORANGE, BLUE, GREEN, RED)
         words = ("too small", "safe from every start", "just below the limit", "above the limit")
-        places = ((-4, 12), (5, 12), (5, 12), (4, -16))
+        places = ((7, 5), (7, 12), (7, 12), (4, -16))
         for name, colour, word, place in zip(names, colours, words, places, strict=True):
             _curve(axes, frame[frame["rate"] == name], f"λ = {name}\n{word}", colour, place)
         axes.set_xlim(1, 8000)

@@ -142,7 +142,7 @@ def _network(seed: int, backward: Backward) -> Finding:
 
 CLAIM = Claim(
     id="C22",
-    title="The gradient at q is useless",
+    title="An intermediate value's gradient is useless",
     statement="The gradient on the intermediate value q is not useful",
     how="the circuit of C10 cut at q, what lies below differentiated with the gradient that q "
     "receives and with 1 in its place; the same in a network for dC/dz_1",

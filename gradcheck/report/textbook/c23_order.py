@@ -202,7 +202,7 @@ def _turned_round(one_output: dict[str, Any], one_input: dict[str, Any]) -> Find
 
 CLAIM = Claim(
     id="C23",
-    title="Backprop is an efficient order",
+    title="Backprop: the chain rule, ordered efficiently",
     statement="Backpropagation is the chain rule in a specific order of operations that is highly "
     "efficient",
     how="forward and reverse accumulation on the same graphs in rational arithmetic, their "

@@ -14,7 +14,7 @@ forward differences N + 1 forward passes (C8). Passes are counted. Forward passe
 moved are timed in blocks, and with t the mean seconds of one and s their standard deviation over
 the blocks, T steps by differences would take, at the load of the sample and in 95 % of samples,
 
-    T (N + 1) (t +- 2.09 s / sqrt(20))                    2.09: Student, 19 degrees of freedom
+    T (N + 1) (t +- q s / sqrt(B))          q: Student's 97.5 % point, B - 1 degrees of freedom
 
 The first layer is drawn so wide that its neurons differ, the last is zero. By one row of W_2 the
 curvature of C is up to |a_1|^2 / 4, about n_1 / 10: lambda is below 20 / n_1 (LeCun, Bottou, Orr
@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradcheck.report.extrapolation import Sample
 from gradcheck.report.inside import counted_passes
-from gradcheck.report.million.plain_passes import STUDENT
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.report.textbook.curves import Array, Parameters, Train, ValueAndGrad
@@ -251,7 +251,8 @@ def seconds_of_a_pass(task: Task) -> tuple[float, float]:
             sigmoid_network.loss(theta, X, Y, out=out)
             W.flat[j] -= MOVED
         seconds.append((time.perf_counter() - begin) / len(block))
-    return float(np.mean(seconds)), STUDENT * float(np.std(seconds, ddof=1)) / BLOCKS**0.5
+    sample = Sample(tuple(seconds))
+    return sample.mean, sample.mean * sample.error
 
 
 def count_parameters(theta: Parameters) -> int:

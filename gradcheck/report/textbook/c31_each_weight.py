@@ -65,7 +65,7 @@ def _together(counts: list[tuple[int, int, Multiplications]]) -> Finding:
 
 CLAIM = Claim(
     id="C31",
-    title="Every weight needs this much computation",
+    title="Each weight needs the whole computation",
     statement="For each of the weights this much computation is needed",
     how="multiplications counted for one derivative along its paths, for one with memory, and for "
     "all with memory",

@@ -192,14 +192,15 @@ def figure(found: tuple[Curve, ...]) -> Figure:
 
 
 def _panel(axes: Axes, found: list[Curve]) -> None:
-    for curve, colour in zip(found, (ORANGE, GREEN, BLUE), strict=True):
+    places = ((6, 0), (6, -9), (6, 6))
+    for curve, colour, place in zip(found, (ORANGE, GREEN, BLUE), places, strict=True):
         losses = curve.record.epoch_losses
         axes.plot(range(len(losses)), losses, "o-", ms=2.5, color=colour, lw=1.4)
         share = 100 * curve.study.right(curve.theta) / len(curve.study.labels)
         axes.annotate(
-            f"{curve.kind}\n{share:.0f} % right",
+            f"{curve.kind}, {share:.0f} % right",
             (len(losses) - 1, losses[-1]),
-            xytext=(4, 0),
+            xytext=place,
             textcoords="offset points",
             va="center",
             color=colour,
@@ -209,7 +210,7 @@ def _panel(axes: Axes, found: list[Curve]) -> None:
     axes.set_yscale("log")
     axes.set_xlim(0, 9000)
     low, high = axes.get_ylim()
-    ticks = [0, 1, 3, 10, 30, 100, 300]
+    ticks = [0, 1, 3, 10, 30, 100]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     marks = [mark for mark in (0.05, 0.1, 0.2, 0.5, 1, 2, 5) if low <= mark <= high]
     axes.set_yticks(marks, [f"{mark:g}" for mark in marks])

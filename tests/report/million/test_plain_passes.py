@@ -1,12 +1,12 @@
 """One forward pass a weight: counted, timed in blocks, extrapolated, and run once."""
 
 import numpy as np
-import pytest
 
 from gradcheck.differences.finite_difference import difference_quotients
-from gradcheck.report.forward_cost import Network
 from gradcheck.report.million import plain_passes
 from gradcheck.report.million.plain_passes import Backprop, Passes, every_weight, sample
+from gradcheck.report.network import Network
+from gradcheck.report.settings import Settings
 
 SIZES = (6, 5, 1)
 
@@ -47,12 +47,36 @@ def test_the_same_passes_are_run_once():
     assert len(called) == 2
 
 
-def test_seconds_are_extrapolated_with_an_interval_of_the_blocks():
-    blocks = tuple(10 * t for t in (1.0, 2.0, 3.0, 2.0))
-    run = Passes(np.arange(40), np.zeros(40), 41, blocks)
-    middle, low, high = run.seconds_for(100)
-    half = 100 * 2.09 * np.std([1, 2, 3, 2], ddof=1) / 2
-    assert (middle, low, high) == pytest.approx((200, 200 - half, 200 + half))
+def test_the_seconds_of_a_pass_are_those_of_its_block():
+    run = Passes(np.arange(5), np.zeros(5), 6, (4.0, 3.0), (2, 3))
+    assert run.sample.seconds == (2.0, 1.0)
+    assert run.taken == 7.0
+
+
+def test_a_network_is_foretold_from_smaller_ones_alone(monkeypatch):
+    settings = Settings(hidden=(2, 3, 4, 6, 8), longest_run=100)
+    run = []
+    monkeypatch.setattr(plain_passes, "MODELS", 2)
+    for way in ("sample", "every_weight"):
+        monkeypatch.setattr(plain_passes, way, noted(getattr(plain_passes, way), run))
+    told = plain_passes.foretold((6, 5, 1), settings)  # N = 41, as 8-4-1 has
+    assert run == [
+        ("sample", (6, 5, 1)),
+        ("sample", (4, 2, 1)), ("every_weight", (4, 2, 1)),
+        ("sample", (6, 3, 1)), ("every_weight", (6, 3, 1)),
+    ]  # fmt: skip
+    assert told.low < told.seconds < told.high
+    run.clear()
+    plain_passes.foretold((20, 30, 1), settings)
+    assert [sizes for way, sizes in run if way == "every_weight"] == [(8, 4, 1), (12, 6, 1)]
+
+
+def noted(function, run):
+    def call(sizes, seed, differences):
+        run.append((function.__name__, sizes))
+        return function(sizes, seed, differences)
+
+    return call
 
 
 def test_a_wrong_entry_is_beyond_its_bound():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradcheck.differences.finite_difference import difference_quotients
-from gradcheck.report.forward_cost import Network
+from gradcheck.report.network import Network
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import c07_moving_each_weight as c07
 from gradcheck.report.textbook.c07_moving_each_weight import CLAIM, measure
