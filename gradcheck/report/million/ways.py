@@ -186,9 +186,7 @@ def _agreement(
 
     counted = counted_value_and_grad(value_and_grad)
     engine = engine_from_callable(counted, "backprop")
-    outcome = check_agreement(
-        engine, subject.problem, require="strict", exact=exact, explained=False
-    )
+    outcome = check_agreement(engine, subject.problem, require="strict", exact=exact)
     return outcome, counted
 
 
