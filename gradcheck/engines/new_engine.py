@@ -26,26 +26,26 @@ class Language:
 LANGUAGES = {
     "python": Language(
         {
-            "engine.py": "templates/python/engine.py.txt",  # text: it runs beside serving.py only
+            "engine.py": "engines/templates/python/engine.py.txt",  # text: it runs beside serving.py only
             "serving.py": "engines/processes/serving.py",
-            "README.md": "templates/python/README.md",
+            "README.md": "engines/templates/python/README.md",
         },
         build="",
         run="python {folder}/engine.py",
     ),
     "javascript": Language(
         {
-            "engine.js": "templates/javascript/engine.js",
-            "README.md": "templates/javascript/README.md",
+            "engine.js": "engines/templates/javascript/engine.js",
+            "README.md": "engines/templates/javascript/README.md",
         },
         build="",
         run="node {folder}/engine.js",
     ),
     "c": Language(
         {
-            "engine.c": "templates/c/engine.c",
-            "Makefile": "templates/c/Makefile",
-            "README.md": "templates/c/README.md",
+            "engine.c": "engines/templates/c/engine.c",
+            "Makefile": "engines/templates/c/Makefile",
+            "README.md": "engines/templates/c/README.md",
         },
         build="make -C {folder}",
         run="{folder}/engine",
