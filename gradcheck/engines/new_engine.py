@@ -26,7 +26,8 @@ class Language:
 LANGUAGES = {
     "python": Language(
         {
-            "engine.py": "engines/templates/python/engine.py.txt",  # text: it runs beside serving.py only
+            # text, since it runs beside serving.py only
+            "engine.py": "engines/templates/python/engine.py.txt",
             "serving.py": "engines/processes/serving.py",
             "README.md": "engines/templates/python/README.md",
         },
