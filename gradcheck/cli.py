@@ -373,6 +373,7 @@ def _compare_engines(options: argparse.Namespace) -> int:
 
 
 def _one_claim(name: str, *, full: bool) -> int:
+    from gradcheck.report.claims import judge  # noqa: PLC0415 - heavy, loaded when needed
     from gradcheck.report.settings import Settings  # noqa: PLC0415
     from gradcheck.report.textbook.claim import CONFIRMED, sentences  # noqa: PLC0415
     from gradcheck.report.textbook.libraries import installed  # noqa: PLC0415
@@ -385,7 +386,8 @@ def _one_claim(name: str, *, full: bool) -> int:
     settings = (Settings.full if full else Settings)(libraries=installed())
     content = measure_claims([claim], settings).to_json()
     found = content["results"][claim.id]
-    code = VERIFIED if found["ruling"] == found["expected"] else WRONG
+    (judged,) = judge({"textbook": content})
+    code = VERIFIED if judged["holds"] else WRONG
     instead = claim.precise if found["ruling"] != CONFIRMED else ""
     terminal.say(f"{claim.id}: {claim.statement}")
     terminal.say(f"{found['ruling']}{': ' + instead if instead else ''}")
