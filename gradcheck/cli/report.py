@@ -125,7 +125,8 @@ def _one_claim(name: str, *, full: bool) -> int:
     settings = (Settings.full if full else Settings)(libraries=installed())
     content = measure_claims([claim], settings).to_json()
     found = content["results"][claim.id]
-    code = VERIFIED if found["ruling"] == found["expected"] else WRONG
+    (judged,) = claims.judge({"textbook": content})
+    code = VERIFIED if judged["holds"] else WRONG
     instead = claim.precise if found["ruling"] != CONFIRMED else ""
     terminal.say(f"{claim.id}: {claim.statement}")
     terminal.say(f"{found['ruling']}{': ' + instead if instead else ''}")

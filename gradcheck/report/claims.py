@@ -201,7 +201,8 @@ def _real_data(section: dict[str, Any]) -> Iterator[Claim]:
 
 def _textbook(section: dict[str, Any]) -> Iterator[Claim]:
     for name, claim in section["results"].items():
-        yield name, claim["statement"], claim["ruling"] == claim["expected"]
+        found = all(finding["holds"] is finding["expected"] for finding in claim["findings"])
+        yield name, claim["statement"], found and claim["ruling"] == claim["expected"]
 
 
 _JUDGES: dict[str, Callable[[dict[str, Any]], Iterator[Claim]]] = {

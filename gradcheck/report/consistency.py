@@ -148,7 +148,7 @@ def _coverage(c: Comparison, case: Case) -> tuple[FloatArray, str, int]:
 
 def _second_derivation(settings: Settings) -> Iterator[Result]:
     cases = sample_cases(settings.chain_rule_problems, settings.seed + 1, **SMALL)
-    return sweep("chain-rule", [case.token for case in cases])
+    return sweep("chain-rule", [case.token for case in cases], jobs=settings.jobs)
 
 
 # --- numbers --------------------------------------------------------------------------------------

@@ -30,11 +30,16 @@ def grounds(report: dict[str, Any]) -> list[str]:
 
 def _expected(claims: list[dict[str, Any]], sections: Sections) -> str:
     """Say what the exit code says: whether all statements hold, and which do not."""
-    false = [claim["statement"] for claim in claims if not claim["holds"]]
+    textbook = sections.get("textbook", {"results": ()})["results"]
+    false = [
+        f"what was found of {claim['id']}" if claim["id"] in textbook else claim["statement"]
+        for claim in claims
+        if not claim["holds"]
+    ]
     if false:
         return f"**Not as expected**, so that the exit code is 1: {'; '.join(false)}."
-    own = len(claims) - len(sections.get("textbook", {"results": ()})["results"])
-    rulings = ", and every ruling is the expected one" if "textbook" in sections else ""
+    own = len(claims) - len(textbook)
+    rulings = ", and all rulings and findings are as expected" if textbook else ""
     return (
         f"**As expected.** All of {count(own, 'statement')} at the end of this page hold{rulings}; "
         "else the exit code would be 1."

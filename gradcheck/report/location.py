@@ -142,7 +142,7 @@ def measure(settings: Settings, check: Check = check_gradient) -> Section:
             "N": network.N,
             "batch": BATCH,
             "rows": rows,
-            "growth": {"N": sizes},
+            "growth": {"N": sizes, "networks": GROWTH_SEEDS, "error": GROWTH_ERROR},
         },
         measured={
             "passes": passes,

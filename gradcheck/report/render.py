@@ -11,7 +11,7 @@ from gradcheck.report.million import tables as million
 from gradcheck.report.summary import sentences
 from gradcheck.report.template import template
 from gradcheck.report.textbook import claim
-from gradcheck.report.words import count, number, seconds, share, times
+from gradcheck.report.words import count, number, part_of, seconds, share, times
 from gradcheck.report.wrap import wrapped
 
 
@@ -28,6 +28,7 @@ def render(report: dict[str, Any]) -> str:
         number=number,
         seconds=seconds,
         count=count,
+        part_of=part_of,
         share=share,
         times=times,
     )

@@ -50,7 +50,7 @@ def _agreement(sections: Sections) -> str:
         f"of the same loss. {share(kinds['informative'], total)} of the derivatives are "
         f"*verified*: a relative error above {seen} would have been seen. "
         f"{share(kinds['small'], total)} are *small*: held to that part of the largest derivative "
-        "of their array, not of themselves. "
+        "by the weights of the same layer, not of themselves. "
         f"{share(kinds['inconclusive'], total)} could not be decided."
     )
 

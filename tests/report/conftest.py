@@ -125,6 +125,7 @@ def shorten(patch):
     patch.setattr(c08_million_weights, "SIZES", (20, 30, 1))
     patch.setattr(c08_million_weights, "MILLION", 661)
     patch.setattr(c09_cost_ratio, "BATCH", 64)
+    patch.setattr(c09_cost_ratio, "ENGINES", ())
     patch.setattr(c11_errors, "Network", NETWORK_OF_C11)
     patch.setattr(c24_million_weights_trained, "SIZES", (64, 400, 10))
     patch.setattr(c24_million_weights_trained, "MILLION", 30_010)

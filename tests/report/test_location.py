@@ -7,9 +7,9 @@ import pytest
 
 from gradcheck.checks.gradient import check_gradient
 from gradcheck.report.claims import judge
+from gradcheck.report.how_sure import grounds
 from gradcheck.report.location import BlackBox, hunt, measure
 from gradcheck.report.settings import Settings
-from gradcheck.report.summary import sentences
 
 SMALL = Settings(
     location_size=300, location_seeds=1, location_right=1, location_growth=(100, 200, 400)
@@ -68,8 +68,8 @@ def test_what_was_planted_is_named_and_the_passes_are_those_of_the_loss():
 def test_the_claim_holds_and_is_told():
     section = measure(SMALL)
     assert claim(section)
-    (told,) = sentences({"location": section.to_json()})
-    assert "was named in 3 of 3 networks" in told
+    (told,) = grounds({"sections": {"location": section.to_json()}, "claims": []})
+    assert "is named in 3 of 3 networks" in told
     assert "none was accused" in told
 
 

@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -243,6 +244,11 @@ def test_every_claim_stands_in_one_table_with_its_title_and_ruling(tiny_report):
         assert (name, title) == (f"[{claim.id}](#{claim.id.lower()})", claim.title)
         found = report["sections"]["textbook"]["results"][claim.id]
         assert ruling.strip("*") == found["ruling"] == found["expected"]
+
+
+def test_the_readme_counts_the_claims():
+    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text("utf-8").split())
+    assert f"which of {len(TEXTBOOK)} claims that textbooks make" in readme
 
 
 def test_only_tables_have_lines_of_more_than_160_characters(tiny_report):

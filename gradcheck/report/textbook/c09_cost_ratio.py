@@ -13,14 +13,15 @@ The counts are compared as whole numbers: flops of both, times M, are flops of t
 enter both alike, and in processor time, which other programs do not enter; the ratio is the median
 of the turns' ratios, its error their quartiles.
 
-**Batch 1.** A number read from memory serves 2 m flops of a forward pass: at m = 1 the weights'
-way to the processor takes the time and not the arithmetic. The backward pass reads M - n_0 n_1
-weights and writes M derivatives, most machines reading what they write to: as memory traffic
+**Parts.** Time is not flops. The networks that take most and least of it over their flops are
+named, and their parts timed by themselves (`cost.parts`). Which these are depends on the kernel of
+the linear algebra. Other engines are timed where they are installed.
 
-    (forward + backward) / forward = 4 - n_0 n_1 / M,
+**Batch 1.** The same counts, but dC/dW is an outer product of two vectors there, which multiplies
+and adds nothing. Here it counts as every other product of matrices, 2 flops an entry; by
+multiplications and additions that are done
 
-if dC/dW, a column by a row at m = 1, is written as fast as memory takes it: what was made for
-products of matrices may take ten times as long.
+    (forward + backward) / forward = 5/2 - n_0 n_1 / M.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gradcheck.report.cost.parts import parts
 from gradcheck.report.figures import BLUE, GREY, ORANGE, STYLE
+from gradcheck.report.kernel import kernel
 from gradcheck.report.network import Network
 from gradcheck.report.settings import Settings
+from gradcheck.report.textbook import engines_timed
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.studies.cost import cost_ratio, count_flops, processor_clock, time_in_turns
 from reference_models import sigmoid_network
@@ -65,6 +69,12 @@ ARITHMETIC = 100_000
 MARGIN = 2.0
 """How far the time ratio may be off the flop ratio, as a factor; time is not flops."""
 
+BOUND = 3.0
+"""The least of the bounds that there are for any computation, in losses."""
+ENGINES = ("torch", "jax", "tensorflow", "pytensor", "autograd", "sklearn")
+WEIGHED = (128, 128, 128, 1)
+"""The network whose gradient these engines compute."""
+
 ValueAndGrad = Callable[..., Any]
 
 
@@ -88,7 +98,10 @@ def measure(
             _whole(rows),
             _counted(rows),
             _deep(value_and_grad, settings.seed),
+            _bounded(rows),
             _time(rows),
+            _furthest(rows, settings),
+            _engines(settings),
             _batch_one(rows),
         ),
         {NAME: frame},
@@ -129,7 +142,6 @@ def _row(
         "flops_a_weight_batch_1": loss_alone.gemm / _matrix_entries(sizes),
         "gflop_s": loss.gemm / large.forward / 1e9,
         "gflop_s_batch_1": loss_alone.gemm / single.forward / 1e9,
-        "memory_ratio": 1 + cost_ratio(sizes),
     }
 
 
@@ -239,6 +251,59 @@ def _time(rows: list[dict[str, Any]]) -> Finding:
     )
 
 
+def _furthest(rows: list[dict[str, Any]], settings: Settings) -> Finding:
+    """Name the networks furthest from their flops on either side; parts are only told."""
+    ruled = [row for row in rows if row["arithmetic_rules"]]
+    ordered = sorted(ruled, key=lambda row: row["time_ratio"] / row["flop_ratio"])
+    told: dict[str, Any] = {"kernel": kernel()}
+    for side, row in (("least", ordered[0]), ("most", ordered[-1])):
+        sizes = tuple(map(int, row["sizes"].split("-")))
+        found = parts(Network(sizes, BATCH, settings.seed), settings.timing_seconds / 10)
+        told |= {
+            side: _short(row["sizes"]),
+            f"{side}_time": row["time_ratio"],
+            f"{side}_flops": row["flop_ratio"],
+            f"{side}_forward": found.forward,
+            f"{side}_backward": found.backward,
+            f"{side}_parts": found.ratio,
+        }
+    return Finding(
+        "furthest from its flops below is {least}, {least_time:.2f} for {least_flops:.2f}, and "
+        "above {most}, {most_time:.2f} for {most_flops:.2f}; another kernel than {kernel} has "
+        "others. By themselves, forward and backward products of {least} compute "
+        "{least_forward:.2g} and {least_backward:.2g} Gflop/s, those of {most} "
+        "{most_forward:.2g} and {most_backward:.2g}; with what is done entry by entry the parts "
+        "add up to {least_parts:.2f} and {most_parts:.2f}. Their flops are among the {n} that "
+        "are exactly those of the formula",
+        len(ruled) == sum(row["exact"] for row in ruled) > 0,
+        {"n": len(ruled)},
+        timings=told,
+    )
+
+
+def _bounded(rows: list[dict[str, Any]]) -> Finding:
+    most = max(row["all_flops_ratio"] for row in rows)
+    return Finding(
+        "with what is done entry by entry, all flops are at most {most:.3f} losses: below the "
+        "least of the bounds, 3 to 5, that hold for the gradient of any computation",
+        most < BOUND,
+        {"most": most},
+    )
+
+
+def _engines(settings: Settings) -> Finding:
+    """Tell what other engines take; of the count, only that it is that of the network."""
+    network = Network(WEIGHED, BATCH, settings.seed)
+    loss, both, _ = _flops(network, sigmoid_network.value_and_grad)
+    return Finding(
+        "loss and gradient over loss in time, {sizes}, {m} examples, flops {ratio:.2f}, by other "
+        "engines: {engines}",
+        _as_formula(WEIGHED, loss.gemm, both.gemm),
+        {"sizes": "-".join(map(str, WEIGHED)), "m": BATCH, "ratio": both.gemm / loss.gemm},
+        timings={"engines": engines_timed.ratios(ENGINES, network, settings.timing_seconds)},
+    )
+
+
 def _batch_one(rows: list[dict[str, Any]]) -> Finding:
     """Told apart: two flops a weight for every example of the batch; time is only told."""
     largest = max(rows, key=lambda row: row["N"])
@@ -246,12 +311,13 @@ def _batch_one(rows: list[dict[str, Any]]) -> Finding:
     as_batch = all(
         (row["flops_a_weight_batch_1"], row["flops_a_weight"]) == (2, 2 * BATCH) for row in rows
     )
+    single = [row["time_ratio_batch_1"] for row in rows]
     return Finding(
-        "batch 1 told apart: {same} of {n} flop ratios are the same, but a weight read serves "
-        "{few:g} flops of a forward pass and not {many:g}; {sizes} computes {slow:.2g} Gflop/s "
-        "and not {fast:.2g}. Its time ratio is {single:.1f} ({low:.1f} to {high:.1f}), against "
-        "{flop_ratio:.2f} in flops and {memory:.2f} in memory traffic; at {m} examples it is "
-        "{large:.2f}",
+        "batch 1 told apart: {same} of {n} flop ratios are the same, but a weight serves {few:g} "
+        "flops of a forward pass and not {many:g}; {sizes} computes {slow:.2g} Gflop/s and not "
+        "{fast:.2g}. In time it takes {single:.1f} losses ({from_least:.1f} to {to_most:.1f} over "
+        "all networks), against {flop_ratio:.2f} in flops, or {lean:.2f} where an outer product is "
+        "counted as the multiplications that it is; at {m} examples {large:.2f}",
         same == len(rows) and as_batch,
         {
             "same": same,
@@ -260,15 +326,15 @@ def _batch_one(rows: list[dict[str, Any]]) -> Finding:
             "many": largest["flops_a_weight"],
             "sizes": largest["sizes"],
             "flop_ratio": largest["flop_ratio"],
-            "memory": largest["memory_ratio"],
+            "lean": largest["flop_ratio"] - 0.5,
             "m": BATCH,
         },
         timings={
             "slow": largest["gflop_s_batch_1"],
             "fast": largest["gflop_s"],
             "single": largest["time_ratio_batch_1"],
-            "low": largest["time_low_batch_1"],
-            "high": largest["time_high_batch_1"],
+            "from_least": min(single),
+            "to_most": max(single),
             "large": largest["time_ratio"],
         },
     )
@@ -320,11 +386,14 @@ CLAIM = Claim(
     statement="Backprop gets every partial derivative from one forward and one backward pass, for "
     "about the price of two forward passes",
     how="flops of loss and gradient counted operation by operation, time measured beside, from "
-    "logistic regression to deep networks; batch 1, where memory rules, told apart",
+    "logistic regression to deep networks; the networks furthest from their flops taken to parts; "
+    "batch 1 told apart",
     precise="in flops of matrix products, loss and gradient cost 3 - n_0 n_1 / M losses, "
     "M = sum n_{l-1} n_l: exactly 2 for logistic regression, towards 3 for deep networks, whose "
     "backward pass alone costs nearly two forward passes",
-    source="Griewank and Walther 2008, chapters 3 and 4; Baur and Strassen 1983",
+    source='Nielsen 2015, chapter 2: "the total cost of backpropagation is roughly the same as '
+    'making just two forward passes through the network"; bounds for any computation: Griewank and '
+    'Walther, "Evaluating Derivatives", 2008, chapters 3 and 4; Baur and Strassen 1983',
     measure=measure,
     look=f"figures/{NAME}.svg",
     expected=REFINED,

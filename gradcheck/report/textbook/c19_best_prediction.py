@@ -178,6 +178,7 @@ def _loss(judged: list[Judged], m: int) -> Finding:
             "more": more,
             "error": error,
         },
+        expected=False,
     )
 
 
@@ -194,6 +195,7 @@ def _right(judged: list[Judged], m: int) -> Finding:
             "more": more,
             "error": error,
         },
+        expected=False,
     )
 
 

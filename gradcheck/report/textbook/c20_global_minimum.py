@@ -168,6 +168,7 @@ def _found(last: Array) -> Finding:
         bool(np.all(found)),
         {"n": len(last), "steps": 2 * STEPS},
         {"found": int(np.sum(found)), "worst": float(np.max(last[found], initial=0.0))},
+        expected=False,
     )
 
 

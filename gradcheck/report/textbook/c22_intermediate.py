@@ -92,6 +92,7 @@ def _at_the_point(output: Node, backward: Backward) -> Finding:
             "kept": ", ".join(f"{d:g}" for d in kept.values()),
             "dropped": ", ".join(f"{d:g}" for d in dropped.values()),
         },
+        expected=False,
     )
 
 
@@ -107,6 +108,7 @@ def _elsewhere(output: Node, backward: Backward, points: list[dict[str, float]])
         "at {y}, df/dz at {z} of them",
         all(count == len(points) for count in same.values()),
         {"n": len(points), **same},
+        expected=False,
     )
 
 
@@ -137,6 +139,7 @@ def _network(seed: int, backward: Backward) -> Finding:
             "kept": kept,
             "n_above": n_above,
         },
+        expected=False,
     )
 
 

@@ -104,10 +104,7 @@ def _right(problems: list[Problem], backward: Backward) -> Finding:
 
 
 def _goes_down(problems: list[Problem], backward: Backward) -> Finding:
-    changed = sum(
-        bool(np.array_equal(_below(backward(p, spoil_delta=_doubled)), 2 * _below(backward(p))))
-        for p in problems
-    )
+    changed = _times(2, problems, backward, spoil_delta=_doubled)
     return Finding(
         "twice the error delta_L makes twice of every derivative below it, in {changed} of "
         "{networks} networks",
@@ -117,16 +114,21 @@ def _goes_down(problems: list[Problem], backward: Backward) -> Finding:
 
 
 def _is_not_used(problems: list[Problem], backward: Backward) -> Finding:
-    same = sum(
-        bool(np.array_equal(_below(backward(p, spoil_gradient=np.zeros_like)), _below(backward(p))))
-        for p in problems
-    )
+    same = _times(1, problems, backward, spoil_gradient=np.zeros_like)
     return Finding(
         "dC/dW_L put to 0 changes no bit of any derivative below it, in {same} of {networks} "
         "networks",
         same == len(problems) > 0,
         {"same": same, "networks": len(problems)},
         contradicts=True,
+    )
+
+
+def _times(factor: int, problems: list[Problem], backward: Backward, **spoil: Spoil) -> int:
+    """Count the networks of which all derivatives below are so many times as large, bit by bit."""
+    return sum(
+        np.array_equal(_below(backward(problem, **spoil)), factor * _below(backward(problem)))
+        for problem in problems
     )
 
 

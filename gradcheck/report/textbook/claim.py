@@ -34,6 +34,8 @@ class Finding:
         measured: numbers that depend on the last bits of the arithmetic.
         timings: seconds and what follows from them.
         contradicts: whether it contradicts the wording of the claim; else the claim implies it.
+        expected: whether this project expects it to hold: where measurement finds otherwise, the
+            report ends with exit code 1.
     """
 
     text: str
@@ -42,6 +44,7 @@ class Finding:
     measured: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, Any] = field(default_factory=dict)
     contradicts: bool = False
+    expected: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "text": finding.text,
         "holds": bool(finding.holds),
         "contradicts": finding.contradicts,
+        "expected": finding.expected,
         "numbers": to_json(finding.results),
     }
 
@@ -150,9 +154,10 @@ def sentences(content: dict[str, Any], claim_id: str) -> list[str]:
 
 
 def _mark(finding: dict[str, Any]) -> str:
+    surprise = "" if finding["holds"] is finding["expected"] else "*not as expected:* "
     if finding["contradicts"]:
-        return "*against the wording:* " if finding["holds"] else "*not found:* "
-    return "" if finding["holds"] else "**does not hold:** "
+        return surprise + ("*against the wording:* " if finding["holds"] else "*not found:* ")
+    return surprise + ("" if finding["holds"] else "**does not hold:** ")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The error goes down the network, dC/dW_L does not."""
 
 import numpy as np
+from ruled import ruled
 
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.c26_layer_below import CLAIM, backward, measure
@@ -8,8 +9,7 @@ from gradcheck.report.textbook.claim import CONFIRMED, REFINED, REFUTED, ruling
 
 
 def found(broken):
-    evidence = measure(Settings(), broken)
-    return ruling(evidence), [finding.holds for finding in evidence.findings]
+    return ruled(measure(Settings(), broken))
 
 
 def test_the_claim_is_refined(measured):

@@ -1,5 +1,7 @@
 """One path is the derivative only where there is one."""
 
+from ruled import ruled
+
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.c30_one_path import CLAIM, by_one_path, measure
 from gradcheck.report.textbook.claim import CONFIRMED, REFINED, REFUTED, ruling
@@ -7,8 +9,7 @@ from reference_models.paths import derivatives, sum_over_paths
 
 
 def found(**broken):
-    evidence = measure(Settings(), **broken)
-    return ruling(evidence), [finding.holds for finding in evidence.findings]
+    return ruled(measure(Settings(), **broken))
 
 
 def test_the_claim_is_refined(measured):

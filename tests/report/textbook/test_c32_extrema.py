@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import pytest
+from ruled import ruled
 
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.c32_extrema import CLAIM, measure, quotient, slope
@@ -10,8 +11,7 @@ from gradcheck.report.textbook.claim import REFINED, REFUTED, ruling
 
 
 def found(**broken):
-    evidence = measure(Settings(), **broken)
-    return ruling(evidence), [finding.holds for finding in evidence.findings]
+    return ruled(measure(Settings(), **broken))
 
 
 def test_the_claim_is_refined(measured):

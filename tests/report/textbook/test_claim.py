@@ -1,7 +1,10 @@
 """A ruling is earned by findings, and its sentences are written from what the report holds."""
 
+from dataclasses import replace
+
 import pytest
 
+from gradcheck.report.claims import judge
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import (
     CONFIRMED,
@@ -59,10 +62,35 @@ def test_a_finding_says_whether_it_holds_and_what_it_contradicts():
     content = section([claim()], [evidence(True, False, contradicting=(True, False))]).to_json()
     assert sentences(content, "C0") == [
         "it is",
-        "**does not hold:** it is",
+        "*not as expected:* **does not hold:** it is",
         "*against the wording:* it is dry",
-        "*not found:* it is dry",
+        "*not as expected:* *not found:* it is dry",
     ]
+
+
+def test_what_is_expected_not_to_hold_is_no_surprise():
+    findings = (Finding("it is", False, expected=False), Finding("it was", True, expected=False))
+    content = section([claim()], [Evidence(findings)]).to_json()
+    assert sentences(content, "C0") == [
+        "**does not hold:** it is",
+        "*not as expected:* it was",
+    ]
+
+
+def test_a_claim_falls_with_any_finding_that_is_not_as_expected():
+    """Also with one that leaves the ruling as it is."""
+
+    def judged(*findings):
+        refuted = replace(claim(), expected=REFUTED)
+        content = section([refuted], [Evidence(findings)]).to_json()
+        assert content["results"]["C0"]["ruling"] == REFUTED
+        return judge({"textbook": content})[0]["holds"]
+
+    lost = Finding("it is", False, expected=False)
+    for contradicts in (False, True):
+        holds, fails = (Finding("it was", h, contradicts=contradicts) for h in (True, False))
+        assert judged(lost, holds)
+        assert not judged(lost, fails)
 
 
 def test_every_claim_is_there_in_order():
