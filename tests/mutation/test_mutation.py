@@ -110,7 +110,7 @@ def test_a_seed_draws_the_same_defects_whatever_else_is_written(tmp_path):
 def test_modules_and_tests_are_there():
     assert len(modules()) > 50
     assert {"gradcheck/verification/judge.py", "gradcheck/outcomes/judging.py"} <= set(modules())
-    assert "tests/test_verdict.py" in files_with_tests()
+    assert "tests/outcomes/test_verdict.py" in files_with_tests()
     assert not [path for path in files_with_tests() if path.startswith("tests/mutation/")]
 
 

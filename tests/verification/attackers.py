@@ -25,7 +25,6 @@ from types import SimpleNamespace
 
 import numpy as np
 
-import gradcheck.checks.agreement
 import gradcheck.verification.property
 from gradcheck.engines.base import (
     EngineDiedError,
@@ -260,7 +259,7 @@ INTERPRETER = {
         patch(np, "flatnonzero", lambda *_: np.array([], dtype=int)),
         {0, 1, 3, 4},
     ),
-    "agreement_raises": (patch(gradcheck.checks.agreement, "check_agreement"), {0, 3, 4}),
+    "agreement_raises": (patch(gradcheck.verification.property, "explained_agreement"), {0, 3, 4}),
     "judged_raises": (patch(gradcheck.verification.property, "judged"), {0, 3, 4}),
     "gradcheck_raises": (after(patch_all_of_gradcheck), {0, 1, 3, 4}),
     "no_modules": (after(forget_modules), {0, 1, 3, 4}),

@@ -163,7 +163,7 @@ def fails(*_):
 
 
 def test_a_failure_of_the_checker_accuses_no_engine_and_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(examined, "check_agreement", lambda *_, **__: fails())
+    monkeypatch.setattr(examined, "explained_agreement", lambda *_, **__: fails())
     found = examine(Guarded(REFERENCE), "agreement", PROBLEM, CASE)
     assert (found["verdict"], found["reason"]) == ("INCONCLUSIVE", "internal")
     assert "OSError: too many open files" in found["detail"]

@@ -133,7 +133,7 @@ def test_a_mistake_of_the_checker_accuses_nobody(monkeypatch):
     def broken(*_, **__):
         raise KeyError("oh")
 
-    monkeypatch.setattr("gradcheck.verification.property.check_agreement", broken)
+    monkeypatch.setattr("gradcheck.verification.property.explained_agreement", broken)
     finding = found("right")
     assert (finding["verdict"], finding["reason"]) == ("INCONCLUSIVE", "internal")
     assert "its own mistake: KeyError" in finding["detail"]
