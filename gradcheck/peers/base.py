@@ -1,4 +1,4 @@
-"""The contract of a peer: another gradient checker, asked at its own defaults.
+"""The contract of a peer: another gradient checker, asked at its own defaults or as it is named.
 
     C: a loss, R^N -> R        x: a vector of N numbers        g(x): the gradient that is checked
 
@@ -71,7 +71,8 @@ class Peer:
     Attributes:
         name: what it is called in tables and in `gradcheck.peers.registry.PEERS`.
         package: which distribution it is in, and whether that is installed.
-        defaults: its settings and the rule it passes by, in one sentence.
+        defaults: its settings, the defaults but for those in its name, and the rule it passes by,
+            in one sentence.
         every_coordinate: whether it looks at each coordinate, or at a projection of all.
         make: see `checker`.
         make_native: see `native`; None where the library differentiates nothing itself.
@@ -92,7 +93,7 @@ class Peer:
         return self.package.version
 
     def checker(self, loss: Loss, gradient: GradientFunction, x: Vector) -> Check:
-        """Prepare the check of a black box; calling the result runs it once, at its defaults.
+        """Prepare the check of a black box; calling the result runs it once, at its settings.
 
         Forward passes are the calls of `loss`: whoever wants them counted hands in a counting one.
         What `loss` or `gradient` raise comes through.
