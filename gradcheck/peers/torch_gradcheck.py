@@ -24,6 +24,7 @@ from gradcheck.peers.base import (
     GradientFunction,
     Judgement,
     Loss,
+    Passes,
     Peer,
     Planted,
     Tick,
@@ -87,6 +88,19 @@ def check_network(
     problem: Problem, tick: Tick, wrong: Planted | None, *, options: OptionsFor
 ) -> Check:
     """Prepare the check of a network written in PyTorch; see `Peer.native`."""
+    return partial(_run, *network_in_torch(problem, tick, wrong), options)
+
+
+def forward_passes(problem: Problem) -> Passes:
+    """Prepare forward passes of that network; see `Peer.forward`."""
+    cost, leaves = network_in_torch(problem, lambda: None, None)
+    return lambda n: [cost(*leaves) for _ in range(n)]
+
+
+def network_in_torch(
+    problem: Problem, tick: Tick, wrong: Planted | None
+) -> tuple[Callable[..., Any], list[Any]]:
+    """Return the network's loss as a function of its parameters, and these, as PyTorch has them."""
     import torch  # noqa: PLC0415 - heavy, loaded when needed
 
     F = torch.nn.functional
@@ -110,7 +124,7 @@ def check_network(
             return F.mse_loss(a, Y, reduction="sum") / (2 * m)
         return F.binary_cross_entropy_with_logits(z, Y, reduction="sum") / m
 
-    return partial(_run, cost, leaves, options)
+    return cost, leaves
 
 
 def _with_factor(tensor: Any, factor: Any) -> Any:
@@ -144,6 +158,7 @@ def _peer(name: str, settings: str, options: OptionsFor, *, every_coordinate: bo
         every_coordinate=every_coordinate,
         make=partial(check, options=options),
         make_native=partial(check_network, options=options),
+        make_forward=forward_passes,
         slow_to_fail=not every_coordinate,
     )
 

@@ -234,9 +234,34 @@ def test_the_forward_passes_of_a_native_network_are_counted(native):
     assert next(calls) >= least
 
 
+def test_forward_passes_of_a_native_network_are_its_loss(native, monkeypatch):
+    """So many as are asked for, each the loss that the reference network has."""
+    network, found = problem(), []
+    module = sys.modules[native.make_forward.__module__]
+    name = "network_in_torch" if native.name.startswith("torch") else "_network"
+    build = getattr(module, name)
+
+    def watched(*given):
+        cost, parameters = build(*given)
+
+        def noted(*arrays):
+            value = cost(*arrays)
+            found.append(float(value.detach() if hasattr(value, "detach") else value))
+            return value
+
+        return noted, parameters
+
+    monkeypatch.setattr(module, name, watched)
+    native.forward(network)(3)
+    exact = find("reference").loss(network)
+    np.testing.assert_allclose(found, [exact] * 3, rtol=1e-13)
+
+
 def test_a_tool_that_differentiates_nothing_has_no_native_network():
     with pytest.raises(TypeError, match="course rule differentiates nothing itself"):
         PEERS["course rule"].native(problem(), lambda: None)
+    with pytest.raises(TypeError, match="course rule differentiates nothing itself"):
+        PEERS["course rule"].forward(problem())
 
 
 @pytest.mark.parametrize(("name", "scale"), [("torch slow", 1e-6), ("torch slow, scaled", 1e6)])
