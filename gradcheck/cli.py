@@ -551,8 +551,8 @@ def _examination(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from gradcheck.bench.page import sentences  # noqa: PLC0415 - heavy, loaded when needed
     from gradcheck.bench.run import BenchError, exit_code, write_bench  # noqa: PLC0415
+    from gradcheck.bench.sentences import sentences  # noqa: PLC0415 - heavy, loaded when needed
     from gradcheck.bench.settings import Settings  # noqa: PLC0415
 
     if options.out.exists() and not options.out.is_dir():

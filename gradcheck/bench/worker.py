@@ -14,7 +14,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from gradcheck.bench import ours, peers
+from gradcheck.bench.contenders import contenders
 from gradcheck.bench.measure import measure
 from gradcheck.bench.settings import Settings
 from gradcheck.bench.trial import ClockStoppedError, MiscountError
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     settings, threads = Settings.from_json(json.loads(arguments[0])), int(arguments[1])
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    checks = [*ours.contenders(), *peers.contenders()]
+    checks = contenders()
     is_first = threads == settings.threads[0]
     if not is_first:
         settings = replace(settings, longest=settings.longest_again)
