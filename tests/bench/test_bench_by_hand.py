@@ -5,13 +5,20 @@ import pytest
 
 from gradcheck.bench import by_hand, layered_by_hand
 from gradcheck.bench.contender import FAIL, NONE, PASS
+from gradcheck.bench.contenders import contenders, missing
 from gradcheck.bench.subject import Subject
+from gradcheck.peers import torch_gradcheck
 from gradcheck.peers.base import Planted
+from gradcheck.peers.registry import PEERS
 from gradcheck.peers.torch_gradcheck import TORCH
 
 needs_torch = pytest.mark.skipif(not TORCH.version, reason="torch is missing")
 
 NETWORKS = ((3, 1), (4, 3, 1), (5, 4, 3, 2), (3, 4, 2, 3, 1))
+
+
+NUMPY = [one for one in contenders() if one.written_in == "numpy"]
+"""Those whose time is told in forward passes of the reference network."""
 
 
 @pytest.fixture(params=by_hand.NAMES)
@@ -81,17 +88,30 @@ def test_more_digits_see_smaller_errors():
     }
 
 
+def test_whoever_is_not_measured_is_named():
+    present = {one.name for one in contenders()}
+    assert not present & {*missing()}
+    expected = {*by_hand.NAMES, *PEERS} - {torch_gradcheck.TORCH_SCALED.name}
+    assert {one.name for one in contenders() if not one.ours} | {*missing()} == expected
+
+
+@pytest.mark.parametrize("check", NUMPY, ids=lambda one: one.name)
 def test_forward_passes_are_made_as_often_as_is_asked(check, monkeypatch):
     subject, calls = Subject((3, 2, 1)), []
-    if check.written_in == "numpy":
-        monkeypatch.setattr(subject.engine, "loss", calls.append)
-    else:
-        monkeypatch.setattr(
-            by_hand.torch_gradcheck,
-            "network_in_torch",
-            lambda *_: (lambda *leaves: calls.append(leaves), ()),
-        )
+    monkeypatch.setattr(subject.engine, "loss", calls.append)
     check.forward(subject)(3)
+    assert len(calls) == 3
+
+
+@needs_torch
+def test_forward_passes_in_torch_are_made_as_often_as_is_asked(monkeypatch):
+    calls = []
+
+    def network(*_):
+        return lambda *leaves: calls.append(leaves), ()
+
+    monkeypatch.setattr(torch_gradcheck, "network_in_torch", network)
+    by_hand.of_torch(Subject((3, 2, 1)))(3)
     assert len(calls) == 3
 
 
