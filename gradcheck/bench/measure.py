@@ -41,7 +41,6 @@ class Row:
         sizes: n_0, ..., n_L.
         N: weights and biases.
         seconds, q25, q75: median and quartiles of the timed runs.
-        processor: median of the processor's seconds, of all threads together.
         repeats: how many were timed; 0 if the seconds are extrapolated.
         forward: median seconds of one forward pass of the same function.
         in_passes: median of the runs' seconds over those of a forward pass right after.
@@ -63,7 +62,6 @@ class Row:
     seconds: float | None = None
     q25: float | None = None
     q75: float | None = None
-    processor: float | None = None
     repeats: int = 0
     forward: float | None = None
     in_passes: float | None = None
@@ -218,7 +216,6 @@ def _put(row: Row, course: Course, trials: list[Trial]) -> None:
     seconds = [trial.seconds for trial in trials]
     row.seconds = statistics.median(seconds)
     row.q25, row.q75 = (float(q) for q in np.quantile(seconds, [0.25, 0.75]))
-    row.processor = statistics.median(trial.processor for trial in trials)
     row.repeats = len(trials)
     row.forward = statistics.median(trial.forward for trial in trials)
     row.in_passes = statistics.median(trial.in_passes for trial in trials)

@@ -40,12 +40,12 @@ class Settings:
     short: float = 0.05
     long: float = 5.0
     warm_up: float = 5.0
-    longest: float = 60.0
-    longest_again: float = 10.0
+    longest: float = 30.0
+    longest_again: float = 3.0
     longest_named: float = 5.0
     longest_search: float = 4.0
     right: int = 20
-    longest_right: float = 10.0
+    longest_right: float = 6.0
     turns: int = 11
     seed: int = SEED
 

@@ -34,14 +34,12 @@ class Trial:
         answer: what the check said.
         passes: forward passes, counted.
         seconds: by the clock.
-        processor: seconds of processor time, of all threads together.
         forward: seconds of one forward pass of the same function, right after it; 0 if not asked.
     """
 
     answer: Answer
     passes: int
     seconds: float
-    processor: float
     forward: float = 0.0
 
     @property
@@ -86,13 +84,13 @@ class Entry:
                 differentiated by forward passes, or another number than the check itself states.
         """
         self.passes = 0
-        worked, start = time.process_time(), self._clock()
+        start = self._clock()
         answer = self._run()
-        seconds, processor = self._clock() - start, time.process_time() - worked
+        seconds = self._clock() - start
         if not seconds > 0:
             raise ClockStoppedError(f"{self.contender.name} took {seconds} seconds")
         self._require_count(answer)
-        return Trial(answer, self.passes, seconds, processor)
+        return Trial(answer, self.passes, seconds)
 
     def forward_seconds(self) -> float:
         """Time one forward pass, as the mean of about `SAMPLE_SECONDS`.

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import sys
+import time
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -22,6 +23,8 @@ from gradcheck.bench.page import render, table
 from gradcheck.bench.run import BenchError, environment, exit_code, in_a_process, write_bench
 from gradcheck.bench.sentences import sentences
 from gradcheck.bench.settings import Settings
+from gradcheck.bench.worker import clock_of
+from gradcheck.cost import processor_clock
 from gradcheck.report import figures
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -145,10 +148,10 @@ def test_the_work_of_the_layered_differences_stands_beside_their_time(report):
         "**Work and time.** The layered differences do the work of 17 forward passes, by their "
         "operations, and take the time of 0.25 to 9.6."
     )
-    for N, time in ((16, "0.25"), (625, "9.6")):
+    for N, passes in ((16, "0.25"), (625, "9.6")):
         (row,) = shown(report, N, ours.LAYERED)
         assert row["forward passes"] == "the work of 17"
-        assert row["time in forward passes"] == time
+        assert row["time in forward passes"] == passes
 
 
 def test_the_page_says_what_the_largest_network_would_take(report):
@@ -322,6 +325,11 @@ def test_our_checks_are_measured_in_a_process_of_their_own():
     assert found[ours.AXES_AT_ONCE]["passes"] < found[ours.SEARCHED]["passes"] / 2
     assert found["course rule"]["passes"] == 2 * 19
     assert all(math.isfinite(row["seconds"]) for row in some(found.values()))
+
+
+def test_what_else_the_machine_does_enters_no_time_of_one_thread():
+    assert clock_of(1) is processor_clock()
+    assert clock_of(2) is time.perf_counter
 
 
 def test_a_process_that_ends_early_is_told(monkeypatch):
