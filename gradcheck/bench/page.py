@@ -23,7 +23,7 @@ from gradcheck.bench.power import CAUGHT, MISNAMED, MISSED, NAMED
 from gradcheck.bench.sentences import sentences, sizes_of
 from gradcheck.bench.subject import BATCH
 from gradcheck.report.files import write_bytes, write_text
-from gradcheck.report.tables import LABELS, markdown
+from gradcheck.report.tables import machine, markdown
 from gradcheck.report.words import MISSING, count, number, seconds, times
 
 FIGURES = (
@@ -170,14 +170,8 @@ def _backprop(report: dict[str, Any]) -> str:
 
 
 def _machine(report: dict[str, Any]) -> str:
-    facts = {**report["machine"], "blas_threads": ", then ".join(map(str, _threads(report)))}
-    labels = {name: label for name, label in LABELS.items() if name in facts}
-    return markdown(
-        pd.DataFrame(
-            {"what": list(labels.values()), "measured with": [str(facts[k]) for k in labels]}
-        ),
-        left=2,
-    )
+    threads = ", then ".join(map(str, _threads(report)))
+    return machine({"machine": {**report["machine"], "blas_threads": threads}})
 
 
 # --- text -----------------------------------------------------------------------------------------
