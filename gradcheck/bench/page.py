@@ -113,7 +113,7 @@ def _passes(row: Row) -> str:
         return f"{number(row['passes'])}, and back"
     if row["passes"] == 0:
         return "none"
-    return marked(number, row, "passes")
+    return marked(number if row["repeats"] else times, row, "passes")
 
 
 def _accused(row: Row) -> str:

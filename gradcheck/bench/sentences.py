@@ -74,10 +74,8 @@ def _any_function(report: dict[str, Any]) -> str:
         return ""
     mine, theirs = rows[ours.AXES_AT_ONCE], rows[SLOW]
     strict, plain, before = (rows.get(name) for name in (STRICT, ours.AXES, ours.SEARCHED))
-    by_point = f", point by point {_taken(plain)}" if plain else ""
-    tight = (
-        f", with atol=1e-9 and rtol=0 {seconds(strict['seconds'])}{_sees(strict)}" if strict else ""
-    )
+    tight = f", with atol=1e-9 and rtol=0 {_told(strict)}" if strict else ""
+    by_point = f", point by point {_told(plain)}" if plain else ""
     searched = (
         f"; a search for every step would take {number(before['passes'])} passes and "
         f"{seconds(before['seconds'])}"
@@ -86,22 +84,16 @@ def _any_function(report: dict[str, Any]) -> str:
     )
     return (
         f"**Every coordinate, of any function.** At N = {mine['N']:,} ({sizes_of(mine)}, batch "
-        f"{BATCH}) torch slow takes {_taken(theirs)}{_sees(theirs)}{tight}, without a bound. Ours "
-        f"takes {_taken(mine)} in batches{by_point}{_sees(mine)}, and estimates a bound for each "
-        f"coordinate: {number(mine['passes'])} forward passes against "
-        f"{number(theirs['passes'])}{searched}."
+        f"{BATCH}) torch slow takes {_told(theirs)}{tight}, without a bound. Ours takes, in "
+        f"batches, {_told(mine)}{by_point}, and estimates a bound for each coordinate: "
+        f"{number(mine['passes'])} forward passes against {number(theirs['passes'])}{searched}."
     )
 
 
-def _taken(row: Row) -> str:
-    return f"{seconds(row['seconds'])}, the time of {times(row['in_passes'])} passes"
-
-
-def _sees(row: Row) -> str:
-    """Say what a check sees of one wrong derivative, as far as that was sought; see `SEEN`."""
-    if not row["smallest_error"]:
-        return ""
-    return f" (sees {number(row['smallest_error'])})"
+def _told(row: Row) -> str:
+    """Write the time of a check, in seconds and in passes, and what it sees, if that was sought."""
+    sees = f"; sees {number(row['smallest_error'])}" if row["smallest_error"] else ""
+    return f"{seconds(row['seconds'])} (the time of {times(row['in_passes'])} passes{sees})"
 
 
 def _directional(report: dict[str, Any]) -> str:
@@ -118,7 +110,7 @@ def _directional(report: dict[str, Any]) -> str:
     )
     return (
         f"**Random directions, of any function.** At N = {row['N']:,} ours takes "
-        f"{number(row['passes'])} forward passes, {_taken(row)}; {told}{beside}."
+        f"{number(row['passes'])} forward passes, {_told(row)}; {told}{beside}."
     )
 
 
@@ -130,19 +122,19 @@ def _known(report: dict[str, Any]) -> str:
     close, hand, exact = (
         rows.get(name) for name in (by_hand.BACKPROP_CLOSE, by_hand.LAYERED, ours.CERTIFIED)
     )
-    tight = f", to 12 digits {seconds(close['seconds'])}{_sees(close)}" if close else ""
+    tight = f", to 12 digits {_told(close)}" if close else ""
     beside = (
         f", {times(mine['seconds'] / hand['seconds'])} times what the same takes by hand in "
-        f"PyTorch, {seconds(hand['seconds'])}{_sees(hand)}"
+        f"PyTorch, {_told(hand)}"
         if hand
         else ""
     )
-    also = f"; the exact gradient {seconds(exact['seconds'])}{_sees(exact)}" if exact else ""
+    also = f"; the exact gradient takes {_told(exact)}" if exact else ""
     return (
         f"**The network is known.** At N = {mine['N']:,} a second library's backprop takes "
-        f"{seconds(second['seconds'])}{_sees(second)}{tight}, without a bound, and blind to what "
-        "both libraries have wrong. Our layered differences take "
-        f"{seconds(mine['seconds'])}{_sees(mine)}{beside}{also}. Both bounds of ours are certain."
+        f"{_told(second)}{tight}, without a bound, and blind to what both libraries have wrong. "
+        f"Our layered differences take {_told(mine)}{beside}{also}. Both bounds of ours are "
+        "certain."
     )
 
 
@@ -189,11 +181,12 @@ def _accusers(report: dict[str, Any]) -> str:
     rows = [row for row in _first(report) if row["tried"]]
     if not rows:
         return ""
-    told = [
-        f"{row['check']} (N = {row['N']:,}: {row['accused']} of {row['tried']})"
-        for row in rows
-        if row["accused"]
-    ]
+    accused: dict[str, list[str]] = {}
+    for row in rows:
+        if row["accused"]:
+            count = f"{row['accused']} of {row['tried']} at N = {row['N']:,}"
+            accused.setdefault(row["check"], []).append(count)
+    told = [f"{check} ({', '.join(counts)})" for check, counts in accused.items()]
     most = max(row["tried"] for row in rows)
     who = f"called wrong by {', '.join(told)}" if told else "called wrong by nobody"
     return f"**Right gradients**, up to {most} put to each check at each size, are {who}."
