@@ -5,6 +5,7 @@ Checks that see any function, and those that must know the network, have a panel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -67,7 +68,7 @@ def draw(report: dict[str, Any]) -> dict[str, bytes]:
         return {
             **beside_torch,
             **files("seconds", figure(report, "seconds", f"seconds, {_threads(threads)}")),
-            **files("passes", figure(report, "passes", "forward passes")),
+            **files("passes", figure(report, "passes", "forward passes", (contender.ANY,))),
         }
 
 
@@ -75,11 +76,13 @@ def _threads(n: int) -> str:
     return "one thread" if n == 1 else f"{n} threads"
 
 
-def figure(report: dict[str, Any], quantity: str, label: str) -> Figure:
-    """Draw one quantity of every check against N, for the first number of threads."""
+def figure(
+    report: dict[str, Any], quantity: str, label: str, shown: Sequence[str] = contender.BLOCKS
+) -> Figure:
+    """Draw one quantity of every check of some blocks against N, for the first thread number."""
     with mpl.rc_context(STYLE):
         found = [curve for curve in curves(report, quantity) if len(curve["N"])]
-        blocks = [block for block in HEIGHT if any(curve["block"] == block for curve in found)]
+        blocks = [block for block in shown if any(curve["block"] == block for curve in found)]
         heights = [HEIGHT[block] for block in blocks]
         drawn = Figure(figsize=(WIDTH, sum(heights) or 1.0), layout="constrained")
         if not blocks:

@@ -188,7 +188,8 @@ def _what(report: dict[str, Any]) -> str:
         "network is; times are compared within a block. Tools that differentiate have the network "
         "written in their own library, compiled where that is usual; the others, and ours, call "
         "the same numpy network. The time of one thread is the processor's, which other programs "
-        "on the machine do not enter, that of several the clock's on the wall. Times are medians "
+        "on the machine do not enter, that of several the clock's on the wall, which "
+        f"they do{_unrest(report)}. Times are medians "
         f"of {settings['repeats']} runs after one to warm up, of {settings['often']} of a check "
         f"that takes at most {settings['short']:g} s; of one above {settings['long']:g} s, of as "
         "many as the table says. A check that would take more than "
@@ -197,6 +198,17 @@ def _what(report: dict[str, Any]) -> str:
         "proportion to N, and its time by what a forward pass took on the larger network"
         f"{_model_error(report)}. Ours are not extrapolated."
     )
+
+
+def _unrest(report: dict[str, Any]) -> str:
+    """Say how far the quartiles of a check's times are apart, where they are the farthest."""
+    told = [
+        f"{times(max(widths))} times apart with {_threads_word(n)}"
+        for n in _threads(report)
+        if (widths := [r["q75"] / r["q25"] for r in report["rows"]
+                       if r["threads"] == n and r["repeats"] > 1])
+    ]  # fmt: skip
+    return f": the quartiles of a check are up to {' and '.join(told)}" if told else ""
 
 
 def _model_error(report: dict[str, Any]) -> str:
