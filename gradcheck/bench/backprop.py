@@ -337,7 +337,7 @@ def section(rows: Sequence[Row]) -> str:
             "the wall, which other programs on the machine enter; seconds are medians, a ratio "
             "below 1 is the reference's favour and comes with the quartiles of the turns. "
             "Before, both gradients were compared: they differ by at most "
-            f" {number(max(row.deviation for row in rows))} of what rounding allows.",
+            f"{number(max(row.deviation for row in rows))} of what rounding allows.",
             _finding(rows),
             markdown(_table(rows), left=1),
         ]
