@@ -26,7 +26,7 @@ class Settings:
         curve_coordinates: how many of its coordinates are differentiated.
         hidden: the widths h of the networks 2h-h-1 whose cost is measured, beside the million.
         longest_run: the largest N at which forward differences are run to the end.
-        longest_central_run: the same for central differences.
+        longest_central_run: the same for central differences, and for those in batches.
         longest_check: the same for the adaptive check.
         timing_seconds: the shortest a timed sample may last.
         ratio_networks: the networks whose gradient is weighed against their loss.
