@@ -59,7 +59,7 @@ class Settings:
     jobs: int = 2
     curve_token: str = "gc1:20-30-10-1:cross_entropy:mean:m16:float64:w1:generic:binary:s1"  # noqa: S105 - a case
     curve_coordinates: int = 30
-    hidden: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 181, 256, 362, 512)
+    hidden: tuple[int, ...] = (2, 4, 8, 16, 32, 45, 64, 90, 128, 256, 362, 512)
     longest_run: int = 40_000
     longest_central_run: int = 10_000
     longest_check: int = 3_000
