@@ -95,10 +95,11 @@ def test_the_peers_are_tested_or_named(stage):
     assert named(without, "test_peers", "peers") == written_in("test_peers", "peers") != []
     assert named(without, "test_wild", "wild") == written_in("test_wild", "wild") != []
     (ran,) = re.findall(r"^RAN .*", without, re.MULTILINE)
-    assert "tests/bench/test_bench_backprop.py" in ran
+    assert "tests/bench/test_bench_backprop.py tests/bench/test_bench_by_hand.py" in ran
     (ran,) = re.findall(r"^RAN .*", stage(has="peers").stdout, re.MULTILINE)
     assert "tests/peers/test_peers.py tests/wild/test_wild.py" in ran
     assert "test_bench_backprop" not in ran
+    assert "test_bench_by_hand" not in ran
 
 
 def test_without_anything_nothing_is_said_to_have_passed(stage):

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from math import ceil, floor, log2
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +38,7 @@ from gradcheck.problems.case import Case
 from gradcheck.report.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, WIDTH, files
 from gradcheck.report.files import write_bytes, write_text
 from gradcheck.report.tables import markdown
-from gradcheck.report.words import number, seconds
+from gradcheck.report.words import number, seconds, times
 from gradcheck.rounding import gradient_bound
 from gradcheck.studies.cost import processor_clock, time_in_turns
 from gradcheck.threads import THREAD_SETTINGS
@@ -69,6 +70,7 @@ TURNS = 11
 SAMPLE_SECONDS = 0.005
 SETTLE_SECONDS = 0.005
 SEED = 1
+MOST_TICKS = 8
 REFERENCE, TORCH = "cancellation_free", "p_minus_y"
 
 
@@ -332,9 +334,11 @@ def section(rows: Sequence[Row]) -> str:
             "Loss and gradient of the same network on the same numbers, PyTorch's operation by "
             "operation (`linear`, `sigmoid`, `binary_cross_entropy_with_logits`; the fastest of "
             "`backward` with `.grad = None` or zeroed and `autograd.grad`), in turns in one "
-            "process; seconds are medians, a ratio below 1 is the reference's favour and comes "
-            "with the quartiles of the turns. Before, both gradients were compared: they differ by "
-            f"at most {number(max(row.deviation for row in rows))} of what rounding allows.",
+            "process; the time of one thread is the processor's, that of several the clock's on "
+            "the wall, which other programs on the machine enter; seconds are medians, a ratio "
+            "below 1 is the reference's favour and comes with the quartiles of the turns. "
+            "Before, both gradients were compared: they differ by at most "
+            f"{number(max(row.deviation for row in rows))} of what rounding allows.",
             _finding(rows),
             markdown(_table(rows), left=1),
         ]
@@ -347,11 +351,18 @@ def _finding(rows: Sequence[Row]) -> str:
         ratios = [row.ratio for row in rows if row.threads == threads]
         slower = [row for row in rows if row.threads == threads and not row.ratio <= 1]
         said.append(
-            f"{_threads(threads)}: the reference takes {min(ratios):.2f} to {max(ratios):.2f} "
-            f"times as long as PyTorch, in the middle {np.median(ratios):.2f}; "
+            f"{_threads(threads)}: the reference takes {number(min(ratios))} to "
+            f"{number(max(ratios))} times as long as PyTorch, in the middle "
+            f"{number(float(np.median(ratios)))}; the quartiles of a ratio are up to "
+            f"{times(_widest(rows, threads))} times apart; "
             + (f"slower at {'; '.join(map(_named, slower))}." if slower else "nowhere slower.")
         )
     return "\n".join(f"- {sentence}" for sentence in said)
+
+
+def _widest(rows: Sequence[Row], threads: int) -> float:
+    """Return by how much the quartiles differ where they differ most."""
+    return max(row.high / row.low for row in rows if row.threads == threads)
 
 
 def _named(row: Row) -> str:
@@ -416,12 +427,12 @@ def figure(rows: Sequence[Row]) -> Figure:
         axes.set_ylim(
             min(0.25, 0.9 * min(row.low for row in rows)), max(2.0, *(row.high for row in rows))
         )
-        ticks = [
-            t
-            for t in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)
-            if axes.get_ylim()[0] <= t <= axes.get_ylim()[1]
-        ]
-        axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
+        low, high = (log2(limit) for limit in axes.get_ylim())
+        every = 1 + int(high - low) // MOST_TICKS
+        ticks = [k for k in range(ceil(low), floor(high) + 1) if k % every == 0]
+        axes.set_yticks(
+            [2.0**k for k in ticks], [str(2**k) if k >= 0 else f"1/{2**-k}" for k in ticks]
+        )
         axes.minorticks_off()
         axes.set_xlabel("multiplications of a forward pass, m M")
         axes.set_ylabel("time of the reference / time of PyTorch")

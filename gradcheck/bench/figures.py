@@ -1,7 +1,11 @@
-"""Seconds and forward passes against N: measured points solid, extrapolated ones dashed."""
+"""Seconds and forward passes against N: measured points solid, extrapolated ones dashed.
+
+Checks that see any function, and those that must know the network, have a panel each.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -9,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gradcheck.bench import backprop, ours
+from gradcheck.bench import backprop, by_hand, contender, ours
 from gradcheck.bench.backprop import Row
 from gradcheck.report.figures import (
     BLUE,
@@ -40,10 +44,17 @@ COLOURS = {
     "numdifftools": "#AA4499",
     "jacobi": "#661100",
     "course rule": "#88A0B8",
+    "torch slow, atol 1e-9": "#B07800",
+    by_hand.BACKPROP: RED,
+    by_hand.BACKPROP_CLOSE: "#882255",
+    by_hand.LAYERED: ORANGE,
 }
 OTHER_PEER = GREY
-LEAST_GAP = 0.043
-"""Between two labels, as a share of the height of the axes."""
+LEAST_GAP = 0.2
+"""Inches between two labels."""
+
+HEIGHT = {contender.ANY: 4.6, contender.NETWORK: 2.6}
+"""Inches of each panel."""
 
 Curve = dict[str, Any]
 
@@ -57,7 +68,7 @@ def draw(report: dict[str, Any]) -> dict[str, bytes]:
         return {
             **beside_torch,
             **files("seconds", figure(report, "seconds", f"seconds, {_threads(threads)}")),
-            **files("passes", figure(report, "passes", "forward passes")),
+            **files("passes", figure(report, "passes", "forward passes", (contender.ANY,))),
         }
 
 
@@ -65,21 +76,33 @@ def _threads(n: int) -> str:
     return "one thread" if n == 1 else f"{n} threads"
 
 
-def figure(report: dict[str, Any], quantity: str, label: str) -> Figure:
-    """Draw one quantity of every check against N, for the first number of threads."""
+def figure(
+    report: dict[str, Any], quantity: str, label: str, shown: Sequence[str] = contender.BLOCKS
+) -> Figure:
+    """Draw one quantity of every check of some blocks against N, for the first thread number."""
     with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(WIDTH, 5.2), layout="constrained")
-        axes = drawn.subplots()
         found = [curve for curve in curves(report, quantity) if len(curve["N"])]
-        for curve in found:
-            _draw_curve(axes, curve)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlabel("N, number of weights and biases")
-        axes.set_ylabel(label)
-        axes.set_title("One check of a whole gradient; dashed: extrapolated")
-        _name_curves(axes, found)
+        blocks = [block for block in shown if any(curve["block"] == block for curve in found)]
+        heights = [HEIGHT[block] for block in blocks]
+        drawn = Figure(figsize=(WIDTH, sum(heights) or 1.0), layout="constrained")
+        if not blocks:
+            return drawn
+        panels = drawn.subplots(len(blocks), sharex=True, squeeze=False, height_ratios=heights)
+        for axes, block in zip(panels[:, 0], blocks, strict=True):
+            _panel(axes, block, [curve for curve in found if curve["block"] == block])
+            axes.set_ylabel(label)
+        panels[-1, 0].set_xlabel("N, number of weights and biases")
     return drawn
+
+
+def _panel(axes: Axes, block: str, found: list[Curve]) -> None:
+    for curve in found:
+        _draw_curve(axes, curve)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    is_measured = all(curve["measured"].all() for curve in found)
+    axes.set_title(f"One check, {block}" + ("" if is_measured else "; dashed: extrapolated"))
+    _name_curves(axes, found, LEAST_GAP / HEIGHT[block])
 
 
 def curves(report: dict[str, Any], quantity: str) -> list[Curve]:
@@ -96,6 +119,7 @@ def curves(report: dict[str, Any], quantity: str) -> list[Curve]:
             {
                 "name": check["name"],
                 "ours": check["ours"],
+                "block": check["block"],
                 "N": np.array([row["N"] for row in rows]),
                 "y": np.array([row[quantity] for row in rows]),
                 "measured": np.array([row["repeats"] > 0 for row in rows], dtype=bool),
@@ -112,17 +136,15 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
     axes.plot(N[last:], y[last:], "--", color=colour, lw=width)
 
 
-def _name_curves(axes: Axes, found: list[Curve]) -> None:
+def _name_curves(axes: Axes, found: list[Curve], gap: float) -> None:
     """Write each name to the right of its curve, moved up where two would overlap.
 
     A curve that ends earlier than others has no line to its name, which would look like a curve.
     """
-    if not found:
-        return
     largest = max(float(curve["N"][-1]) for curve in found)
     low, high = np.log(axes.get_ylim())
     order = sorted(found, key=lambda curve: float(curve["y"][-1]))
-    heights = spread([(np.log(c["y"][-1]) - low) / (high - low) for c in order], LEAST_GAP)
+    heights = spread([(np.log(c["y"][-1]) - low) / (high - low) for c in order], gap)
     for curve, height in zip(order, heights, strict=True):
         colour = COLOURS.get(curve["name"], OTHER_PEER)
         N = float(curve["N"][-1])

@@ -9,6 +9,7 @@ with the exact one.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -16,7 +17,17 @@ from typing import Any
 import numpy as np
 
 from gradcheck.arrays import Array
-from gradcheck.bench.contender import Answer, Contender, Prepare, Run, Tick
+from gradcheck.bench.contender import (
+    ANY,
+    CERTAIN,
+    ESTIMATED,
+    NETWORK,
+    Answer,
+    Contender,
+    Prepare,
+    Run,
+    Tick,
+)
 from gradcheck.bench.subject import Subject, WrongEngine, as_vector
 from gradcheck.checks.agreement import check_agreement
 from gradcheck.checks.examine import default_resolution, differentiate
@@ -25,11 +36,10 @@ from gradcheck.differences.batches import batched
 from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import estimate_noise
 from gradcheck.engines.base import Engine
-from gradcheck.engines.registry import find
 from gradcheck.outcomes.judging import agree, compare
 from gradcheck.outcomes.outcome import Outcome, outcome_of
 from gradcheck.outcomes.reasons import Kind
-from gradcheck.peers.base import Planted
+from gradcheck.peers.base import Passes, Planted
 from gradcheck.problem import Problem, gradient_as_dict
 from gradcheck.pytree import structure_of
 from gradcheck.rounding import gradient_bound
@@ -48,37 +58,55 @@ LAYERED, CERTIFIED, DIRECTIONAL, AXES, AXES_AT_ONCE, SEARCHED = (
 
 def contenders() -> list[Contender]:
     """Return the checks of this project."""
-    version = find("reference").info.version
     axes = "4 or 6 passes a coordinate, a search for its step where these do not decide"
-    one_network, any_function = "sigmoid networks", "any function"
-    found: list[tuple[str, str, str, Prepare]] = [
-        (LAYERED, one_network, "central differences of every coordinate that recompute only what "
-         "a moved weight changes, with a certain bound; allowed besides is the rounding bound of "
-         "backprop", layered),
-        (CERTIFIED, one_network, "check_agreement: the exact gradient in ball arithmetic; allowed "
-         "is the rounding bound of backprop", certified),
-        (DIRECTIONAL, any_function, "check_gradient(method=\"directional\"): 20 random directions "
-         "an array, group testing where one deviates", partial(black_box, "directional")),
-        (AXES, any_function, f"check_gradient(method=\"every-coordinate\"): {axes}",
+    found: list[tuple[str, str, str, str, Prepare]] = [
+        (LAYERED, NETWORK, CERTAIN, "central differences of every coordinate that recompute only "
+         "what a moved weight changes, with a certain bound; allowed besides is the rounding bound "
+         "of backprop", layered),
+        (CERTIFIED, NETWORK, CERTAIN, "check_agreement: the exact gradient in ball arithmetic; "
+         "allowed is the rounding bound of backprop", certified),
+        (DIRECTIONAL, ANY, ESTIMATED, "check_gradient(method=\"directional\"): 20 random "
+         "directions an array, group testing where one deviates",
+         partial(black_box, "directional")),
+        (AXES, ANY, ESTIMATED, f"check_gradient(method=\"every-coordinate\"): {axes}",
          partial(black_box, "every-coordinate")),
-        (AXES_AT_ONCE, any_function, "the same of a function marked by gradcheck.batched: many "
+        (AXES_AT_ONCE, ANY, ESTIMATED, "the same of a function marked by gradcheck.batched: many "
          "points a call", partial(black_box, "every-coordinate", at_once=True)),
-        (SEARCHED, any_function, "what that would be without fixed steps: 4th-order central "
+        (SEARCHED, ANY, ESTIMATED, "what that would be without fixed steps: 4th-order central "
          "differences, a search for the step of every coordinate", searched),
     ]  # fmt: skip
     return [
         Contender(
             name,
             ours=True,
-            knows=knows,
+            block=block,
+            bound=bound,
+            written_in="numpy",
             settings=settings,
-            version=f"gradcheck {version}",
+            version=f"gradcheck {sys.modules['gradcheck'].__version__}",
             every_coordinate=name in {AXES, AXES_AT_ONCE, SEARCHED},
             slow_to_fail=False,
             prepare=prepare,
+            forward=partial(forward, name),
         )
-        for name, knows, settings, prepare in found
+        for name, block, bound, settings, prepare in found
     ]
+
+
+def forward(name: str, subject: Subject) -> Passes:
+    """Prepare forward passes of the function that a check is given."""
+    problem, engine = subject.problem, subject.engine
+    parameters = problem.parameters
+
+    def of_arrays(n: int) -> None:
+        for _ in range(n):
+            engine.loss(problem.with_parameters(parameters))
+
+    def of_the_network(n: int) -> None:
+        for _ in range(n):
+            engine.loss(problem)
+
+    return of_the_network if name in (LAYERED, CERTIFIED) else of_arrays
 
 
 def black_box(

@@ -1,19 +1,31 @@
-"""The page, from `bench.json` alone."""
+"""The page, from `bench.json` alone.
+
+    python -m gradcheck.bench.page [DIR]
+
+writes it and its figures again, from the numbers in DIR (default: reports/bench).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from gradcheck.bench import backprop, ours
+from gradcheck.bench import backprop, by_hand, ours
+from gradcheck.bench.contender import BLOCKS
+from gradcheck.bench.figures import draw
 from gradcheck.bench.power import CAUGHT, MISNAMED, MISSED, NAMED
+from gradcheck.bench.sentences import sentences, sizes_of
 from gradcheck.bench.subject import BATCH
-from gradcheck.report.tables import LABELS, markdown
+from gradcheck.report.files import write_bytes, write_text
+from gradcheck.report.tables import machine, markdown
 from gradcheck.report.words import MISSING, count, number, seconds, times
 
-SLOW, FAST = "torch slow", "torch fast"
 FIGURES = (
     "![Seconds against N](figures/seconds.svg)",
     "![Forward passes against N](figures/passes.svg)",
@@ -41,189 +53,84 @@ def render(report: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-# --- sentences ------------------------------------------------------------------------------------
-
-
-def sentences(report: dict[str, Any]) -> list[str]:
-    """Say what was found, in sentences that stand alone."""
-    found = [
-        _layered_and_torch(report),
-        _any_function(report),
-        _directional(report),
-        _largest(report),
-        _not_installed(report),
-    ]
-    return [sentence for sentence in found if sentence]
-
-
-def _rows_at(report: dict[str, Any], N: int) -> dict[str, Row]:
-    """Return the rows of a network by check, for the first number of threads."""
-    threads = report["settings"]["threads"][0]
-    return {
-        row["check"]: row
-        for row in report["rows"]
-        if row["N"] == N and row["threads"] == threads and row["seconds"]
-    }
-
-
-def _largest_measured(report: dict[str, Any], *names: str) -> dict[str, Row]:
-    """Return the rows of the largest network up to 10,000 weights that all of these measured."""
-    for N in sorted({row["N"] for row in report["rows"] if row["N"] <= 10_000}, reverse=True):
-        rows = _rows_at(report, N)
-        if all(name in rows and rows[name]["repeats"] for name in names):
-            return rows
-    return {}
-
-
-def _layered_and_torch(report: dict[str, Any]) -> str:
-    rows = _largest_measured(report, ours.LAYERED, SLOW)
-    if not rows:
-        return ""
-    mine, theirs = rows[ours.LAYERED], rows[SLOW]
-    return (
-        f"**Every coordinate, of a network of ours.** At N = {mine['N']:,} "
-        f"({_name(mine)}, batch {BATCH}) ours takes {seconds(mine['seconds'])}, torch gradcheck "
-        f"slow {seconds(theirs['seconds'])}: ours is "
-        f"**{times(theirs['seconds'] / mine['seconds'])} times faster**{_seen(mine, theirs)}."
-    )
-
-
-def _any_function(report: dict[str, Any]) -> str:
-    rows = _largest_measured(report, ours.AXES_AT_ONCE, SLOW)
-    if not rows:
-        return ""
-    mine, theirs, plain = rows[ours.AXES_AT_ONCE], rows[SLOW], rows.get(ours.AXES)
-    by_point = f", point by point {seconds(plain['seconds'])}" if plain else ""
-    before = rows.get(ours.SEARCHED)
-    searched = (
-        f"; a search for every step would take {number(before['passes'])} passes and "
-        f"{seconds(before['seconds'])}"
-        if before and before["passes"]
-        else ""
-    )
-    return (
-        f"**Every coordinate, of any function.** At N = {mine['N']:,} ours takes "
-        f"{seconds(mine['seconds'])} in batches{by_point}, torch slow "
-        f"{seconds(theirs['seconds'])}: {number(mine['passes'])} forward passes against "
-        f"{number(theirs['passes'])}, for an error bound of each coordinate's own{searched}"
-        f"{_seen(mine, theirs)}."
-    )
-
-
-def _seen(mine: Row, theirs: Row) -> str:
-    """Say what both see of one wrong derivative, as far as that was sought."""
-    told = ""
-    if mine["smallest_error"] and theirs["smallest_error"]:
-        told = (
-            "; the smallest relative error seen in a derivative of median size is "
-            f"{number(mine['smallest_error'])} against {number(theirs['smallest_error'])}"
-        )
-    if mine["found"] and theirs["found"]:
-        told += f"; an error of 1 % there is {mine['found']}, by torch it is {theirs['found']}"
-    return told
-
-
-def _directional(report: dict[str, Any]) -> str:
-    threads = report["settings"]["threads"][0]
-    named = [
-        row
-        for row in report["rows"]
-        if row["check"] == ours.DIRECTIONAL and row["found"] and row["threads"] == threads
-    ]
-    if not named:
-        return ""
-    row = named[-1]
-    told = f"an error of 1 % in one derivative of median size is {row['found']}"
-    fast = _rows_at(report, row["N"]).get(FAST)
-    beside = (
-        f"; torch fast takes {number(fast['passes'])} passes, and there it is {fast['found']}"
-        if fast and fast["found"]
-        else ""
-    )
-    return (
-        f"**Random directions, of any function.** At N = {row['N']:,} ours takes "
-        f"{number(row['passes'])} forward passes and {seconds(row['seconds'])}; {told}{beside}."
-    )
-
-
-def _largest(report: dict[str, Any]) -> str:
-    mine = [row for row in report["rows"] if row["check"] == ours.LAYERED and row["repeats"]]
-    if not mine:
-        return ""
-    N = max(row["N"] for row in mine)
-    rows = _rows_at(report, N)
-    slow = rows.get(SLOW)
-    told = (
-        f"; torch slow would take {seconds(slow['seconds'])}, by extrapolation"
-        if slow and not slow["repeats"]
-        else ""
-    )
-    certified = rows.get(ours.CERTIFIED)
-    also = (
-        f", and compares with the exact gradient in {seconds(certified['seconds'])}"
-        if certified
-        else ""
-    )
-    return (
-        f"**The largest.** At N = {N:,} ours differentiates every coordinate in "
-        f"{seconds(rows[ours.LAYERED]['seconds'])}{also}{told}."
-    )
-
-
-def _not_installed(report: dict[str, Any]) -> str:
-    names = report["missing"]
-    if not names:
-        return ""
-    return (
-        f"**Not installed**, so not measured: {', '.join(names)}: pip install 'gradcheck[peers]'."
-    )
-
-
 # --- tables ---------------------------------------------------------------------------------------
 
 
 def _networks(report: dict[str, Any]) -> Iterator[str]:
     for N in dict.fromkeys(row["N"] for row in report["rows"]):
         rows = [row for row in report["rows"] if row["N"] == N]
-        title = f"## N = {N:,}: {_name(rows[0])}, batch {BATCH}"
-        yield f"{title}\n\n{markdown(table(report, rows))}"
+        yield f"## N = {N:,}: {sizes_of(rows[0])}, batch {BATCH}"
+        for block in BLOCKS:
+            frame = table(report, rows, block)
+            if len(frame):
+                yield f"**{_capital(block)}**"
+                yield markdown(frame)
 
 
-def table(report: dict[str, Any], rows: Rows) -> pd.DataFrame:
-    """Set out the checks of one network, one line each, the fastest first."""
+def table(report: dict[str, Any], rows: Rows, block: str) -> pd.DataFrame:
+    """Set out the checks of one network and block, one line each, the fastest first."""
+    checks = {check["name"]: check for check in report["checks"] if check["block"] == block}
     by_threads = {n: {r["check"]: r for r in rows if r["threads"] == n} for n in _threads(report)}
-    first = by_threads[_threads(report)[0]]
-    order = sorted(first.values(), key=lambda row: row["seconds"] or float("inf"))
-    return pd.DataFrame([_line(row, by_threads) for row in order])
+    first = [row for row in by_threads[_threads(report)[0]].values() if row["check"] in checks]
+    order = sorted(first, key=lambda row: row["seconds"] or float("inf"))
+    return pd.DataFrame([_line(row, by_threads, checks[row["check"]]) for row in order])
 
 
-def _line(row: Row, by_threads: dict[int, dict[str, Row]]) -> dict[str, str]:
+def _line(row: Row, by_threads: dict[int, dict[str, Row]], check: dict[str, Any]) -> dict[str, str]:
     clocks = {
-        f"time, {_threads_word(n)}": _marked(seconds, part.get(row["check"]), "seconds")
+        f"time, {_threads_word(n)}": marked(seconds, part.get(row["check"]), "seconds")
         for n, part in by_threads.items()
     }
     repeats = [str(part[row["check"]]["repeats"]) for part in by_threads.values()
                if row["check"] in part]  # fmt: skip
+    told = cells(row, check)
     return {
-        "check": f"**{row['check']}**" if row["ours"] else row["check"],
+        "check": told.pop("check"),
         **clocks,
         "runs": " / ".join(repeats),
-        "forward passes": _passes(row),
-        "right gradient": row["verdict"] or MISSING,
         "one wrong by 1 %": row["found"] or MISSING,
+        **told,
+    }
+
+
+def cells(row: Row, check: dict[str, Any]) -> dict[str, str]:
+    """Write what is told of a check besides its seconds, here and in README."""
+    return {
+        "check": f"**{row['check']}**" if row["ours"] else row["check"],
+        "forward passes": _passes(row),
+        "time in forward passes": marked(times, row, "in_passes"),
         "smallest error seen": number(row["smallest_error"]),
+        "right gradient accused": _accused(row),
+        "bound": check["bound"],
     }
 
 
 def _passes(row: Row) -> str:
+    """Write how many forward passes a check makes, or what its work amounts to."""
     if row["check"] == ours.LAYERED and row["passes"]:
-        return f"worth {number(row['passes'])}"
+        return f"the work of {number(row['passes'])}"
+    if row["check"] in by_hand.BACKPROPS and row["passes"]:
+        return f"{number(row['passes'])}, and back"
     if row["passes"] == 0:
         return "none"
-    return _marked(number, row, "passes")
+    return marked(number if row["repeats"] else times, row, "passes")
 
 
-def _marked(write: Any, row: Row | None, quantity: str) -> str:
+def _accused(row: Row) -> str:
+    """Say whether a check called a right gradient wrong, and of how many.
+
+    >>> _accused({"tried": 20, "accused": 0, "undecided": 2})
+    'no, of 20 (2 undecided)'
+    """
+    if not row["tried"]:
+        return MISSING
+    told = f"yes, {row['accused']} of" if row["accused"] else "no, of"
+    undecided = f" ({row['undecided']} undecided)" if row["undecided"] else ""
+    return f"{told} {row['tried']}{undecided}"
+
+
+def marked(write: Any, row: Row | None, quantity: str) -> str:
+    """Write a quantity of a row, marked where it is extrapolated."""
     if row is None or row[quantity] is None:
         return MISSING
     return ("" if row["repeats"] else "≈ ") + str(write(row[quantity]))
@@ -243,12 +150,14 @@ def _checks(report: dict[str, Any]) -> str:
             {
                 "check": check["name"],
                 "version": check["version"],
-                "is given": check["knows"],
+                "sees": check["block"],
+                "calls the network in": check["written_in"],
+                "bound": check["bound"],
                 "settings, and what it passes": check["settings"].replace("|", "\\|"),
             }
             for check in report["checks"]
         ),
-        left=4,
+        left=6,
     )
 
 
@@ -261,24 +170,11 @@ def _backprop(report: dict[str, Any]) -> str:
 
 
 def _machine(report: dict[str, Any]) -> str:
-    facts = {**report["machine"], "blas_threads": ", then ".join(map(str, _threads(report)))}
-    return markdown(
-        pd.DataFrame(
-            {"what": list(LABELS.values()), "measured with": [str(facts[k]) for k in LABELS]}
-        ),
-        left=2,
-    )
+    threads = ", then ".join(map(str, _threads(report)))
+    return machine({"machine": {**report["machine"], "blas_threads": threads}})
 
 
 # --- text -----------------------------------------------------------------------------------------
-
-
-def _numbered(lines: list[str]) -> str:
-    return "\n".join(f"{place}. {line}" for place, line in enumerate(lines, start=1))
-
-
-def _name(row: Row) -> str:
-    return "-".join(map(str, row["sizes"]))
 
 
 def _what(report: dict[str, Any]) -> str:
@@ -287,15 +183,51 @@ def _what(report: dict[str, Any]) -> str:
     return (
         f"`{report['command']}`, {seconds(report['seconds'])}.{state} Every check was given the "
         f"same sigmoid network n-h-1 in float64, {count(BATCH, 'example')}, cross-entropy, and "
-        "took turns with the others, each at its own defaults. Tools that differentiate have the "
-        "network written in their own library, compiled where that is usual; the others, and "
-        "ours, call the same numpy network. Times are medians of "
-        f"{settings['repeats']} runs after one to warm up; of a check above "
-        f"{settings['long']:g} s, of as many as the table says. A check that would take more than "
+        "took turns with the others, each at its own defaults but for what its name says. There "
+        "are two blocks: checks that see any function, and checks that have to know what the "
+        "network is; times are compared within a block. Tools that differentiate have the network "
+        "written in their own library, compiled where that is usual; the others, and ours, call "
+        "the same numpy network. The time of one thread is the processor's, which other programs "
+        "on the machine do not enter, that of several the clock's on the wall, which "
+        f"they do{_unrest(report)}. Times are medians "
+        f"of {settings['repeats']} runs after one to warm up, of {settings['often']} of a check "
+        f"that takes at most {settings['short']:g} s; of one above {settings['long']:g} s, of as "
+        "many as the table says. A check that would take more than "
         f"{settings['longest']:g} s ({settings['longest_again']:g} s for every number of threads "
-        "but the first), judged by the sizes before, is not run: `≈` marks what the power law "
-        "through a peer's last three sizes gives, where there are three. As a pass takes longer "
-        "on a larger network, that is on the low side; ours are not extrapolated."
+        "but the first), judged by the sizes before, is not run: `≈` marks its forward passes in "
+        "proportion to N, and its time by what a forward pass took on the larger network"
+        f"{_model_error(report)}. Ours are not extrapolated."
+    )
+
+
+def _unrest(report: dict[str, Any]) -> str:
+    """Say how far the quartiles of a check's times are apart, where they are the farthest."""
+    told = [
+        f"{times(max(widths))} times apart with {_threads_word(n)}"
+        for n in _threads(report)
+        if (widths := [r["q75"] / r["q25"] for r in report["rows"]
+                       if r["threads"] == n and r["repeats"] > 1])
+    ]  # fmt: skip
+    return f": the quartiles of a check are up to {' and '.join(told)}" if told else ""
+
+
+def _model_error(report: dict[str, Any]) -> str:
+    """Say by how much that would have been off where it was measured after all."""
+    measured: dict[tuple[str, int], Rows] = {}
+    every = {check["name"] for check in report["checks"] if not check["ours"]}
+    for row in report["rows"]:
+        if row["repeats"] and row["check"] in every and row["passes"] and row["passes"] >= row["N"]:
+            measured.setdefault((row["check"], row["threads"]), []).append(row)
+    ratios = [
+        after["in_passes"] / (before["in_passes"] * after["N"] / before["N"])
+        for rows in measured.values()
+        for before, after in pairwise(rows)
+    ]
+    if not ratios:
+        return ""
+    return (
+        f" (between sizes that were both measured, {len(ratios)} times, what was taken is "
+        f"{times(min(ratios))} to {times(max(ratios))} times what this gives)"
     )
 
 
@@ -304,15 +236,48 @@ def _legend(report: dict[str, Any]) -> str:
     for row in report["rows"]:
         if row["note"] and not row["note"].startswith("one check"):
             notes.setdefault(f"{row['check']}: {row['note']}", row["N"])
+    settings = report["settings"]
     lines = [
-        "- *forward passes* are counted by wrapping the loss. The layered check makes none; what "
-        "it is worth is its operations over those of one pass. The certified check compares with "
+        "- *forward passes* are counted by wrapping the loss. The layered checks make none; what "
+        "ours is worth is its operations over those of one pass. The certified check compares with "
         "the exact gradient and makes none.",
+        "- *time in forward passes*: the time of a check over that of one forward pass of the same "
+        "function, in the library that the check calls, measured right after each run; the median. "
+        "It is more than the passes where a check works besides, or makes small steps of work.",
         f"- *one wrong by 1 %*: an error of 1 % was planted into the derivative of median size; it "
         f"was {NAMED}, {CAUGHT}, {MISSED}, or {MISNAMED}. Asked where one check takes at most "
-        f"{report['settings']['longest_named']:g} s and passes the right gradient.",
+        f"{settings['longest_named']:g} s and passes the right gradient.",
         "- *smallest error seen*: the smallest power of 2 that, planted there as a relative error, "
         "is called wrong, so it is known within a factor of 2. Sought where "
-        f"one check takes at most {report['settings']['longest_search']:g} s.",
+        f"one check takes at most {settings['longest_search']:g} s.",
+        f"- *right gradient accused*: of up to {settings['right']} networks of the same sizes with "
+        "other numbers, as many as a check gets through in "
+        f"{settings['longest_right']:g} s, and the one that was timed.",
+        "- *bound*: what is stated of the error of the derivatives that the gradient is compared "
+        "with: a bound that is certain, one that is estimated, or none.",
     ]
     return "\n".join([*lines, *(f"- {note}, from N = {N:,}" for note, N in notes.items())])
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _numbered(lines: Sequence[str]) -> str:
+    return "\n".join(f"{place}. {line}" for place, line in enumerate(lines, start=1))
+
+
+# --- again ----------------------------------------------------------------------------------------
+
+
+def write_page(out: Path, report: dict[str, Any]) -> None:
+    """Write the page, and the figures of a complete report."""
+    write_text(out / "bench.md", render(report))
+    if report["complete"]:
+        for file, content in draw(report).items():
+            write_bytes(out / "figures" / file, content)
+
+
+if __name__ == "__main__":
+    folder = Path(*sys.argv[1:2] or ("reports", "bench"))
+    write_page(folder, json.loads((folder / "bench.json").read_text("utf-8")))

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from functools import partial
 
-from gradcheck.bench.contender import FAIL, PASS, Answer, Contender, Run, Tick
+from gradcheck.bench.contender import ANY, FAIL, NONE, PASS, Answer, Contender, Run, Tick
 from gradcheck.bench.subject import Subject
-from gradcheck.peers.base import Check, Peer, Planted, Vector
+from gradcheck.peers.base import Check, Passes, Peer, Planted, Vector
 from gradcheck.peers.registry import available
+from gradcheck.peers.torch_gradcheck import TORCH_SCALED
+
+LEFT_OUT = TORCH_SCALED.name
+"""The loss is about 1 here, so that tolerances scaled to it are those of `TORCH_STRICT`."""
 
 
 def contenders() -> list[Contender]:
-    """Return every peer whose library is installed."""
+    """Return every peer whose library is installed, but LEFT_OUT."""
     return [
         Contender(
             name=peer.name,
             ours=False,
-            knows="its own network" if peer.make_native else "any function",
+            block=ANY,
+            bound=NONE,
+            written_in=peer.package.distributions[0] if peer.make_native else "numpy",
             settings=peer.defaults,
             version=f"{peer.package.distributions[0]} {peer.version}",
             every_coordinate=peer.every_coordinate,
             slow_to_fail=peer.slow_to_fail,
             prepare=partial(prepare, peer),
+            forward=partial(forward, peer),
         )
         for peer in available().values()
+        if peer.name != LEFT_OUT
     ]
 
 
@@ -36,6 +44,11 @@ def prepare(peer: Peer, subject: Subject, tick: Tick, planted: Planted | None) -
         return Answer(PASS if judged.passed else FAIL, judged.named)
 
     return run
+
+
+def forward(peer: Peer, subject: Subject) -> Passes:
+    """Prepare forward passes of the function that a peer is given."""
+    return peer.forward(subject.problem) if peer.make_forward else subject.forward_passes
 
 
 def _check(peer: Peer, subject: Subject, tick: Tick, planted: Planted | None) -> Check:

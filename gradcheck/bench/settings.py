@@ -18,6 +18,8 @@ class Settings:
         networks: their layer sizes, in ascending order of N.
         threads: of linear algebra, one process for each number.
         repeats: timed runs of a check, of which the median is taken.
+        often: the same of a check that takes at most `short` seconds a run.
+        short: see `often`.
         long: seconds of a run above which it is repeated less: three times up to three times as
             long, once beyond that.
         warm_up: seconds up to which a first run is not counted.
@@ -25,6 +27,8 @@ class Settings:
         longest_again: the same for every number of threads but the first.
         longest_named: seconds of a run up to which an error of 1 % is planted.
         longest_search: the same for the smallest error seen, which takes about five runs.
+        right: right gradients that are put to each check.
+        longest_right: seconds up to which a check is given those.
         turns: samples of the reference backprop and of PyTorch's; 0 leaves them out.
         seed: of the networks.
     """
@@ -32,12 +36,16 @@ class Settings:
     networks: tuple[tuple[int, ...], ...] = NETWORKS
     threads: tuple[int, ...] = (1, 2)
     repeats: int = 5
+    often: int = 25
+    short: float = 0.05
     long: float = 5.0
     warm_up: float = 5.0
-    longest: float = 60.0
-    longest_again: float = 10.0
+    longest: float = 30.0
+    longest_again: float = 3.0
     longest_named: float = 5.0
     longest_search: float = 4.0
+    right: int = 20
+    longest_right: float = 6.0
     turns: int = 11
     seed: int = SEED
 
@@ -52,6 +60,7 @@ class Settings:
             longest_again=2.0,
             longest_named=0.5,
             longest_search=0.1,
+            longest_right=0.5,
             turns=0,
         )
 
@@ -62,6 +71,8 @@ class Settings:
 
     def repeats_for(self, seconds: float) -> int:
         """Return how often a check that takes so long is timed."""
+        if seconds <= self.short:
+            return self.often
         if seconds <= self.long:
             return self.repeats
         return min(3, self.repeats) if seconds <= 3 * self.long else 1

@@ -59,6 +59,11 @@ class Subject:
         """Run one forward pass at the weights x."""
         return self.engine.loss(self.at(x))
 
+    def forward_passes(self, n: int) -> None:
+        """Run n forward passes at x, through `loss`."""
+        for _ in range(n):
+            self.loss(self.x)
+
     def gradient(self, x: Vector) -> Vector:
         """Run one forward and one backward pass at the weights x."""
         return as_vector(self.engine.value_and_grad(self.at(x))[1])

@@ -10,9 +10,12 @@ from typing import TypeAlias
 from gradcheck.bench.contender import Answer, Contender, Run
 from gradcheck.bench.subject import Subject
 from gradcheck.outcomes.ending import EndsCheckError
-from gradcheck.peers.base import Planted
+from gradcheck.peers.base import Passes, Planted
 
 Clock: TypeAlias = Callable[[], float]
+
+SAMPLE_SECONDS = 0.005
+MOST_PASSES = 1000
 
 
 class ClockStoppedError(EndsCheckError, RuntimeError):
@@ -31,13 +34,18 @@ class Trial:
         answer: what the check said.
         passes: forward passes, counted.
         seconds: by the clock.
-        processor: seconds of processor time, of all threads together.
+        forward: seconds of one forward pass of the same function, right after it; 0 if not asked.
     """
 
     answer: Answer
     passes: int
     seconds: float
-    processor: float
+    forward: float = 0.0
+
+    @property
+    def in_passes(self) -> float:
+        """How many forward passes would have taken as long."""
+        return self.seconds / self.forward
 
 
 class Entry:
@@ -64,6 +72,8 @@ class Entry:
         self.passes = 0
         self._clock = clock
         self._run: Run = contender.prepare(subject, self._tick, planted)
+        self._forward: Passes = contender.forward(subject)
+        self._sample = 0
 
     def try_once(self) -> Trial:
         """Run the check once.
@@ -74,13 +84,32 @@ class Entry:
                 differentiated by forward passes, or another number than the check itself states.
         """
         self.passes = 0
-        worked, start = time.process_time(), self._clock()
+        start = self._clock()
         answer = self._run()
-        seconds, processor = self._clock() - start, time.process_time() - worked
+        seconds = self._clock() - start
         if not seconds > 0:
             raise ClockStoppedError(f"{self.contender.name} took {seconds} seconds")
         self._require_count(answer)
-        return Trial(answer, self.passes, seconds, processor)
+        return Trial(answer, self.passes, seconds)
+
+    def forward_seconds(self) -> float:
+        """Time one forward pass, as the mean of about `SAMPLE_SECONDS`.
+
+        Raises:
+            ClockStoppedError: the clock did not advance.
+        """
+        if not self._sample:
+            self._forward(1)  # warms up
+            self._sample = min(MOST_PASSES, 1 + int(SAMPLE_SECONDS / self._timed_passes(1)))
+        return self._timed_passes(self._sample) / self._sample
+
+    def _timed_passes(self, n: int) -> float:
+        start = self._clock()
+        self._forward(n)
+        seconds = self._clock() - start
+        if not seconds > 0:
+            raise ClockStoppedError(f"{n} forward passes took {seconds} seconds")
+        return seconds
 
     def _tick(self, passes: int) -> None:
         self.passes += passes

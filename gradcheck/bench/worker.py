@@ -2,8 +2,10 @@
 
     python -m gradcheck.bench.worker SETTINGS THREADS
 
-The settings come as JSON; every row goes to standard output as one line of JSON, then a last line
-{"done": true}, or {"error": "..."}. What libraries print goes to standard error.
+The time of one thread is the processor's, which other programs on the machine do not enter; that of
+several is the clock's on the wall. The settings come as JSON; every row goes to standard output as
+one line of JSON, then a last line {"done": true}, or {"error": "..."}. What libraries print goes to
+standard error.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from dataclasses import replace
 from typing import Any
 
-from gradcheck.bench import ours, peers
+from gradcheck.bench.contenders import contenders
 from gradcheck.bench.measure import measure
 from gradcheck.bench.settings import Settings
-from gradcheck.bench.trial import ClockStoppedError, MiscountError
+from gradcheck.bench.trial import Clock, ClockStoppedError, MiscountError
+from gradcheck.studies.cost import processor_clock
 
 
 def main(arguments: list[str]) -> None:
@@ -25,7 +29,7 @@ def main(arguments: list[str]) -> None:
     settings, threads = Settings.from_json(json.loads(arguments[0])), int(arguments[1])
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    checks = [*ours.contenders(), *peers.contenders()]
+    checks = contenders()
     is_first = threads == settings.threads[0]
     if not is_first:
         settings = replace(settings, longest=settings.longest_again)
@@ -38,12 +42,18 @@ def main(arguments: list[str]) -> None:
         channel.flush()
 
     try:
-        for row in measure(checks, settings, threads, searches=is_first, say=say):
+        clock = clock_of(threads)
+        for row in measure(checks, settings, threads, searches=is_first, clock=clock, say=say):
             send(row.to_json())
     except (ClockStoppedError, MiscountError) as error:
         send({"error": str(error)})
     else:
         send({"done": True})
+
+
+def clock_of(threads: int) -> Clock:
+    """Return the processor's clock for one thread, that on the wall for several."""
+    return processor_clock() if threads == 1 else time.perf_counter
 
 
 if __name__ == "__main__":

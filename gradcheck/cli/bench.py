@@ -6,8 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from gradcheck.bench.page import sentences
 from gradcheck.bench.run import BenchError, exit_code, write_bench
+from gradcheck.bench.sentences import sentences
 from gradcheck.bench.settings import Settings
 from gradcheck.cli.parsing import LATEST, network
 from gradcheck.outcomes.exit_codes import NOTHING, USAGE

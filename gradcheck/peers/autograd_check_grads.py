@@ -7,6 +7,7 @@ global generator, which is seeded for the length of a check and then put back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from gradcheck.peers.base import (
     GradientFunction,
     Judgement,
     Loss,
+    Passes,
     Peer,
     Planted,
     Tick,
@@ -43,6 +45,20 @@ def check(loss: Loss, gradient: GradientFunction, x: Vector) -> Check:
 
 def check_network(problem: Problem, tick: Tick, wrong: Planted | None) -> Check:
     """Prepare the check of a network written in autograd; see `Peer.native`."""
+    cost, parameters = _network(problem, tick, wrong)
+    return lambda: _run(cost, parameters)
+
+
+def forward_passes(problem: Problem) -> Passes:
+    """Prepare forward passes of that network; see `Peer.forward`."""
+    cost, parameters = _network(problem, lambda: None, None)
+    return lambda n: [cost(parameters) for _ in range(n)]
+
+
+def _network(
+    problem: Problem, tick: Tick, wrong: Planted | None
+) -> tuple[Callable[[Any], Any], list[Vector]]:
+    """Return the network's loss as a function of its parameters, and these."""
     import autograd.numpy as anp  # noqa: PLC0415 - loaded when needed
 
     network = problem.architecture
@@ -62,7 +78,7 @@ def check_network(problem: Problem, tick: Tick, wrong: Planted | None) -> Check:
             return anp.sum((a - Y) ** 2) / (2 * m)
         return anp.sum(anp.logaddexp(0, z) - Y * z) / m
 
-    return lambda: _run(cost, parameters)
+    return cost, parameters
 
 
 def _with_factor(array: Any, factor: Vector | None) -> Any:
@@ -103,4 +119,5 @@ AUTOGRAD = Peer(
     every_coordinate=False,
     make=check,
     make_native=check_network,
+    make_forward=forward_passes,
 )

@@ -1,4 +1,4 @@
-"""The contract of a peer: another gradient checker, asked at its own defaults.
+"""The contract of a peer: another gradient checker, asked at its own defaults or as it is named.
 
     C: a loss, R^N -> R        x: a vector of N numbers        g(x): the gradient that is checked
 
@@ -23,6 +23,8 @@ Vector: TypeAlias = npt.NDArray[Any]
 Loss: TypeAlias = Callable[[Vector], float]
 GradientFunction: TypeAlias = Callable[[Vector], Vector]
 Tick: TypeAlias = Callable[[], object]
+Passes: TypeAlias = Callable[[int], object]
+"""Makes so many forward passes."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,12 @@ class Peer:
     Attributes:
         name: what it is called in tables and in `gradcheck.peers.registry.PEERS`.
         package: which distribution it is in, and whether that is installed.
-        defaults: its settings and the rule it passes by, in one sentence.
+        defaults: its settings, the defaults but for those in its name, and the rule it passes by,
+            in one sentence.
         every_coordinate: whether it looks at each coordinate, or at a projection of all.
         make: see `checker`.
         make_native: see `native`; None where the library differentiates nothing itself.
+        make_forward: see `forward`; there where `make_native` is.
         slow_to_fail: whether it looks at each coordinate once the quick look has failed.
     """
 
@@ -84,6 +88,7 @@ class Peer:
     every_coordinate: bool
     make: Callable[[Loss, GradientFunction, Vector], Check]
     make_native: Callable[[Problem, Tick, Planted | None], Check] | None = None
+    make_forward: Callable[[Problem], Passes] | None = None
     slow_to_fail: bool = False
 
     @property
@@ -92,7 +97,7 @@ class Peer:
         return self.package.version
 
     def checker(self, loss: Loss, gradient: GradientFunction, x: Vector) -> Check:
-        """Prepare the check of a black box; calling the result runs it once, at its defaults.
+        """Prepare the check of a black box; calling the result runs it once, at its settings.
 
         Forward passes are the calls of `loss`: whoever wants them counted hands in a counting one.
         What `loss` or `gradient` raise comes through.
@@ -127,6 +132,18 @@ class Peer:
         if self.make_native is None:
             raise TypeError(f"{self.name} differentiates nothing itself: use checker")
         return self.make_native(problem, tick, wrong)
+
+    def forward(self, problem: Problem) -> Passes:
+        """Prepare forward passes of the network that `native` checks, as it makes them.
+
+        Raises:
+            NotInstalledError: its library is not installed.
+            TypeError: the library has no automatic differentiation of its own.
+        """
+        self.package.require()
+        if self.make_forward is None:
+            raise TypeError(f"{self.name} differentiates nothing itself: it calls what it is given")
+        return self.make_forward(problem)
 
 
 DTYPES = ("float64", "float32")

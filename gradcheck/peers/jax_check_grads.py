@@ -9,6 +9,8 @@ thread, where the context manager `jax.enable_x64` does not reach and float64 wo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
 
@@ -20,6 +22,7 @@ from gradcheck.peers.base import (
     GradientFunction,
     Judgement,
     Loss,
+    Passes,
     Peer,
     Planted,
     Tick,
@@ -56,6 +59,26 @@ def check(loss: Loss, gradient: GradientFunction, x: Vector) -> Check:
 
 def check_network(problem: Problem, tick: Tick, wrong: Planted | None) -> Check:
     """Prepare the check of a network written in JAX; see `Peer.native`."""
+    cost, parameters = _network(problem, tick, wrong)
+    return lambda: _run(cost, parameters)
+
+
+def forward_passes(problem: Problem) -> Passes:
+    """Prepare forward passes of that network; see `Peer.forward`."""
+    cost, parameters = _network(problem, lambda: None, None)
+
+    def run(n: int) -> None:
+        with _in_float64():
+            for _ in range(n):
+                cost(parameters).block_until_ready()
+
+    return run
+
+
+def _network(
+    problem: Problem, tick: Tick, wrong: Planted | None
+) -> tuple[Callable[[Any], Any], list[Vector]]:
+    """Return the network's loss as a function of its parameters, and these."""
     network, parameters = problem.architecture, list(problem.parameters.values())
     m = problem.batch if network.reduction == "mean" else 1
     factors, cost = slices(wrong, parameters), _compiled()
@@ -64,7 +87,7 @@ def check_network(problem: Problem, tick: Tick, wrong: Planted | None) -> Check:
         tick()
         return cost(arrays, factors, problem.inputs, problem.targets, m, network.loss)
 
-    return lambda: _run(counted, parameters)
+    return counted, parameters
 
 
 @cache
@@ -98,18 +121,26 @@ def _compiled() -> Any:
 
 
 def _run(f: Any, argument: Any, **options: Any) -> Judgement:
+    from jax.test_util import check_grads  # noqa: PLC0415 - loaded already
+
+    try:
+        with _in_float64():
+            check_grads(f, (argument,), order=1, **options)
+    except AssertionError as error:
+        return Judgement(passed=False, told=shortened(error))
+    return Judgement(passed=True)
+
+
+@contextmanager
+def _in_float64() -> Iterator[None]:
     import jax  # noqa: PLC0415 - loaded already
-    from jax.test_util import check_grads  # noqa: PLC0415
 
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
     try:
-        check_grads(f, (argument,), order=1, **options)
-    except AssertionError as error:
-        return Judgement(passed=False, told=shortened(error))
+        yield
     finally:
         jax.config.update("jax_enable_x64", before)
-    return Judgement(passed=True)
 
 
 JAX = Peer(
@@ -120,4 +151,5 @@ JAX = Peer(
     every_coordinate=False,
     make=check,
     make_native=check_network,
+    make_forward=forward_passes,
 )

@@ -13,10 +13,17 @@ from gradcheck.peers.jax_check_grads import JAX
 from gradcheck.peers.numdifftools_gradient import NUMDIFFTOOLS
 from gradcheck.peers.scipy_check_derivative import SCIPY_THREE_POINT
 from gradcheck.peers.scipy_check_grad import SCIPY_CHECK_GRAD
-from gradcheck.peers.torch_gradcheck import TORCH_FAST, TORCH_SLOW
+from gradcheck.peers.torch_gradcheck import (
+    TORCH_FAST,
+    TORCH_SCALED,
+    TORCH_SLOW,
+    TORCH_STRICT,
+)
 
 ALL = (
     TORCH_SLOW,
+    TORCH_STRICT,
+    TORCH_SCALED,
     TORCH_FAST,
     JAX,
     AUTOGRAD,

@@ -4,10 +4,11 @@ Compared are `results` and `claims`, always, to the last bit; so is `measured` w
 agrees to the last bit (`machine.arithmetic`). Elsewhere numbers are *near*: counts within a tenth,
 or FEW; others within the factor FACTOR and of one sign, or both below ROUNDING, where they are
 rounding errors of numbers near 1. Timings are compared within FACTOR wherever they were taken. Not
-compared are the machine; standard errors of fits under another arithmetic and of times, which are
-themselves uncertain by a factor; exponents of times on either side of a size that moves with the
-load; under another arithmetic a fit to four points, how many derivatives are rounded correctly,
-which follows the order in which a kernel adds, and words, such as where the worst case is.
+compared are the machine; standard errors of fits under another arithmetic and of times, and the
+ends of intervals that are made of them, which are themselves uncertain by a factor; exponents of
+times on either side of a size that moves with the load; under another arithmetic a fit to four
+points, how many derivatives are rounded correctly, which follows the order in which a kernel adds,
+and words, such as where the worst case is.
 And the page must be what its numbers render to.
 """
 
@@ -54,7 +55,11 @@ ABSENT = "(absent)"
 FACTOR, TENTH, FEW, ROUNDING = 10.0, 0.1, 2, 1e-12
 """How far apart numbers are that depend on the machine."""
 
-UNCERTAIN = ("standard_error", "bend", "growth.constant", "growth.a_doubling", ".rounded")
+UNCERTAIN = (
+    "standard_error", "bend", "growth.constant", "growth.a_doubling", ".rounded",
+    "foretold.low", "foretold.high", "forward_differences.low", "forward_differences.high",
+    "million.timings.rows.0.low", "million.timings.rows.0.high",
+)  # fmt: skip
 """Ends of the paths of numbers that another machine may turn into any others."""
 
 REGIMES = ("timings.growth.below.", "timings.growth.above.")

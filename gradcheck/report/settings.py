@@ -26,7 +26,7 @@ class Settings:
         curve_coordinates: how many of its coordinates are differentiated.
         hidden: the widths h of the networks 2h-h-1 whose cost is measured, beside the million.
         longest_run: the largest N at which forward differences are run to the end.
-        longest_central_run: the same for central differences.
+        longest_central_run: the same for central differences, and for those in batches.
         longest_check: the same for the adaptive check.
         timing_seconds: the shortest a timed sample may last.
         ratio_networks: the networks whose gradient is weighed against their loss.
@@ -59,7 +59,7 @@ class Settings:
     jobs: int = 2
     curve_token: str = "gc1:20-30-10-1:cross_entropy:mean:m16:float64:w1:generic:binary:s1"  # noqa: S105 - a case
     curve_coordinates: int = 30
-    hidden: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 181, 256, 362, 512)
+    hidden: tuple[int, ...] = (2, 4, 8, 16, 32, 45, 64, 90, 128, 256, 362, 512)
     longest_run: int = 40_000
     longest_central_run: int = 10_000
     longest_check: int = 3_000

@@ -49,8 +49,8 @@ def _agreement(sections: Sections) -> str:
         f"**They agree.** In none of {among} does backpropagation contradict finite differences "
         f"of the same loss. {share(kinds['informative'], total)} of the derivatives are "
         f"*verified*: a relative error above {seen} would have been seen. "
-        f"{share(kinds['small'], total)} are *small*: held to that part of the largest derivative "
-        "by the weights of the same layer, not of themselves. "
+        f"{share(kinds['small'], total)} are *small*: held to that part not of themselves but of "
+        "the largest derivative of their array (a layer's weights, or its biases). "
         f"{share(kinds['inconclusive'], total)} could not be decided."
     )
 

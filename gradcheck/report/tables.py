@@ -397,4 +397,7 @@ def duration(timing: dict[str, Any]) -> str:
     """Write seconds, in italics and with an interval where they are extrapolated."""
     if not timing["extrapolated"]:
         return seconds(timing["seconds"])
-    return f"*{seconds(timing['seconds'])} ({seconds(timing['low'])} to {seconds(timing['high'])})*"
+    told = seconds(timing["seconds"])
+    if timing["low"] is None:
+        return f"*{told}*"
+    return f"*{told} ({seconds(timing['low'])} to {seconds(timing['high'])})*"

@@ -1,6 +1,8 @@
 """Checks that are made up: they tick, take their time by a clock of their own, and answer."""
 
-from gradcheck.bench.contender import FAIL, PASS, Answer, Contender
+from gradcheck.bench.contender import ANY, FAIL, NONE, PASS, Answer, Contender
+
+FORWARD = 0.000717
 
 
 class Watch:
@@ -8,16 +10,20 @@ class Watch:
 
     def __init__(self):
         self.now = 0.0
+        self.pace = 1
 
     def __call__(self):
         return self.now
 
     def work(self, seconds):
-        self.now += seconds
+        self.now += self.pace * seconds
 
 
 def made_up(watch, name="made up", **changes):
-    """A check of 2 N passes of a millisecond each that sees relative errors from 2^-10."""
+    """A check of 2 N passes of a millisecond each that sees relative errors from 2^-10.
+
+    A forward pass takes FORWARD seconds.
+    """
     plan = {
         "passes": lambda N: 2 * N,
         "seconds": lambda N: 0.002 * N,
@@ -30,6 +36,8 @@ def made_up(watch, name="made up", **changes):
         "slow_to_fail": False,
         "when_wrong": 1,
         "ours": False,
+        "block": ANY,
+        "bound": NONE,
         **changes,
     }
 
@@ -47,5 +55,9 @@ def made_up(watch, name="made up", **changes):
 
         return run
 
+    def forward(subject):
+        return lambda n: watch.work(FORWARD * n)
+
     flags = plan["every_coordinate"], plan["slow_to_fail"]
-    return Contender(name, plan["ours"], "anything", "none", "0", *flags, prepare)
+    described = plan["ours"], plan["block"], plan["bound"], "numpy", "none", "0"
+    return Contender(name, *described, *flags, prepare, forward)

@@ -1,6 +1,7 @@
 """Timing by turns: medians, counts that are held to what must be, checks that stop."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradcheck.bench.contender import INCONCLUSIVE, PASS
-from gradcheck.bench.extrapolate import extrapolated, law_of, predicted
+from gradcheck.bench.contender import FAIL, INCONCLUSIVE, PASS, Answer
+from gradcheck.bench.extrapolate import extrapolated, predicted
 from gradcheck.bench.measure import measure
 from gradcheck.bench.power import CAUGHT, MISNAMED, MISSED, NAMED, first
 from gradcheck.bench.settings import Settings
@@ -19,7 +20,7 @@ from gradcheck.peers.base import Planted
 from gradcheck.problem import Architecture
 
 sys.path.insert(0, str(Path(__file__).parent))
-from contestants import Watch, made_up
+from contestants import FORWARD, Watch, made_up
 
 SMALL = ((2, 2, 1), (4, 4, 1), (8, 8, 1), (16, 16, 1))  # N = 9, 25, 81, 289
 
@@ -27,7 +28,7 @@ SMALL = ((2, 2, 1), (4, 4, 1), (8, 8, 1), (16, 16, 1))  # N = 9, 25, 81, 289
 def rows(*plans, networks=SMALL[:1], **options):
     watch = Watch()
     checks = [made_up(watch, **{"name": f"check {i}", **plan}) for i, plan in enumerate(plans)]
-    settings = Settings(networks=networks, **options)
+    settings = Settings(networks=networks, **{"often": 5, "right": 1, **options})
     return list(measure(checks, settings, 1, clock=watch))
 
 
@@ -81,7 +82,7 @@ def test_the_checks_take_turns():
         made_up(watch, name, seconds=lambda N, name=name: order.append(name) or 1e-3)
         for name in "abc"
     ]
-    settings = Settings(networks=SMALL[:1], longest_named=0)
+    settings = Settings(networks=SMALL[:1], often=5, right=1, longest_named=0)
     list(measure(checks, settings, 1, clock=watch))
     assert "".join(order) == "abc" * 6
 
@@ -107,9 +108,10 @@ def test_our_own_checks_are_not_extrapolated():
     assert [row.seconds is None for row in found] == [False, False, False, True]
 
 
-def test_two_sizes_make_no_power_law():
-    found = rows({"seconds": lambda N: 0.1 * N}, networks=SMALL[:3], longest=5, longest_named=0)
-    assert [row.seconds is None for row in found] == [False, False, True]
+def test_a_check_that_never_ran_is_not_extrapolated():
+    found = rows({"seconds": lambda N: 0.1 * N}, {}, networks=SMALL[:2], longest=0, longest_named=0)
+    assert [row.is_measured for row in found] == [True, True, False, False]
+    assert [row.seconds is None for row in found[2:]] == [False, False]
 
 
 def test_a_check_that_raises_is_told_and_stops_alone():
@@ -130,8 +132,9 @@ def test_a_check_that_raises_at_a_planted_error_goes_on():
             raise OSError("no errors, please")
         return good.prepare(subject, tick, planted)
 
-    check = type(good)("fragile", False, "", "", "0", True, False, prepare)
-    found = list(measure([check], Settings(networks=SMALL[:2]), 1, clock=watch))
+    check = replace(good, name="fragile", prepare=prepare)
+    settings = Settings(networks=SMALL[:2], right=1)
+    found = list(measure([check], settings, 1, clock=watch))
     assert [row.is_measured for row in found] == [True, True]
     assert {row.note for row in found} == {"raised OSError: no errors, please"}
 
@@ -139,6 +142,102 @@ def test_a_check_that_raises_at_a_planted_error_goes_on():
 def test_a_check_that_never_passes_is_told_and_asked_nothing_more():
     (row,) = rows({"verdict": INCONCLUSIVE})
     assert (row.verdict, row.found, row.smallest_error) == (INCONCLUSIVE, "", None)
+
+
+def test_the_time_of_a_check_is_told_in_forward_passes():
+    (row,) = rows({"seconds": lambda N: 0.018}, longest_named=0)
+    assert row.forward == pytest.approx(FORWARD)
+    assert row.in_passes == pytest.approx(0.018 / FORWARD)
+
+
+def test_each_run_is_divided_by_the_forward_pass_right_after_it():
+    """A machine that becomes half as fast changes the seconds, not the passes."""
+    watch = Watch()
+    pace = iter([1, 1, 1, 2, 2, 2])
+    check = made_up(watch)
+
+    def prepare(subject, tick, planted):
+        run = check.prepare(subject, tick, planted)
+
+        def slower():
+            watch.pace = next(pace)
+            return run()
+
+        return slower
+
+    settings = Settings(networks=SMALL[:1], often=5, right=1, longest_named=0)
+    (row,) = measure([replace(check, prepare=prepare)], settings, 1, clock=watch)
+    assert row.in_passes == pytest.approx(0.018 / FORWARD)
+    assert (row.q25, row.q75) == (pytest.approx(0.018), pytest.approx(0.036))
+
+
+def test_a_clock_that_stands_still_during_forward_passes_is_noticed():
+    watch = Watch()
+    still = replace(made_up(watch), forward=lambda subject: lambda n: None)
+    with pytest.raises(ClockStoppedError, match=r"1 forward passes took 0\.0 seconds"):
+        Entry(still, Subject(SMALL[0]), clock=watch).forward_seconds()
+
+
+def test_forward_passes_that_raise_stop_the_check_alone():
+    def broken(subject):
+        def run(n):
+            raise OSError("no forward pass")
+
+        return run
+
+    watch = Watch()
+    check = replace(made_up(watch), forward=broken)
+    (row,) = measure([check], Settings(networks=SMALL[:1]), 1, clock=watch)
+    assert (row.seconds, row.note) == (None, "raised OSError: no forward pass")
+
+
+def test_a_short_check_is_timed_often():
+    (row,) = rows({"seconds": lambda N: 0.05}, often=25, longest_named=0)
+    assert row.repeats == 25
+    (row,) = rows({"seconds": lambda N: 0.06}, often=25, longest_named=0)
+    assert row.repeats == 5
+
+
+# --- right gradients ------------------------------------------------------------------------------
+
+
+def accusing(watch, seeds, verdict=FAIL):
+    """A check that calls the right gradient of some networks wrong, told by their weights."""
+    wrong = [Subject(SMALL[0], seed).x.tobytes() for seed in seeds]
+    good = made_up(watch)
+
+    def prepare(subject, tick, planted):
+        run = good.prepare(subject, tick, planted)
+
+        def judge():
+            found = run()
+            return Answer(verdict) if subject.x.tobytes() in wrong else found
+
+        return judge
+
+    return replace(good, prepare=prepare)
+
+
+@pytest.mark.parametrize("verdict", [FAIL, INCONCLUSIVE])
+def test_right_gradients_of_other_networks_that_are_accused_are_counted(verdict):
+    watch = Watch()
+    settings = Settings(networks=SMALL[:1], right=6)
+    check = accusing(watch, (settings.seed + 2, settings.seed + 5), verdict)
+    (row,) = measure([check], settings, 1, clock=watch)
+    counts = (2, 0) if verdict == FAIL else (0, 2)
+    assert (row.verdict, row.tried, row.accused, row.undecided) == (PASS, 6, *counts)
+
+
+def test_the_right_gradient_that_is_timed_counts_too():
+    assert [(r.tried, r.accused) for r in rows({"verdict": FAIL}, right=3)] == [(3, 3)]
+    assert [(r.tried, r.undecided) for r in rows({"verdict": INCONCLUSIVE}, right=3)] == [(3, 3)]
+
+
+def test_a_slow_check_is_given_fewer_right_gradients():
+    (row,) = rows({"seconds": lambda N: 4.0}, longest_named=0, right=20, longest_right=10.0)
+    assert row.tried == 3
+    (row,) = rows({"seconds": lambda N: 11.0}, longest_named=0, right=20, longest_right=10.0)
+    assert row.tried == 1
 
 
 # --- planted errors -------------------------------------------------------------------------------
@@ -164,7 +263,7 @@ def test_another_coordinate_may_be_named():
         other = planted and Planted((planted.coordinate + 1) % subject.N, planted.relative)
         return good.prepare(subject, tick, other)
 
-    check = type(good)("confused", False, "", "", "0", True, False, prepare)
+    check = replace(good, name="confused", prepare=prepare)
     (row,) = measure([check], Settings(networks=SMALL[:1]), 1, clock=watch)
     assert row.found == MISNAMED
 
@@ -232,17 +331,9 @@ def test_the_networks_have_the_sizes_that_are_stated():
     assert sizes == [100, 1000, 9901, 100_000, 1_000_000]
 
 
-def test_an_exact_power_law_is_extrapolated_exactly():
-    points = [(N, 3e-6 * N**1.25) for N in (100, 1000, 9901)]
-    assert extrapolated(points, 10**6) == pytest.approx(3e-6 * 1e6**1.25)
-    assert law_of(points).exponent == pytest.approx(1.25)
-    assert extrapolated(points[:2], 10**6) is None
-
-
-def test_the_curve_is_extrapolated_from_its_upper_end():
-    calls = [(10, 1.0), (100, 1.0)]
-    points = [*calls, *((N, 1e-3 * N) for N in (10**3, 10**4, 10**5))]
-    assert extrapolated(points, 10**6) == pytest.approx(1e3)
+def test_passes_are_extrapolated_from_the_last_size_in_proportion():
+    assert extrapolated([(10, 7.0), (100, 202.0)], 10**4) == 202 * 100
+    assert extrapolated([], 10**4) is None
 
 
 def test_what_is_to_be_expected_grows_as_it_did_at_most_quadratically():

@@ -5,22 +5,27 @@ import io
 import json
 import math
 import sys
+import time
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
 from some import some
 
 from gradcheck import cli
-from gradcheck.bench import ours, run
+from gradcheck.bench import by_hand, ours, page, run
 from gradcheck.bench.backprop import Row
+from gradcheck.bench.contender import ANY, CERTAIN, ESTIMATED, NETWORK
 from gradcheck.bench.figures import curves, spread
 from gradcheck.bench.measure import measure
-from gradcheck.bench.page import render, sentences, table
+from gradcheck.bench.page import render, table
 from gradcheck.bench.run import BenchError, environment, exit_code, in_a_process, write_bench
+from gradcheck.bench.sentences import sentences
 from gradcheck.bench.settings import Settings
+from gradcheck.bench.worker import clock_of
 from gradcheck.report import figures
+from gradcheck.studies.cost import processor_clock
 
 sys.path.insert(0, str(Path(__file__).parent))
 from contestants import Watch, made_up
@@ -29,13 +34,29 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from borders import numbers_at_a_border
 
 NETWORKS = ((3, 3, 1), (6, 6, 1), (12, 12, 1), (24, 24, 1))  # N = 16, 49, 169, 625
-SETTINGS = Settings(networks=NETWORKS, longest=0.5)
+SETTINGS = Settings(networks=NETWORKS, longest=0.5, often=5, right=3)
+
+OURS_ANY = {"ours": True, "bound": ESTIMATED}
+OURS_KNOWN = {"ours": True, "bound": CERTAIN, "block": NETWORK}
 
 PLANS = {
-    ours.LAYERED: {"seconds": lambda N: 1.1e-5 * N, "sees": 2.0**-40, "ours": True},
-    ours.AXES_AT_ONCE: {"seconds": lambda N: 4.5e-4 * N, "sees": 2.0**-20, "ours": True},
-    ours.SEARCHED: {"seconds": lambda N: 9e-4 * N, "sees": 2.0**-25, "ours": True},
-    ours.DIRECTIONAL: {"seconds": lambda N: 1.2e-3, "passes": lambda N: 300, "ours": True},
+    ours.LAYERED: {
+        "seconds": lambda N: 1.1e-5 * N,
+        "passes": lambda N: 17,
+        "sees": 2.0**-40,
+        **OURS_KNOWN,
+    },
+    by_hand.LAYERED: {
+        "seconds": lambda N: 0.9e-5 * N,
+        "passes": lambda N: 0,
+        "sees": 2.0**-21,
+        "block": NETWORK,
+    },
+    by_hand.BACKPROP: {"seconds": lambda N: 3e-4, "passes": lambda N: 1, "block": NETWORK},
+    ours.AXES: {"seconds": lambda N: 7.3e-4 * N, "sees": 2.0**-20, **OURS_ANY},
+    ours.AXES_AT_ONCE: {"seconds": lambda N: 4.5e-4 * N, "sees": 2.0**-20, **OURS_ANY},
+    ours.SEARCHED: {"seconds": lambda N: 9e-4 * N, "sees": 2.0**-25, **OURS_ANY},
+    ours.DIRECTIONAL: {"seconds": lambda N: 1.2e-3, "passes": lambda N: 300, **OURS_ANY},
     "torch slow": {"seconds": lambda N: 2.2e-3 * N, "sees": 2.0**-8, "names": False},
     "torch fast": {"seconds": lambda N: 1.4e-3, "passes": lambda N: 10, "sees": 2.0**5},
     "broken": {"raises": OSError("no")},
@@ -88,7 +109,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures are drawn once, in `folder`."""
-    monkeypatch.setattr(run, "draw", lambda report: {})
+    monkeypatch.setattr(page, "draw", lambda report: {})
 
 
 @pytest.fixture
@@ -99,23 +120,55 @@ def report(folder):
 # --- the page -------------------------------------------------------------------------------------
 
 
-def test_the_page_says_by_how_much_ours_is_faster_and_what_both_see(report):
-    told = sentences(report)[0]
-    assert "At N = 169 (12-12-1, batch 8) ours takes 1.9 ms, torch gradcheck slow 370 ms" in told
-    assert "**200 times faster**" in told
-    assert "9.1e-13 against 0.0039" in told
-    assert "is named, by torch it is caught, not named" in told
+def sentence(report, beginning):
+    (told,) = [found for found in sentences(report) if found.startswith(f"**{beginning}")]
+    return told
 
 
-def test_the_page_says_what_fixed_steps_save(report):
-    told = next(s for s in sentences(report) if s.startswith("**Every coordinate, of any"))
+def test_any_function_is_compared_with_checks_of_any_function(report):
+    told = sentence(report, "Every coordinate, of any function")
+    slow = "torch slow takes 370 ms (the time of 520 passes; sees 0.0039), without a bound"
+    assert f"At N = 169 (12-12-1, batch 8) {slow}" in told
+    assert "Ours takes, in batches, 76 ms" in told
+    assert "338 forward passes against 338" in told
     assert "a search for every step would take 338 passes and 150 ms" in told
+    assert "layered" not in told
+
+
+def test_a_known_network_is_compared_with_checks_that_know_it(report):
+    told = sentence(report, "The network is known")
+    second = "300 µs (the time of 0.42 passes; sees 9.8e-4), without a bound"
+    assert f"a second library's backprop takes {second}" in told
+    assert "layered differences take 6.9 ms (the time of 9.6 passes; sees 9.1e-13), 1.2" in told
+    assert "1.2 times what the same takes by hand in PyTorch, 5.6 ms (the time" in told
+    assert "torch slow" not in told
+
+
+def test_the_work_of_the_layered_differences_stands_beside_their_time(report):
+    assert sentence(report, "Work and time.") == (
+        "**Work and time.** The layered differences do the work of 17 forward passes, by their "
+        "operations, and take the time of 0.25 to 9.6."
+    )
+    for N, passes in ((16, "0.25"), (625, "9.6")):
+        (row,) = shown(report, N, ours.LAYERED)
+        assert row["forward passes"] == "the work of 17"
+        assert row["time in forward passes"] == passes
 
 
 def test_the_page_says_what_the_largest_network_would_take(report):
-    told = next(s for s in sentences(report) if s.startswith("**The largest.**"))
-    assert "At N = 625 ours differentiates every coordinate in 6.9 ms" in told
-    assert "torch slow would take 1.4 s, by extrapolation" in told
+    told = sentence(report, "The largest.")
+    assert "At N = 625: a second backprop 300 µs, layered differences 6.9 ms" in told
+    assert told.endswith("torch slow ≈ 1.4 s.")
+
+
+def test_who_calls_a_right_gradient_wrong_is_told(report):
+    assert sentence(report, "Right gradients").endswith("are called wrong by nobody.")
+    row = next(r for r in report["rows"] if (r["check"], r["N"]) == ("torch slow", 49))
+    row["accused"], row["undecided"] = 2, 1
+    told = sentence(report, "Right gradients")
+    assert told.endswith("are called wrong by torch slow (2 of 3 at N = 49).")
+    (row,) = shown(report, 49, "torch slow")
+    assert row["right gradient accused"] == "yes, 2 of 3 (1 undecided)"
 
 
 def test_no_number_on_the_page_lies_at_a_border_of_its_rounding(report):
@@ -145,17 +198,38 @@ def test_what_raised_is_told(report):
 
 def test_every_check_has_a_line_for_every_network(report):
     for N in (16, 49, 169, 625):
-        frame = table(report, [row for row in report["rows"] if row["N"] == N])
-        assert {name.strip("*") for name in frame["check"]} == PLANS.keys()
+        rows = [row for row in report["rows"] if row["N"] == N]
+        names = [name.strip("*") for block in (ANY, NETWORK)
+                 for name in table(report, rows, block)["check"]]  # fmt: skip
+        assert sorted(names) == sorted(PLANS)
+
+
+def shown(report, N, name):
+    """The lines of a check on the page, at one size."""
+    rows = [row for row in report["rows"] if row["N"] == N]
+    lines = [line for block in (ANY, NETWORK)
+             for line in table(report, rows, block).to_dict("records")]  # fmt: skip
+    return [line for line in lines if line["check"].strip("*") == name]
+
+
+def test_the_bound_of_each_check_is_told(report):
+    bounds = {name: shown(report, 16, name)[0]["bound"] for name in PLANS}
+    assert {name for name, bound in bounds.items() if bound == "certain"} == {ours.LAYERED}
+    assert bounds[ours.AXES] == "estimated"
+    assert bounds["torch slow"] == bounds[by_hand.BACKPROP] == "none"
+
+
+def test_the_backward_pass_of_a_second_backprop_is_told(report):
+    assert shown(report, 16, by_hand.BACKPROP)[0]["forward passes"] == "1, and back"
 
 
 def test_extrapolated_numbers_are_marked(report):
-    frame = table(report, [row for row in report["rows"] if row["N"] == 625])
-    (slow,) = frame[frame["check"] == "torch slow"].to_dict("records")
+    (slow,) = shown(report, 625, "torch slow")
     assert slow["time, one thread"] == slow["time, 2 threads"] == "≈ 1.4 s"
+    assert slow["time in forward passes"] == "≈ 1,900"
     assert slow["runs"] == "0 / 0"
-    assert slow["right gradient"] == "–"
-    (fast,) = frame[frame["check"] == "torch fast"].to_dict("records")
+    assert slow["right gradient accused"] == "–"
+    (fast,) = shown(report, 625, "torch fast")
     assert (fast["runs"], fast["one wrong by 1 %"]) == ("5 / 5", "missed")
 
 
@@ -190,7 +264,9 @@ def test_a_page_of_nothing_but_ours_is_written(tmp_path, undrawn):
 
     quick = replace(SETTINGS, turns=0)
     report = write_bench(tmp_path, quick, command="c", collect=only_ours)
-    assert "torch slow" not in sentences(report)[0]
+    told = [one for one in sentences(report) if not one.startswith("**Not installed")]
+    assert told
+    assert not any("torch slow takes" in one or "second" in one for one in told)
 
 
 def test_the_reference_stands_beside_torch(report, folder):
@@ -209,20 +285,21 @@ def test_a_quick_run_leaves_the_reference_alone():
 def test_what_came_before_an_interruption_is_on_disk(tmp_path, undrawn):
     def broken_off(settings, threads):
         rows = collect(settings, threads)
-        yield next(rows)
+        yield from islice(rows, len(PLANS) + 1)  # a network, and the first check of the next
         raise BenchError("power cut")
 
     with pytest.raises(BenchError, match="power cut"):
         write_bench(tmp_path, SETTINGS, command="c", collect=broken_off)
     stored = json.loads((tmp_path / "bench.json").read_text("utf-8"))
-    assert (len(stored["rows"]), stored["complete"]) == (1, False)
+    assert (len(stored["rows"]), stored["complete"]) == (len(PLANS), False)
     assert "The run is not complete" in (tmp_path / "bench.md").read_text("utf-8")
 
 
 def test_a_false_alarm_of_ours_is_an_exit_code():
-    mine = {"ours": True, "verdict": "FAIL or PASS"}
-    assert exit_code({"rows": [mine]}) == 1
-    assert exit_code({"rows": [{**mine, "ours": False}, {"ours": True, "verdict": "PASS"}]}) == 0
+    right = {"ours": True, "verdict": "PASS", "accused": 0}
+    for wrong in ({**right, "verdict": "FAIL or PASS"}, {**right, "accused": 1}):
+        assert exit_code({"rows": [right, wrong]}) == 1
+        assert exit_code({"rows": [right, {**wrong, "ours": False}]}) == 0
 
 
 def test_the_environment_sets_the_threads_of_every_library(monkeypatch):
@@ -237,17 +314,23 @@ def test_the_environment_sets_the_threads_of_every_library(monkeypatch):
 
 
 def test_our_checks_are_measured_in_a_process_of_their_own():
-    settings = replace(SETTINGS, networks=((4, 3, 1),), longest_search=0, threads=(2, 1))
+    settings = replace(SETTINGS, networks=((4, 3, 1),), longest_search=0, threads=(2, 1), right=2)
     found = {row["check"]: row for row in in_a_process(settings, 2)}
     mine = [row for row in found.values() if row["ours"]]
     assert len(mine) == 6
     assert {row["verdict"] for row in mine} == {"PASS"}
     assert {row["found"] for row in mine} == {"named"}
+    assert {(row["tried"], row["accused"]) for row in mine} == {(2, 0)}
     assert {(row["threads"], row["repeats"]) for row in found.values()} == {(2, 5)}
     assert found[ours.CERTIFIED]["passes"] == 0
     assert found[ours.AXES_AT_ONCE]["passes"] < found[ours.SEARCHED]["passes"] / 2
     assert found["course rule"]["passes"] == 2 * 19
     assert all(math.isfinite(row["seconds"]) for row in some(found.values()))
+
+
+def test_what_else_the_machine_does_enters_no_time_of_one_thread():
+    assert clock_of(1) is processor_clock()
+    assert clock_of(2) is time.perf_counter
 
 
 def test_a_process_that_ends_early_is_told(monkeypatch):
@@ -282,7 +365,7 @@ def test_the_command_writes_and_says_what_was_found(tmp_path, undrawn, monkeypat
     code = cli.main(["bench", "--quick", "--out", out, "--sizes", "12-12-1", "3-3-1"])
     told = capsys.readouterr().out
     assert code == 0
-    assert "200 times faster" in told
+    assert "1.2 times what the same takes by hand" in told
     assert "bench.md" in told
     stored = json.loads((tmp_path / "bench" / "bench.json").read_text("utf-8"))
     assert stored["command"] == "python -m gradcheck bench --quick --sizes 3-3-1 12-12-1"

@@ -6,6 +6,7 @@ import matplotlib as mpl
 import pytest
 
 from gradcheck.report import figures, run
+from gradcheck.report.million import plain_passes
 from gradcheck.report.run import write_report
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import (
@@ -172,5 +173,6 @@ def tiny_report(tiny, measured, tmp_path_factory):
     out = tmp_path_factory.mktemp("reports")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(run.SECTIONS, "textbook", textbook)
+        patch.setattr(plain_passes, "FEWEST", 0)
         draw_fast(patch)
         return out, write_report(out, tiny, command="python -m gradcheck report")

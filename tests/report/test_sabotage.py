@@ -140,7 +140,6 @@ BY_DAY = [
         "C15",
         "refuted 1 2",
     ),
-    Sabotage(f"{TEXT}.c18_training_speed", "EPOCHS = 10", "EPOCHS = 0", "C18", "refuted 4"),
     Sabotage(
         f"{TEXT}.c22_intermediate",
         "    seed = received[q] if useful else np.ones(())",
@@ -226,14 +225,6 @@ BY_DAY = [
     Sabotage(f"{TEXT}.claim", "        return REFUTED", "        return REFINED", "C22", "refined"),
     # sections
     Sabotage(
-        f"{REPORT}.location",
-        "    return named == wrong.tolist(), outcome",
-        "    return named == wrong.tolist()[1:], outcome",
-        "location",
-        "location",
-    ),
-    Sabotage(NETWORK, RETURNED, A_BILLIONTH, "million", "million"),
-    Sabotage(
         "gradcheck.studies.layered.difference",
         "            estimate.value[positions] = D",
         "            estimate.value[positions] = D * (1 + 2.0**-20)",
@@ -258,6 +249,15 @@ BY_DAY = [
 ]
 
 NIGHTLY = [
+    Sabotage(
+        f"{REPORT}.location",
+        "    return named == wrong.tolist(), outcome",
+        "    return named == wrong.tolist()[1:], outcome",
+        "location",
+        "location",
+    ),
+    Sabotage(NETWORK, RETURNED, A_BILLIONTH, "million", "million"),
+    Sabotage(f"{TEXT}.c18_training_speed", "EPOCHS = 10", "EPOCHS = 0", "C18", "refuted 4"),
     Sabotage(NETWORK, RETURNED, A_THOUSANDTH, "real_data", "real-data"),
     Sabotage(
         f"{REPORT}.million.subject",
@@ -269,7 +269,7 @@ NIGHTLY = [
     Sabotage(NETWORK, VALUE, PASSES_300, "C9", "refuted 2"),
     Sabotage(NETWORK, VALUE, PASSES_300, "C18", "refuted 2 5"),
     Sabotage(NETWORK, LAYER, PRODUCT, "C7", "refuted 3"),
-    Sabotage(NETWORK, LAYER, PRODUCT, "C9", "refuted 2 3 5"),
+    Sabotage(NETWORK, LAYER, PRODUCT, "C9", "refuted 2 3"),
     Sabotage(
         f"{REPORT}.cost.ratio",
         '        "gemm_ratio": gradient_flops.gemm / forward_flops.gemm,',
@@ -477,7 +477,8 @@ def fallen(sections):
 def examined():
     """Return what is wrong with the checker: one mutant that escapes, right engines accused."""
     (case,) = sample_cases(1, 1, **selftest.SMALL)
-    escaped = None in selftest.caught("first_example_only").after.values()
+    by_differences = {"consistency": selftest.PROPERTIES["consistency"]}
+    escaped = selftest.caught("first_example_only", by_differences).escaped
     false = selftest.alarms([case]).false
     return ["escapes"] * escaped + ["false alarms"] * bool(false)
 
@@ -613,7 +614,10 @@ def test_a_list_that_grew_or_shrank_is_named(path, grows, honest, monkeypatch):
 @pytest.mark.parametrize(
     ("module", "old", "new", "part", "path"),
     [
-        (NETWORK, VALUE, PASSES_300, "cost", "results.networks.0.backprop_forward_passes"),
+        pytest.param(
+            *(NETWORK, VALUE, PASSES_300, "cost", "results.networks.0.backprop_forward_passes"),
+            marks=pytest.mark.nightly,
+        ),
         (NETWORK, LAYER, PRODUCT, "cost", "results.ratios.1.gemm_ratio"),
     ],
 )

@@ -44,6 +44,8 @@ ANNOUNCED = 200_000
 """Passes of a run from which on its progress is reported."""
 MODELS = 5
 """The most networks that the error of the extrapolation is taken from, the largest."""
+FEWEST = BLOCKS * BLOCK
+"""The weights that such a network must have more of: a smaller one's sample is all its passes."""
 
 Array = npt.NDArray[Any]
 Differences = Callable[..., Array]
@@ -119,11 +121,9 @@ def alone(sizes: tuple[int, ...], settings: Settings) -> Foretold:
 
 def missed(below: int, settings: Settings) -> list[float]:
     """Return d of the largest networks that are run to the end and learn fewer numbers."""
-    known = [
-        (2 * h, h, 1)
-        for h in sorted(settings.hidden)
-        if number_learned((2 * h, h, 1)) <= min(below - 1, settings.longest_run)
-    ]
+    most = min(below - 1, settings.longest_run)
+    networks = [(2 * h, h, 1) for h in sorted(settings.hidden)]
+    known = [sizes for sizes in networks if FEWEST < number_learned(sizes) <= most]
     found = []
     for sizes in known[-MODELS:]:
         few = sample(sizes, settings.seed, difference_quotients)  # before the run, as elsewhere

@@ -1,7 +1,8 @@
 """Everybody who says whether a gradient is right: three checks of our own, and the peers.
 
-Each is asked at its defaults. An answer is PASSED, WRONG or UNDECIDED; a peer knows the first two
-only. A checker that ends with an error has stopped its user, which counts as WRONG.
+Each is asked at its defaults, but for what its name says. An answer is PASSED, WRONG or UNDECIDED;
+a peer knows the first two only. A checker that ends with an error has stopped its user, which
+counts as WRONG.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Checker:
     Attributes:
         name: in tables and figures.
         own: one of this project's checks.
-        defaults: what it does when it is told nothing, in one sentence.
+        defaults: its settings, in one sentence.
         version: of the library that it is in; "" if that is not installed.
         check: its answer to a black box; what it raises is its user's to see.
     """

@@ -1,4 +1,4 @@
-"""Whole wrong backprops before every checker, at its defaults, and the loss scaled.
+"""Whole wrong backprops before every checker, as it is, and the loss scaled.
 
 A wrong backprop is a black box: its own loss and its gradient, functions of one vector. It is put
 to a checker on a few networks on which its mistake can show, mild ones where there are such; the

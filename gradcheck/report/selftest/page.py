@@ -84,7 +84,7 @@ def _power(curves: list[Numbers], checkers: list[Numbers]) -> list[str]:
         return [f"{told}."]
     best, worst = others[0], others[-1]
     return [
-        f"{told}; other people's checkers at their defaults: from {_size(reached[best])} ({best}) "
+        f"{told}; other people's checkers: from {_size(reached[best])} ({best}) "
         f"to {_size(reached[worst])} ({worst})."
     ]
 

@@ -19,7 +19,7 @@ from gradcheck.report.files import write_bytes, write_json, write_text
 from gradcheck.report.section import to_json
 from gradcheck.report.selftest import curves, matrix, mistakes, pictures
 from gradcheck.report.selftest.checkers import Checker, checkers, missing
-from gradcheck.report.selftest.extent import ESTIMATORS, Extent
+from gradcheck.report.selftest.extent import LEFT_OUT, Extent
 from gradcheck.report.selftest.page import render
 from gradcheck.selftest import Selftest
 
@@ -52,13 +52,13 @@ def write_selftest(
         say: is told what the plain selftest prints.
         result: of the plain selftest; default: it is run.
         peers: who is measured beside; default: all that are known, installed or not, but those
-            that estimate derivatives and judge nothing.
+            of LEFT_OUT.
 
     Returns:
         The content of `report.json`.
     """
     start = time.perf_counter()
-    known = {name: p for name, p in PEERS.items() if name not in ESTIMATORS}
+    known = {name: p for name, p in PEERS.items() if name not in LEFT_OUT}
     asked = checkers(known if peers is None else peers)
     if result is None:
         result = plain.selftest(clean=extent.clean, jobs=extent.jobs)

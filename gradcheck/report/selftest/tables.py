@@ -62,12 +62,12 @@ def checkers(report: Numbers) -> str:
         {
             "checker": _name(c),
             "version": c["version"] or "this one",
-            "at its defaults": _in_a_cell(c["defaults"]),
+            "its settings": _in_a_cell(c["defaults"]),
         }
         for c in report["checkers"]
     ]
     rows += [
-        {"checker": name, "version": "not installed", "at its defaults": f"`{how}`"}
+        {"checker": name, "version": "not installed", "its settings": f"`{how}`"}
         for name, how in report["missing"].items()
     ]
     return markdown(pd.DataFrame(rows), left=3)

@@ -42,6 +42,7 @@ from gradcheck.differences.lines import Lines
 from gradcheck.differences.noise import estimate_noise
 from gradcheck.differences.stencils import FORWARD
 from gradcheck.report.inside import counted_passes
+from gradcheck.report.million.plain_passes import missed
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook import c24_million_weights_trained as c24
 from gradcheck.report.textbook.claim import Claim, Evidence, Finding
@@ -331,7 +332,7 @@ def _a_million(settings: Settings, backprop: ValueAndGrad) -> Finding:
     forward, backward = (sum(getattr(h, name) for h in halves) for name in ("forward", "backward"))
     passes = steps * forward_difference_passes(N)
     untrained = right_by_nearest_mean(task.X, task.Y, task.held_out, task.labels)
-    mean, half = c24.seconds_of_a_pass(task)
+    told = c24.seconds_of_a_pass(task).foretell(passes, missed(N, settings))
     return Finding(
         "a network of N = {N:,} weights and biases, {sizes}: {steps} steps by backprop, {forward} "
         "forward and {backward} backward passes in {seconds:seconds}, and {right} of {m} held-out "
@@ -352,9 +353,9 @@ def _a_million(settings: Settings, backprop: ValueAndGrad) -> Finding:
         {"right": halves[-1].right, "untrained": untrained},
         {
             "seconds": sum(half.seconds for half in halves),
-            "slow": passes * mean,
-            "low": passes * (mean - half),
-            "high": passes * (mean + half),
+            "slow": told.seconds,
+            "low": told.low,
+            "high": told.high,
         },
     )
 

@@ -11,10 +11,8 @@ first T have ended show that no minimum was found there.
 
 **Quickly.** A step takes backprop one forward and one backward pass of its batch, and would take
 forward differences N + 1 forward passes (C8). Passes are counted. Forward passes with one weight
-moved are timed in blocks, and with t the mean seconds of one and s their standard deviation over
-the blocks, T steps by differences would take, at the load of the sample and in 95 % of samples,
-
-    T (N + 1) (t +- q s / sqrt(B))          q: Student's 97.5 % point, B - 1 degrees of freedom
+moved are timed in blocks, and T (N + 1) of them foretold with an interval that holds the error of
+such a forecast (`extrapolation`).
 
 The first layer is drawn so wide that its neurons differ, the last is zero. By one row of W_2 the
 curvature of C is up to |a_1|^2 / 4, about n_1 / 10: lambda is below 20 / n_1 (LeCun, Bottou, Orr
@@ -32,6 +30,7 @@ import numpy as np
 
 from gradcheck.report.extrapolation import Sample
 from gradcheck.report.inside import counted_passes
+from gradcheck.report.million.plain_passes import missed
 from gradcheck.report.settings import Settings
 from gradcheck.report.textbook.claim import REFINED, Claim, Evidence, Finding
 from gradcheck.report.textbook.curves import Array, Parameters, Train, ValueAndGrad
@@ -102,7 +101,7 @@ def measure(
             _falls(task, before, first),
             _good(task, first),
             _passes(task, first, epochs),
-            _time(task, first, epochs),
+            _time(task, first, settings),
             _optimal(task, first, second),
         )
     )
@@ -211,17 +210,22 @@ def _passes(task: Task, first: Trained, epochs: int) -> Finding:
     )
 
 
-def _time(task: Task, first: Trained, epochs: int) -> Finding:
-    steps = epochs * -(-len(task.X) // BATCH)
-    passes = steps * forward_difference_passes(count_parameters(task.start))
-    mean, half = seconds_of_a_pass(task)
-    low, high = passes * (mean - half), passes * (mean + half)
+def _time(task: Task, first: Trained, settings: Settings) -> Finding:
+    steps, N = settings.million_epochs * -(-len(task.X) // BATCH), count_parameters(task.start)
+    told = seconds_of_a_pass(task).foretell(
+        steps * forward_difference_passes(N), missed(N, settings)
+    )
     return Finding(
         "backprop's steps took {seconds:seconds}; those of differences would take {slow:seconds} "
         "({low:seconds} to {high:seconds}), from {timed} timed passes",
-        passes > MORE * (first.forward + first.backward),
+        steps * forward_difference_passes(N) > MORE * (first.forward + first.backward),
         {"timed": BLOCKS * BLOCK},
-        timings={"seconds": first.seconds, "slow": passes * mean, "low": low, "high": high},
+        timings={
+            "seconds": first.seconds,
+            "slow": told.seconds,
+            "low": told.low,
+            "high": told.high,
+        },
     )
 
 
@@ -236,8 +240,8 @@ def _optimal(task: Task, first: Trained, second: Trained) -> Finding:
     )
 
 
-def seconds_of_a_pass(task: Task) -> tuple[float, float]:
-    """Time forward passes of a batch, one weight moved in each; return mean and half interval."""
+def seconds_of_a_pass(task: Task) -> Sample:
+    """Time forward passes of a batch, one weight moved in each."""
     W = task.start[0][0].copy()
     theta = [(W, task.start[0][1]), task.start[1]]
     X, Y = task.X[:BATCH], task.Y[:BATCH]
@@ -251,8 +255,7 @@ def seconds_of_a_pass(task: Task) -> tuple[float, float]:
             sigmoid_network.loss(theta, X, Y, out=out)
             W.flat[j] -= MOVED
         seconds.append((time.perf_counter() - begin) / len(block))
-    sample = Sample(tuple(seconds))
-    return sample.mean, sample.mean * sample.error
+    return Sample(tuple(seconds))
 
 
 def count_parameters(theta: Parameters) -> int:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from some import some
 
+from gradcheck.report.million import plain_passes, tables, ways
 from gradcheck.report.million import subject as subjects
-from gradcheck.report.million import tables, ways
 from gradcheck.report.million.measure import measure
 from gradcheck.report.million.subject import Subject
 from gradcheck.report.network import Network
@@ -35,6 +35,14 @@ def off_by(relative, name="b1", place=7):
         return found
 
     return gradient
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_models():
+    """Networks of few weights are good enough to foretell larger ones from."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain_passes, "FEWEST", 0)
+        yield
 
 
 @pytest.fixture(scope="module")

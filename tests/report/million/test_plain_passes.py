@@ -57,6 +57,7 @@ def test_a_network_is_foretold_from_smaller_ones_alone(monkeypatch):
     settings = Settings(hidden=(2, 3, 4, 6, 8), longest_run=100)
     run = []
     monkeypatch.setattr(plain_passes, "MODELS", 2)
+    monkeypatch.setattr(plain_passes, "FEWEST", 12)
     for way in ("sample", "every_weight"):
         monkeypatch.setattr(plain_passes, way, noted(getattr(plain_passes, way), run))
     told = plain_passes.foretold((6, 5, 1), settings)  # N = 41, as 8-4-1 has
@@ -66,6 +67,9 @@ def test_a_network_is_foretold_from_smaller_ones_alone(monkeypatch):
         ("sample", (6, 3, 1)), ("every_weight", (6, 3, 1)),
     ]  # fmt: skip
     assert told.low < told.seconds < told.high
+    run.clear()
+    monkeypatch.setattr(plain_passes, "FEWEST", 13)  # of which 4-2-1 has no more
+    assert plain_passes.foretold((6, 5, 1), settings).low is None
     run.clear()
     plain_passes.foretold((20, 30, 1), settings)
     assert [sizes for way, sizes in run if way == "every_weight"] == [(8, 4, 1), (12, 6, 1)]

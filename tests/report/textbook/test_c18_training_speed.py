@@ -12,7 +12,8 @@ from gradcheck.report.textbook import c24_million_weights_trained as c24
 from gradcheck.report.textbook.claim import CONFIRMED, REFUTED, ruling
 from reference_models import sigmoid_network
 
-SMALL = Settings(digits_hidden=4, digits_rows=16, million_epochs=3)
+SMALL = Settings(hidden=(2, 3), digits_hidden=4, digits_rows=16, million_epochs=3)
+AT_ONCE = Settings(hidden=(2, 3), digits_rows=16, million_epochs=3)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def from_scratch(lines, h, *, stencil):
 
 
 def test_the_claim_is_confirmed(small_claims):
-    evidence = c18.measure(Settings(million_epochs=3))
+    evidence = c18.measure(Settings(hidden=(2, 3), million_epochs=3))
     assert ruling(evidence) == CONFIRMED
     _, passes, time, *_ = evidence.findings
     assert passes.results["by_differences"] == 4 * 2261
@@ -121,7 +122,7 @@ def a_tenth(theta, X, Y, **out):
 )
 def test_mediocre_training_finds_no_good_weights(method, good):
     """With 13,334 random hidden units, and with 400, training the last layer alone is good."""
-    found = c18.measure(Settings(digits_rows=16, million_epochs=3), backprop=method).findings
+    found = c18.measure(AT_ONCE, backprop=method).findings
     assert not found[3].holds
     assert found[4].holds is good
 

@@ -10,7 +10,7 @@ from reference_models import sigmoid_network
 from reference_models.sigmoid_network import value_and_grad
 from reference_models.training import stochastic_gradient_descent
 
-SMALL = Settings(million_epochs=2)
+SMALL = Settings(hidden=(2, 3), million_epochs=2)
 
 
 def test_the_claim_is_refined(measured):
