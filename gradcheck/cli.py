@@ -200,7 +200,7 @@ def _add_bench(commands: Commands) -> None:
     bench = commands.add_parser("bench", help="measure these checks beside other people's")
     bench.add_argument("--out", type=Path, default=LATEST / "bench", metavar="DIR",
                        help=f"where to write it (default: {LATEST / 'bench'})")  # fmt: skip
-    bench.add_argument("--quick", action="store_true", help="about a minute, up to 9,901 weights")
+    bench.add_argument("--quick", action="store_true", help="less of each, up to 9,901 weights")
     bench.add_argument("--sizes", type=_network, nargs="+", metavar="n-h-1", help="the networks "
                        "to check, by their layer sizes, as 97-100-1")  # fmt: skip
     bench.set_defaults(run=_bench)
