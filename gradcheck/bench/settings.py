@@ -51,7 +51,7 @@ class Settings:
 
     @classmethod
     def quick(cls) -> Settings:
-        """Return the settings of a run of about a minute."""
+        """Return the settings of a run up to 9,901 weights."""
         return cls(
             networks=NETWORKS[:3],
             long=0.5,

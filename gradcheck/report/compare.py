@@ -62,8 +62,8 @@ UNCERTAIN = (
 )  # fmt: skip
 """Ends of the paths of numbers that another machine may turn into any others."""
 
-REGIMES = ("timings.growth.below.", "timings.growth.above.")
-"""Fits on either side of a size that moves with the load, and with it their points."""
+REGIMES = tuple(f"timings.growth.{name}" for name in ("weight", "change", "below.", "above."))
+"""A size that moves with the load, what it is made of, and the fits on either side of it."""
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -48,8 +48,8 @@ class Settings:
 
     engine: str = "reference"
     seed: int = 1
-    problems: int = 64
-    chain_rule_problems: int = 8
+    problems: int = 48
+    chain_rule_problems: int = 6
     accuracy_problems: int = 150
     accuracy_chain_rule_problems: int = 32
     right_engine_problems: int = 16
@@ -58,7 +58,7 @@ class Settings:
     mistake_draws: int = 3
     jobs: int = 2
     curve_token: str = "gc1:20-30-10-1:cross_entropy:mean:m16:float64:w1:generic:binary:s1"  # noqa: S105 - a case
-    curve_coordinates: int = 30
+    curve_coordinates: int = 24
     hidden: tuple[int, ...] = (2, 4, 8, 16, 32, 45, 64, 90, 128, 256, 362, 512)
     longest_run: int = 40_000
     longest_central_run: int = 10_000
@@ -69,17 +69,15 @@ class Settings:
         (20, 30, 10, 1),
         (700, 400),
         (784, 400, 10),
-        (600, 400, 150),
         (500, 400, 250),
         (400, 400, 400, 1),
         (256, 512, 512, 1),
         (384, 384, 384, 384, 384, 1),
-        (320,) * 7 + (1,),
         (320,) * 11 + (1,),
     )
     location_size: int = 100_000
     location_seeds: int = 2
-    location_right: int = 4
+    location_right: int = 2
     location_growth: tuple[int, ...] = (100, 1_000, 10_000, 100_000)
     million_network: tuple[int, ...] = (999, 999, 1)
     deep_network: tuple[int, ...] | None = None

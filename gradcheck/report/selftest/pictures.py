@@ -8,109 +8,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from gradcheck.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, STYLE
-from gradcheck.report.selftest.tables import place
 
 Numbers = dict[str, Any]
-Frame = tuple[float, float, float, float]
-
-AT_FIRST, LATER, NEVER, NOT_ASKED = range(4)
-SHADES = (BLUE, SKY, "#f3c98b", "#eeeeee")
-MEANINGS = ("caught, first network", "caught, a later one", "not caught", "not asked")
-
-
-# --- the matrix -----------------------------------------------------------------------------------
-
-LINE = 0.115
-"""Inches from one mistake to the next."""
-
-COLUMNS = 3
-
-MARGINS = 2.0
-"""Inches above and below the cells together."""
-
-
-def matrix(report: Numbers) -> Figure:
-    """Draw a cell for each mistake and witness, grouped by place."""
-    found = report["matrix"]
-    names = [w["name"] for w in found["witnesses"]]
-    parts = list(columns(found["mutants"], COLUMNS))
-    height = max(map(len, parts)) * LINE
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(13.0, height + MARGINS))
-        for n, lines in enumerate(parts):
-            tall = len(lines) * LINE
-            left, bottom = (n + 0.55) / COLUMNS, (0.45 + height - tall) / (height + MARGINS)
-            frame = (left, bottom, 0.42 / COLUMNS, tall / (height + MARGINS))
-            _column(figure, frame, lines, names)
-        handles = [Patch(color=c, label=m) for c, m in zip(SHADES, MEANINGS, strict=True)]
-        figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=9)
-    return figure
-
-
-def columns(mutants: Sequence[Numbers], count: int) -> Iterator[list[Numbers | str]]:
-    """Split the mistakes into columns about equally long; each group begins with its name.
-
-    A group that goes on in the next column is named there again; no column ends with a name.
-    """
-    lines: list[Numbers | str] = []
-    for number, row in enumerate(mutants):
-        if not number or row["group"] != mutants[number - 1]["group"]:
-            lines.append(row["group"])
-        lines.append(row)
-    each = -(-len(lines) // count)
-    for start in range(0, len(lines), each):
-        part = lines[start : start + each]
-        if isinstance(part[-1], str):  # a name with nothing below it: the next column says it
-            part.pop()
-        first = part[0]
-        yield part if isinstance(first, str) else [first["group"], *part]
-
-
-def _column(
-    figure: Figure, frame: Frame, lines: Sequence[Numbers | str], names: Sequence[str]
-) -> None:
-    axes = figure.add_axes(frame)
-    cells = np.array([[_shade(line, name) for name in names] for line in lines], dtype=float)
-    norm = BoundaryNorm(np.arange(-0.5, 4), 4)
-    axes.imshow(np.ma.masked_invalid(cells), aspect="auto", cmap=ListedColormap(SHADES), norm=norm,
-                interpolation="none")  # fmt: skip
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.xaxis.tick_top()
-    axes.set_yticks(range(len(lines)), [_label(line) for line in lines], fontsize=6)
-    axes.tick_params(length=0, pad=2)
-    for text, line in zip(axes.get_yticklabels(), lines, strict=True):
-        _emphasise(text, line)
-    axes.set_xticks(np.arange(0.5, len(names)), minor=True)
-    axes.set_yticks(np.arange(0.5, len(lines)), minor=True)
-    axes.tick_params(which="minor", length=0)
-    axes.grid(visible=False, which="major")
-    axes.grid(which="minor", color="white", lw=0.7)
-    axes.spines[:].set_visible(False)
-
-
-def _shade(line: Numbers | str, witness: str) -> float:
-    if isinstance(line, str):
-        return np.nan
-    heard = line["witnesses"].get(witness)
-    if heard is None:
-        return NOT_ASKED
-    return NEVER if heard["caught"] is None else AT_FIRST if heard["caught"] == 1 else LATER
-
-
-def _label(line: Numbers | str) -> str:
-    return place(line) if isinstance(line, str) else line["name"].replace("_", " ")
-
-
-def _emphasise(text: Any, line: Numbers | str) -> None:
-    if isinstance(line, str):
-        text.set(fontweight="bold", fontsize=7.5)
-    elif line["escaped"]:
-        text.set(fontweight="bold", color=RED)
 
 
 # --- power ----------------------------------------------------------------------------------------
@@ -226,8 +128,6 @@ def _panel(
 
 def drawn(part: str, report: Numbers) -> Iterator[tuple[str, Figure]]:
     """Draw the figures of one part of the report; others' checkers only where there are any."""
-    if part == "matrix":
-        yield "matrix", matrix(report)
     if part == "curves":
         yield "power", power(report)
         if not all(checker["own"] for checker in report["checkers"]):

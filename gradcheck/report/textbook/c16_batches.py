@@ -168,7 +168,7 @@ def _along_directions(
 
 
 def _learnt(group: list[Curve]) -> Finding:
-    """Loss down, and more held-out examples right than the nearest class mean has."""
+    """Loss down, and as many held-out examples right as by the nearest class mean."""
     study, n = group[0].study, len(group[0].study.labels)
     untrained = study.right_by_nearest_mean
     right = [study.right(curve.theta) for curve in group]
@@ -181,7 +181,7 @@ def _learnt(group: list[Curve]) -> Finding:
     return Finding(
         "{name}: from a loss of {start} {stated}, of {n} held-out examples (the nearest class "
         "mean, which takes no training, has {untrained:.1f} % of them)",
-        all(one[-1] < one[0] for one in losses) and min(right) > untrained,
+        all(one[-1] < one[0] for one in losses) and min(right) >= untrained,
         {"name": study.name, "n": n},
         {"start": losses[0][0], "stated": stated, "untrained": 100 * untrained / n},
     )

@@ -195,7 +195,7 @@ def _right(judged: list[Judged], m: int) -> Finding:
             "more": more,
             "error": error,
         },
-        expected=False,
+        expected=None,
     )
 
 

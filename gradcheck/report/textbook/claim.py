@@ -35,7 +35,8 @@ class Finding:
         timings: seconds and what follows from them.
         contradicts: whether it contradicts the wording of the claim; else the claim implies it.
         expected: whether this project expects it to hold: where measurement finds otherwise, the
-            report ends with exit code 1.
+            report ends with exit code 1. None where that hangs on the draw, and the ruling does
+            not hang on it.
     """
 
     text: str
@@ -44,7 +45,7 @@ class Finding:
     measured: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, Any] = field(default_factory=dict)
     contradicts: bool = False
-    expected: bool = True
+    expected: bool | None = True
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def sentences(content: dict[str, Any], claim_id: str) -> list[str]:
 
 
 def _mark(finding: dict[str, Any]) -> str:
-    surprise = "" if finding["holds"] is finding["expected"] else "*not as expected:* "
+    surprise = "" if finding["expected"] in (None, finding["holds"]) else "*not as expected:* "
     if finding["contradicts"]:
         return surprise + ("*against the wording:* " if finding["holds"] else "*not found:* ")
     return surprise + ("" if finding["holds"] else "**does not hold:** ")

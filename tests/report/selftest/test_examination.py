@@ -91,7 +91,7 @@ def escaped(report):
 def test_everything_is_written(written):
     out, report, told = written
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    figures = {f"figures/{name}.{kind}" for name in ("matrix", "power", "peers")
+    figures = {f"figures/{name}.{kind}" for name in ("power", "peers")
                for kind in ("svg", "png")}  # fmt: skip
     parts = {f"tables/{name}.csv" for name in ("matrix", "curves", "mistakes")}
     assert files == {"selftest.md", "report.json", *figures, *parts}
@@ -147,10 +147,6 @@ def test_an_escape_is_told_first_and_shown(escaped):
     assert "`slope_missing` escaped" in sentences(escaped)[0]
     row = next(line for line in tables.places(escaped).splitlines() if "hidden error" in line)
     assert row.rstrip(" |").endswith("1")
-    figure = pictures.matrix(escaped)
-    labels = {t.get_text(): t for axes in figure.axes for t in axes.get_yticklabels()}
-    assert labels["slope missing"].get_color() == pictures.RED
-    assert labels["wrong sign"].get_color() != pictures.RED
 
 
 def test_an_accusation_of_the_right_is_told(report):
@@ -229,16 +225,6 @@ def test_wrong_use_is_told(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "is a file; a folder is needed" in told
     assert "--seed is that of the networks of --out" in told
-
-
-def test_columns_of_the_matrix_are_about_equally_long_and_say_the_place_again():
-    rows = [{"group": group, "name": str(n)} for n, group in enumerate("aaaabbbbb")]
-    parts = list(pictures.columns(rows, 2))
-    assert [len(part) for part in parts] == [5, 6]
-    assert [part[0] for part in parts] == ["a", "b"]
-    parts = list(pictures.columns(rows, 3))
-    assert [part[0] for part in parts] == ["a", "a", "b"]
-    assert sum(not isinstance(line, str) for part in parts for line in part) == 9
 
 
 def test_answers_have_words():

@@ -69,11 +69,18 @@ def test_a_finding_says_whether_it_holds_and_what_it_contradicts():
 
 
 def test_what_is_expected_not_to_hold_is_no_surprise():
-    findings = (Finding("it is", False, expected=False), Finding("it was", True, expected=False))
+    findings = (
+        Finding("it is", False, expected=False),
+        Finding("it was", True, expected=False),
+        Finding("it may be", True, expected=None),
+        Finding("it may be", False, expected=None),
+    )
     content = section([claim()], [Evidence(findings)]).to_json()
     assert sentences(content, "C0") == [
         "**does not hold:** it is",
         "*not as expected:* it was",
+        "it may be",
+        "**does not hold:** it may be",
     ]
 
 
