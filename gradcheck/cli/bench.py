@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"folder of the results (default: {LATEST / 'bench'})",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="a run of about a minute, up to 9,901 weights"
+        "--quick",
+        action="store_true",
+        help="a shorter run: less of each check, up to 9,901 weights",
     )
     parser.add_argument(
         "--sizes",

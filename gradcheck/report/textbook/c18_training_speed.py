@@ -326,7 +326,9 @@ def _trained(task: Digits, backprop: ValueAndGrad, slow: Training, seed: int) ->
 def _a_million(settings: Settings, backprop: ValueAndGrad) -> Finding:
     """Train a million weights by backprop; what differences would take is extrapolated."""
     epochs = settings.million_epochs
-    task, *halves = c24.twice_trained(settings.seed, epochs, backprop, stochastic_gradient_descent)
+    task, *halves = c24.twice_trained(
+        c24.SIZES, settings.seed, epochs, backprop, stochastic_gradient_descent
+    )
     N = c24.count_parameters(task.start)
     steps = 2 * epochs * -(-len(task.X) // c24.BATCH)
     forward, backward = (sum(getattr(h, name) for h in halves) for name in ("forward", "backward"))

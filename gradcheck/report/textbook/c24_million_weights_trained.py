@@ -93,7 +93,7 @@ def measure(
 ) -> Evidence:
     """Train a million weights, go on as long again, and time passes of differences."""
     epochs = settings.million_epochs
-    task, first, second = twice_trained(settings.seed, epochs, value_and_grad, train)
+    task, first, second = twice_trained(SIZES, settings.seed, epochs, value_and_grad, train)
     few = slice(BATCH)  # as the last layer is zero, p = 1/2 for every row
     before = float(sigmoid_network.loss(task.start, task.X[few], task.Y[few]))
     return Evidence(
@@ -109,17 +109,17 @@ def measure(
 
 @lru_cache(maxsize=1)
 def twice_trained(
-    seed: int, epochs: int, value_and_grad: ValueAndGrad, train: Train
+    sizes: tuple[int, ...], seed: int, epochs: int, value_and_grad: ValueAndGrad, train: Train
 ) -> tuple[Task, Trained, Trained]:
-    """Train so many epochs, and as many again."""
-    task = _digits(seed)
+    """Train so many epochs, and as many again; the latest result is kept."""
+    task = _digits(sizes, seed)
     first = _train(task, task.start, epochs, seed, value_and_grad, train)
     return task, first, _train(task, first.theta, epochs, seed + 1, value_and_grad, train)
 
 
-def _digits(seed: int) -> Task:
+def _digits(sizes: tuple[int, ...], seed: int) -> Task:
     train, held_out = held_out_split(load_digits(), seed=seed)
-    n_0, n_1, k = SIZES
+    n_0, n_1, k = sizes
     X = standardise(train.inputs).astype(np.float32)
     test = standardise(held_out.inputs, reference=train.inputs).astype(np.float32)
     W_1 = (SPREAD / n_0**0.5 * Stream(seed, "W1").normal((n_1, n_0))).astype(np.float32)
