@@ -10,7 +10,7 @@ from itertools import groupby
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gradcheck.report.engines import worker
+from gradcheck.studies.report.engines import worker
 from gradcheck.threads import one_thread_a_process
 from gradcheck.verification import pool
 
@@ -27,7 +27,7 @@ settings.register_profile(
 settings.load_profile("ci")
 
 
-ONE_REPORT = ("tests/report/test_", "tests/report/textbook/")
+ONE_REPORT = ("tests/studies/report/test_", "tests/studies/report/textbook/")
 """These tests read one report, which a process measures once."""
 
 
@@ -74,7 +74,7 @@ LOADED = (
     "pytest",
     "gradcheck.checks.ladder",
     "gradcheck.certified.ball_network",
-    "gradcheck.report.engines.worker",
+    "gradcheck.studies.report.engines.worker",
     "gradcheck.engines.reference",
 )
 """What a worker has loaded before it has done anything."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gradcheck import cli
-from gradcheck.bench import run as bench
-from gradcheck.report import run as report
-from gradcheck.report.engines import run as engines
+from gradcheck.studies.bench import run as bench
+from gradcheck.studies.report import run as report
+from gradcheck.studies.report.engines import run as engines
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("reports/*/*.md")])

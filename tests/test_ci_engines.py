@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 def checkout(tmp_path_factory):
     """A checkout of what the stage reads, and no more: it makes a copy of its own each time."""
     root = tmp_path_factory.mktemp("checkout")
-    for folder in (".ci", "tests/engines", "tests/peers", "tests/wild"):
+    for folder in (".ci", "tests/engines", "tests/studies/peers", "tests/wild"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return root
 
@@ -95,9 +95,12 @@ def test_the_peers_are_tested_or_named(stage):
     assert named(without, "test_peers", "peers") == written_in("test_peers", "peers") != []
     assert named(without, "test_wild", "wild") == written_in("test_wild", "wild") != []
     (ran,) = re.findall(r"^RAN .*", without, re.MULTILINE)
-    assert "tests/bench/test_bench_backprop.py tests/bench/test_bench_by_hand.py" in ran
+    assert (
+        "tests/studies/bench/test_bench_backprop.py tests/studies/bench/test_bench_by_hand.py"
+        in ran
+    )
     (ran,) = re.findall(r"^RAN .*", stage(has="peers").stdout, re.MULTILINE)
-    assert "tests/peers/test_peers.py tests/wild/test_wild.py" in ran
+    assert "tests/studies/peers/test_peers.py tests/wild/test_wild.py" in ran
     assert "test_bench_backprop" not in ran
     assert "test_bench_by_hand" not in ran
 

@@ -13,11 +13,11 @@ from gradcheck import cli
 from gradcheck.cli import engines as engines_command
 from gradcheck.engines import registry
 from gradcheck.problems.case import parse, write_case
-from gradcheck.report import claims, run
-from gradcheck.report.settings import Settings
-from gradcheck.report.textbook.claim import Evidence
-from gradcheck.report.textbook.libraries import installed
-from gradcheck.report.textbook.registry import TEXTBOOK
+from gradcheck.studies.report import claims, run
+from gradcheck.studies.report.settings import Settings
+from gradcheck.studies.report.textbook.claim import Evidence
+from gradcheck.studies.report.textbook.libraries import installed
+from gradcheck.studies.report.textbook.registry import TEXTBOOK
 from gradcheck.writing import terminal
 from gradcheck.writing.terminal import UnwritableError
 

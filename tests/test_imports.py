@@ -30,13 +30,10 @@ ORDER = [
     ["gradcheck.diagnosis"],
     ["gradcheck.mutants"],
     ["gradcheck.verification"],
-    ["gradcheck.peers"],
     ["gradcheck.selftest"],
-    ["gradcheck.studies"],
-    ["gradcheck.report"],
-    ["gradcheck.bench"],
     ["gradcheck.pytest_plugin"],
     ["gradcheck.conformance"],
+    ["gradcheck.studies"],
     ["gradcheck.cli"],
     ["gradcheck.__main__"],
 ]
@@ -51,11 +48,15 @@ STRANGERS = [
 # Where a third-party package may be imported; numpy may be everywhere.
 CONFINED = {
     "hypothesis": ["gradcheck.problems.strategies"],
-    "pandas": ["gradcheck.report", "gradcheck.outcomes.outcome", "gradcheck.bench"],
-    "tabulate": ["gradcheck.report"],
-    "matplotlib": ["gradcheck.report", "gradcheck.bench.figures", "gradcheck.bench.backprop"],
-    "jinja2": ["gradcheck.report", "gradcheck.verification.page"],
-    "tqdm": ["gradcheck.report", "gradcheck.cli", "gradcheck.verification.run"],
+    "pandas": ["gradcheck.studies.report", "gradcheck.outcomes.outcome", "gradcheck.studies.bench"],
+    "tabulate": ["gradcheck.studies.report"],
+    "matplotlib": [
+        "gradcheck.studies.report",
+        "gradcheck.studies.bench.figures",
+        "gradcheck.studies.bench.backprop",
+    ],
+    "jinja2": ["gradcheck.studies.report", "gradcheck.verification.page"],
+    "tqdm": ["gradcheck.studies.report", "gradcheck.cli", "gradcheck.verification.run"],
     "pytest": ["gradcheck.pytest_plugin", "gradcheck.conformance"],
     "flint": [
         "gradcheck.certified.balls",
@@ -66,25 +67,34 @@ CONFINED = {
     ],
     "torch": [
         "gradcheck.engines.torch_adapter",
-        "gradcheck.peers.torch_gradcheck",
-        "gradcheck.bench",
-        "gradcheck.report.textbook.libraries",
+        "gradcheck.studies.peers.torch_gradcheck",
+        "gradcheck.studies.bench",
+        "gradcheck.studies.report.textbook.libraries",
     ],
     "jax": [
         "gradcheck.engines.jax_adapter",
-        "gradcheck.peers.jax_check_grads",
-        "gradcheck.report.textbook.libraries",
+        "gradcheck.studies.peers.jax_check_grads",
+        "gradcheck.studies.report.textbook.libraries",
     ],
-    "tensorflow": ["gradcheck.engines.tensorflow_adapter", "gradcheck.report.textbook.libraries"],
-    "pytensor": ["gradcheck.engines.pytensor_adapter", "gradcheck.report.textbook.libraries"],
+    "tensorflow": [
+        "gradcheck.engines.tensorflow_adapter",
+        "gradcheck.studies.report.textbook.libraries",
+    ],
+    "pytensor": [
+        "gradcheck.engines.pytensor_adapter",
+        "gradcheck.studies.report.textbook.libraries",
+    ],
     "autograd": [
         "gradcheck.engines.autograd_adapter",
-        "gradcheck.peers.autograd_check_grads",
-        "gradcheck.report.textbook.libraries",
+        "gradcheck.studies.peers.autograd_check_grads",
+        "gradcheck.studies.report.textbook.libraries",
     ],
-    "scipy": ["gradcheck.peers.scipy_check_grad", "gradcheck.peers.scipy_check_derivative"],
-    "numdifftools": ["gradcheck.peers.numdifftools_gradient"],
-    "jacobi": ["gradcheck.peers.jacobi_estimate"],
+    "scipy": [
+        "gradcheck.studies.peers.scipy_check_grad",
+        "gradcheck.studies.peers.scipy_check_derivative",
+    ],
+    "numdifftools": ["gradcheck.studies.peers.numdifftools_gradient"],
+    "jacobi": ["gradcheck.studies.peers.jacobi_estimate"],
     "sklearn": ["gradcheck.engines.sklearn_adapter"],
     "caffe": ["gradcheck.engines.processes.caffe_engine"],
     "theano": ["gradcheck.engines.processes.theano_engine"],
@@ -92,8 +102,8 @@ CONFINED = {
     "reference_models": [
         "gradcheck.engines.reference",
         "gradcheck.mutants.circuit",
-        "gradcheck.report",
-        "gradcheck.bench.backprop",
+        "gradcheck.studies.report",
+        "gradcheck.studies.bench.backprop",
     ],
 }
 

@@ -6,11 +6,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from gradcheck.bench.run import BenchError, exit_code, write_bench
-from gradcheck.bench.sentences import sentences
-from gradcheck.bench.settings import Settings
 from gradcheck.cli.parsing import LATEST, network
 from gradcheck.outcomes.exit_codes import NOTHING, USAGE
+from gradcheck.studies.bench.run import BenchError, exit_code, write_bench
+from gradcheck.studies.bench.sentences import sentences
+from gradcheck.studies.bench.settings import Settings
 from gradcheck.writing import terminal
 
 EXAMPLES = """examples:

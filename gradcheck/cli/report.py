@@ -8,18 +8,18 @@ from pathlib import Path
 
 from gradcheck.cli.parsing import LATEST, PUBLISHED, whole
 from gradcheck.outcomes.exit_codes import ENGINE, USAGE, VERIFIED, WRONG
-from gradcheck.report import claims, run
-from gradcheck.report.compare import UnreadableReportError, check_report
-from gradcheck.report.engines.draw import Extent
-from gradcheck.report.engines.page import sentences as sentences_of_several
-from gradcheck.report.engines.run import chosen, exit_code, write_comparison
-from gradcheck.report.guard import EngineNotFoundError, EngineUnusableError
-from gradcheck.report.settings import Settings
-from gradcheck.report.summary import sentences
-from gradcheck.report.textbook.claim import CONFIRMED
-from gradcheck.report.textbook.claim import sentences as sentences_of_claim
-from gradcheck.report.textbook.libraries import installed
-from gradcheck.report.textbook.registry import TEXTBOOK, measure_claims
+from gradcheck.studies.report import claims, run
+from gradcheck.studies.report.compare import UnreadableReportError, check_report
+from gradcheck.studies.report.engines.draw import Extent
+from gradcheck.studies.report.engines.page import sentences as sentences_of_several
+from gradcheck.studies.report.engines.run import chosen, exit_code, write_comparison
+from gradcheck.studies.report.guard import EngineNotFoundError, EngineUnusableError
+from gradcheck.studies.report.settings import Settings
+from gradcheck.studies.report.summary import sentences
+from gradcheck.studies.report.textbook.claim import CONFIRMED
+from gradcheck.studies.report.textbook.claim import sentences as sentences_of_claim
+from gradcheck.studies.report.textbook.libraries import installed
+from gradcheck.studies.report.textbook.registry import TEXTBOOK, measure_claims
 from gradcheck.writing import terminal
 
 EXAMPLES = """examples:

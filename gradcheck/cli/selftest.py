@@ -65,9 +65,9 @@ def _examination(options: argparse.Namespace) -> int:
         terminal.complain(f"--out={options.out} is a file; a folder is needed")
         return USAGE
     seed = options.seed or 0
-    from gradcheck.report.selftest.extent import Extent  # noqa: PLC0415 - with the extra `report`
-    from gradcheck.report.selftest.page import sentences  # noqa: PLC0415
-    from gradcheck.report.selftest.run import is_sound, write_selftest  # noqa: PLC0415
+    from gradcheck.studies.report.selftest.extent import Extent  # noqa: PLC0415 - with the extra `report`
+    from gradcheck.studies.report.selftest.page import sentences  # noqa: PLC0415
+    from gradcheck.studies.report.selftest.run import is_sound, write_selftest  # noqa: PLC0415
 
     extent = Extent(seed=seed, clean=options.clean, jobs=options.jobs)
     command = f"python -m gradcheck selftest --out {shlex.quote(str(options.out))} --seed {seed}"

@@ -21,7 +21,13 @@ MODULES = (
 """What decides verdicts, bounds and exit codes."""
 
 ELSEWHERE = (
-    *("tests/report", "tests/bench", "tests/peers", "tests/wild", "tests/mutation"),
+    *(
+        "tests/studies/report",
+        "tests/studies/bench",
+        "tests/studies/peers",
+        "tests/wild",
+        "tests/mutation",
+    ),
     *("tests/reference_models", "tests/response", "tests/forward", "tests/test_imports.py"),
 )
 """Tests that are not asked: of other packages, of pages, of text, and of other libraries."""

@@ -24,7 +24,9 @@ def without(monkeypatch):
             return real(name, *arguments, **options)
 
         for name in list(sys.modules):
-            if name.startswith(("gradcheck.cli.", "gradcheck.report", "gradcheck.problems.strat")):
+            if name.startswith(
+                ("gradcheck.cli.", "gradcheck.studies.report", "gradcheck.problems.strat")
+            ):
                 monkeypatch.delitem(sys.modules, name)
         monkeypatch.delitem(vars(gradcheck), "strategies", raising=False)
         monkeypatch.setattr(builtins, "__import__", imported)

@@ -1,8 +1,0 @@
-"""What a claim's evidence comes to."""
-
-from gradcheck.report.textbook.claim import ruling
-
-
-def ruled(evidence):
-    """Return the ruling, and which findings hold."""
-    return ruling(evidence), [bool(finding.holds) for finding in evidence.findings]
