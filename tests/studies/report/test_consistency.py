@@ -186,5 +186,5 @@ def test_nothing_is_claimed_of_what_was_not_examined():
         "real_data": {"results": {"checks": []}},
     }
     judged = judge(empty)
-    assert len(judged) == 10
+    assert len(judged) == 11
     assert [claim["id"] for claim in judged if claim["holds"]] == []
