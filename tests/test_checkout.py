@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck import cli
+from gradcheck.cli import report as report_command
 from gradcheck.studies.bench import run as bench
 from gradcheck.studies.report import run as report
 from gradcheck.studies.report.engines import run as engines
@@ -71,7 +72,7 @@ def test_what_is_published_is_told_to_git(clone):
 
 def test_what_is_published_is_what_check_compares_with(monkeypatch):
     asked = []
-    monkeypatch.setattr(cli, "_check_report", lambda folder: asked.append(folder) or 0)
+    monkeypatch.setattr(report_command, "_check_report", lambda folder: asked.append(folder) or 0)
     assert cli.main(["report", "--check"]) == 0
     assert [str(folder) for folder in asked] == ["reports/standard"]
     assert (ROOT / asked[0] / "report.json").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gradcheck.cli.parsing import LATEST, network
 from gradcheck.outcomes.exit_codes import NOTHING, USAGE
-from gradcheck.studies.bench.run import BenchError, exit_code, write_bench
+from gradcheck.studies.bench import run
 from gradcheck.studies.bench.sentences import sentences
 from gradcheck.studies.bench.settings import Settings
 from gradcheck.writing import terminal
@@ -54,11 +54,11 @@ def run_command(options: argparse.Namespace) -> int:
         sizes = ["--sizes", *("-".join(map(str, n)) for n in settings.networks)]
     command = " ".join(["python -m gradcheck bench", *["--quick"] * options.quick, *sizes])
     try:
-        report = write_bench(options.out, settings, command=command)
-    except BenchError as error:
+        report = run.write_bench(options.out, settings, command=command)
+    except run.BenchError as error:
         terminal.complain(str(error))
         return NOTHING
-    code = exit_code(report)
+    code = run.exit_code(report)
     for number, sentence in enumerate(sentences(report), start=1):
         terminal.say(f"{number}. {sentence}")
     terminal.say(f"\nAll checks, tables and figures: {options.out / 'bench.md'}")

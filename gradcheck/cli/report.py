@@ -10,9 +10,9 @@ from gradcheck.cli.parsing import LATEST, PUBLISHED, whole
 from gradcheck.outcomes.exit_codes import ENGINE, USAGE, VERIFIED, WRONG
 from gradcheck.studies.report import claims, run
 from gradcheck.studies.report.compare import UnreadableReportError, check_report
+from gradcheck.studies.report.engines import run as engines
 from gradcheck.studies.report.engines.draw import Extent
 from gradcheck.studies.report.engines.page import sentences as sentences_of_several
-from gradcheck.studies.report.engines.run import chosen, exit_code, write_comparison
 from gradcheck.studies.report.guard import EngineNotFoundError, EngineUnusableError
 from gradcheck.studies.report.settings import Settings
 from gradcheck.studies.report.summary import sentences
@@ -108,8 +108,10 @@ def _compare_engines(options: argparse.Namespace) -> int:
     given = [f"--engine {shlex.quote(spec)}" for spec in options.engine]
     given += [f"--{name} {value}" for name, value in seed.items()]
     command = " ".join(["python -m gradcheck report", *given])
-    report = write_comparison(options.out, chosen(options.engine), Extent(**seed), command=command)
-    code = exit_code(report)
+    report = engines.write_comparison(
+        options.out, engines.chosen(options.engine), Extent(**seed), command=command
+    )
+    code = engines.exit_code(report)
     for number, sentence in enumerate(sentences_of_several(report), start=1):
         terminal.say(f"{number}. {sentence}")
     terminal.say(f"\nThe whole comparison: {options.out / 'report.md'}")

@@ -242,7 +242,7 @@ def where(at: Interval) -> str:
     if at.is_point:
         return f"{z} is exactly {at.low:g}" if at.low == 0 else f"{z} is near {number(at.low)}"
     if isinf(at.low) and isinf(at.high):
-        return f"{z} is anything"
+        return f"{z} is any number"
     above, below = (" <= " if end == 0 else " < " for end in (at.low, at.high))
     low = "" if isinf(at.low) else _end(at.low_after, at.low)
     high = "" if isinf(at.high) else _end(at.high_before, at.high)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from some import some
 
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.checks.ladder import (
     EPSILONS,
     LARGE,
@@ -65,7 +66,7 @@ def failures(engine, count, seed=11):
     limits = {"dtypes": dtypes, "losses": engine.info.losses, "max_parameters": 120}
     for case in sample_cases(count, seed, **limits):
         try:
-            outcome = explained_agreement(engine, case.problem(), require="strict")
+            outcome = check_agreement(engine, case.problem(), require="strict")
         except Unsupported:
             continue
         if outcome.verdict is Verdict.FAIL:

@@ -10,6 +10,7 @@ from names_of_mutants import NAMES, first_guess, is_named
 from some import some
 from truth import FALSE, judged
 
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.explain import diagnose
 from gradcheck.diagnosis.finding import FORMULA
@@ -48,7 +49,7 @@ def failures(name, seed=7):
 
 def diagnosed(engine, problem, library=LIBRARY):
     """The diagnosis of a failure whose gradient could be compared, else None."""
-    outcome = explained_agreement(engine, problem)
+    outcome = check_agreement(engine, problem)
     c = outcome.comparison
     if outcome.verdict is not Verdict.FAIL or c is None:
         return None

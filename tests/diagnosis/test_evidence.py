@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.evidence import ENOUGH, POINTS, Evidence
 from gradcheck.diagnosis.explain import diagnose
@@ -45,7 +46,7 @@ def told(token, wrong):
 def named(token, wrong):
     """What is said of the formulas alone."""
     problem = parse(token).problem()
-    c = explained_agreement(wrong, problem).comparison
+    c = check_agreement(wrong, problem).comparison
     return diagnose(wrong, problem, c.engine, c.kind == Kind.FAILED).text
 
 

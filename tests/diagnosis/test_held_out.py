@@ -8,7 +8,7 @@ import pytest
 from held_out import COMMON, FRESH, HELD_OUT, LATER, PROGRAMS, Student, student
 from truth import FALSE, judged
 
-from gradcheck.diagnosis.agreement import explained_agreement
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.diagnosis.explain import diagnose
 from gradcheck.mutants.registry import MUTANTS
 from gradcheck.outcomes.reasons import Kind, Verdict
@@ -26,7 +26,7 @@ def drawn():
 
 def failures(engine):
     for case, problem in drawn():
-        outcome = explained_agreement(engine, problem)
+        outcome = check_agreement(engine, problem)
         if outcome.verdict is Verdict.FAIL:
             yield case, problem, outcome.comparison
 
@@ -46,7 +46,7 @@ def verdicts(mistakes, most):
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_programs_are_right_without_the_mistakes(program):
     engine = Student(program, COMMON + PROGRAMS[program])
-    found = Counter(explained_agreement(engine, p).verdict for _, p in drawn()[:24])
+    found = Counter(check_agreement(engine, p).verdict for _, p in drawn()[:24])
     assert Verdict.FAIL not in found
     assert found[Verdict.PASS] > 12
 

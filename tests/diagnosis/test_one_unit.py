@@ -5,6 +5,7 @@ import pytest
 import textbook_engines
 from planted import planted, sigmoid
 
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.diagnosis.agreement import explained_agreement
 from gradcheck.diagnosis.one_unit import SURE, told_of_units
 from gradcheck.engines.base import engine_from_callable
@@ -18,7 +19,7 @@ LOSSES = ("cross_entropy", "quadratic")
 def told(engine, **case):
     """The cause of a failure that there is, without how sure it is."""
     problem = Case(**{"weight_scale": 30.0, "targets": "binary", **case}).problem()
-    outcome = explained_agreement(engine, problem)
+    outcome = check_agreement(engine, problem)
     assert outcome.verdict is Verdict.FAIL
     c = outcome.comparison
     cause = told_of_units(engine, problem, c.engine, c.kind == Kind.FAILED)

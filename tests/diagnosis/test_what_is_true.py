@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from truth import FALSE, NOT_KNOWN, RIGHT, VAGUE, judged
 
-from gradcheck.diagnosis.agreement import explained_agreement
+from gradcheck.checks.agreement import check_agreement
 from gradcheck.diagnosis.explain import diagnose
 from gradcheck.diagnosis.finding import UNKNOWN
 from gradcheck.diagnosis.formula import BIAS
@@ -21,7 +21,7 @@ SQUARE = parse("gc1:3-4-4-2:quadratic:mean:m6:float64:w1:generic:soft:s0")
 
 def said_of(name, case=SQUARE):
     make, problem = find_mutant(name).make, case.problem()
-    c = explained_agreement(make(), problem).comparison
+    c = check_agreement(make(), problem).comparison
     return diagnose(make(), problem, c.engine, c.kind == Kind.FAILED)
 
 

@@ -206,7 +206,7 @@ def test_a_factor_is_told():
 def test_a_shift_is_told():
     texts = said(planted(slope=lambda z, a: a * (1 - a) + 1e-3))
     assert any(
-        s.startswith("sigmoid'(z_l) is 0.001 too large where z_l is anything") for s in texts
+        s.startswith("sigmoid'(z_l) is 0.001 too large where z_l is any number") for s in texts
     )
 
 
