@@ -69,11 +69,14 @@ def stage(tmp_path, checkout):
 
 
 def named(text, name, folder="engines"):
-    return re.findall(rf"^NOT RUN tests/{folder}/{name}\.py::(test_\w+): ", text, re.MULTILINE)
+    return re.findall(
+        rf"^NOT RUN tests/(?:studies/)?{folder}/{name}\.py::(test_\w+): ", text, re.MULTILINE
+    )
 
 
 def written_in(name, folder="engines"):
-    source = (ROOT / "tests" / folder / f"{name}.py").read_text("utf-8")
+    (file,) = (ROOT / "tests").glob(f"**/{folder}/{name}.py")
+    source = file.read_text("utf-8")
     return re.findall(r"^def (test_\w+)", source, re.MULTILINE)
 
 

@@ -6,9 +6,9 @@ import argparse
 import shlex
 from pathlib import Path
 
+from gradcheck import selftest
 from gradcheck.cli.parsing import MOST_EXAMPLES, MOST_JOBS, processors, up_to, whole
 from gradcheck.outcomes.exit_codes import USAGE, VERIFIED, WRONG
-from gradcheck.selftest import selftest, told
 from gradcheck.writing import terminal
 
 EXAMPLES = """examples:
@@ -54,8 +54,8 @@ def run_command(options: argparse.Namespace) -> int:
             "--seed is that of the networks of --out; without --out they are always the same"
         )
         return USAGE
-    result = selftest(clean=options.clean, jobs=options.jobs)
-    terminal.say(told(result))
+    result = selftest.selftest(clean=options.clean, jobs=options.jobs)
+    terminal.say(selftest.told(result))
     return VERIFIED if result.is_sound else WRONG
 
 

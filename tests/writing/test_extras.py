@@ -60,7 +60,7 @@ def test_a_frame_needs_pandas(without):
 def test_strategies_need_hypothesis(without):
     without("hypothesis")
     with pytest.raises(ImportError, match=r"hypothesis is not installed: pip install"):
-        _ = gradcheck.problems.strategies
+        _ = gradcheck.strategies
 
 
 def test_what_belongs_to_no_extra_is_not_told():

@@ -76,7 +76,7 @@ def test_a_stream_that_was_closed_is_one_that_leads_nowhere(name, monkeypatch):
 
 def test_what_a_process_starts_has_the_streams_that_were_closed_for_it():
     program = (
-        "import subprocess, sys; from gradcheck import terminal; terminal.prepare(); "
+        "import subprocess, sys; from gradcheck.writing import terminal; terminal.prepare(); "
         "print(subprocess.run([sys.executable, '-c', 'import os; os.fstat(2)']).returncode)"
     )
     closed = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, program]

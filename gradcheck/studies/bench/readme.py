@@ -71,9 +71,9 @@ def table(report: dict[str, Any], rows: dict[str, Any], block: str) -> str:
 def wrapped(text: str) -> str:
     """Break a paragraph or an item into lines.
 
-    >>> print(wrapped("- " + 13 * "one line "))
-    - one line one line one line one line one line one line one line one line one line one line
-      one line one line one line
+    >>> first, second = wrapped("- " + 15 * "one line ").splitlines()
+    >>> len(first) <= WIDTH, second.startswith("  one line")
+    (True, True)
     """
     indent = "  " if text.startswith("- ") else ""
     return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
