@@ -14,8 +14,12 @@ from gradcheck.studies.report import run as report
 from gradcheck.studies.report.engines import run as engines
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("reports/*/*.md")])
-LINK = re.compile(r"\]\(([^)#\s]+)\)")
+OWN = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+"""The pages that are written by hand."""
+PAGES = sorted([*OWN, *ROOT.glob("reports/*/*.md")])
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
+TO_HEADING = re.compile(r"\]\(([^)#\s:]*\.md)?#([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 @pytest.fixture
@@ -85,6 +89,19 @@ def test_every_link_leads_somewhere(page):
     assert [link for link in local if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", OWN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_heading_finds_it(page):
+    for name, heading in TO_HEADING.findall(page.read_text("utf-8")):
+        target = page.parent / name if name else page
+        titles = HEADING.findall(target.read_text("utf-8"))
+        assert heading in [re.sub(r"[^\w\- ]", "", t).lower().replace(" ", "-") for t in titles]
+
+
 def test_the_pages_that_are_published_are_among_those_whose_links_are_followed():
     names = {page.relative_to(ROOT).as_posix() for page in PAGES}
-    assert {"README.md", "reports/standard/report.md", "reports/bench/bench.md"} <= names
+    assert {
+        "README.md",
+        "docs/measured.md",
+        "reports/standard/report.md",
+        "reports/bench/bench.md",
+    } <= names

@@ -1,4 +1,4 @@
-"""The README's examples for CI, as written: the commands are run, the files are read."""
+"""The examples for CI in docs/verifying.md, as written: commands are run, files are read."""
 
 import json
 import os
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent / "verification"))
 from in_process import without_processes
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "verifying.md").read_text("utf-8")
 
 ENGINE = """
 from gradcheck.engines.base import EngineInfo
@@ -51,7 +51,7 @@ DOUBLED = ENGINE.replace("1 * W", "2 * W").replace('"max_parameters": 6', '"max_
 
 def example(marker, language):
     """The code block that follows a marker."""
-    [text] = re.findall(rf"<!-- {marker} -->\n```{language}\n(.*?)```\n", README, re.DOTALL)
+    [text] = re.findall(rf"<!-- {marker} -->\n```{language}\n(.*?)```\n", PAGE, re.DOTALL)
     return text
 
 

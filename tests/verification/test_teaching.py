@@ -12,7 +12,7 @@ from gradcheck import cli
 from gradcheck.verification import shrink
 
 HERE = Path(__file__).resolve().parent
-README = (HERE.parents[1] / "README.md").read_text("utf-8")
+PAGE = (HERE.parents[1] / "docs" / "verifying.md").read_text("utf-8")
 
 HANDED_IN = (HERE / "student_backprop.py").read_text("utf-8")
 
@@ -94,13 +94,13 @@ def test_so_they_do_on_the_problems_of_a_default_run(verified, seed):
 
 
 def shown():
-    """The transcript in the README: its command, and two lines of each run of it."""
-    [text] = re.findall(r"<!-- course transcript -->\n```\n(.*?)```\n", README, re.DOTALL)
+    """The transcript in docs/verifying.md: its command, and two lines of each run of it."""
+    [text] = re.findall(r"<!-- course transcript -->\n```\n(.*?)```\n", PAGE, re.DOTALL)
     command, *runs = [line for line in text.split("\n") if line and not line.startswith("#")]
     return command.removeprefix("$ python -m gradcheck "), runs
 
 
-def test_the_readme_names_the_three_mistakes_in_their_order():
+def test_the_page_names_the_three_mistakes_in_their_order():
     command, lines = shown()
     assert command.startswith("verify py:student_backprop:value_and_grad")
     assert [fix_first(line) for line in lines if line.startswith("fix first")] == list(TOLD)
@@ -108,7 +108,7 @@ def test_the_readme_names_the_three_mistakes_in_their_order():
 
 
 @pytest.mark.nightly
-def test_the_transcript_in_the_readme_is_what_is_said(verified):
+def test_the_transcript_on_the_page_is_what_is_said(verified):
     command, lines = shown()
     options = command.split()[2:]
     said = []

@@ -4,5 +4,5 @@
 what a user writes `by_hand` (`layered_by_hand`). `trial` counts and times one of them, `power`
 finds what it sees, `measure` takes turns among them, `worker` does so in a process with a given
 number of threads, `run` puts the results on disk; `page` writes them up with `sentences`, and
-`readme` the part that README has of it.
+`readme` the part that docs/measured.md has of it.
 """

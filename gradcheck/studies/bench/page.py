@@ -94,7 +94,7 @@ def _line(row: Row, by_threads: dict[int, dict[str, Row]], check: dict[str, Any]
 
 
 def cells(row: Row, check: dict[str, Any]) -> dict[str, str]:
-    """Write what is told of a check besides its seconds, here and in README."""
+    """Write what is told of a check besides its seconds, here and in docs/measured.md."""
     return {
         "check": f"**{row['check']}**" if row["ours"] else row["check"],
         "forward passes": _passes(row),

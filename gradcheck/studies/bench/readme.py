@@ -1,8 +1,8 @@
-"""What README says of speed, from `bench.json` alone: two tables, and the sentences.
+"""What docs/measured.md says of speed, from `bench.json` alone: two tables, and the sentences.
 
     python -m gradcheck.studies.bench.readme [FILE]
 
-prints it (default: of reports/bench/bench.json); a test compares it with README.
+prints it (default: of reports/bench/bench.json); a test compares it with docs/measured.md.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SHOWN = {
         ours.CERTIFIED,
     ),
 }
-"""By block, the checks in README; the page has all."""
+"""By block, the checks in docs/measured.md; the page has all."""
 
 
 def section(report: dict[str, Any]) -> str:
@@ -50,7 +50,7 @@ def section(report: dict[str, Any]) -> str:
     one = rows[ours.LAYERED]
     head = (
         f"One thread, {sizes_of(one)} with {one['N']:,} weights and biases, of "
-        f"`{report['command']}` ([all sizes](reports/bench/bench.md)):"
+        f"`{report['command']}` ([all sizes](../reports/bench/bench.md)):"
     )
     found = "\n".join(wrapped(f"- {sentence}") for sentence in sentences(report))
     return "\n\n".join([wrapped(head), *(table(report, rows, block) for block in SHOWN), found])

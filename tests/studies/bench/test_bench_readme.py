@@ -1,4 +1,4 @@
-"""README and the page say what the published numbers say, as they round them."""
+"""docs/measured.md and the page say what the published numbers say, as they round them."""
 
 import copy
 import json
@@ -21,16 +21,16 @@ def report():
     return json.loads((FOLDER / "bench.json").read_text("utf-8"))
 
 
-def in_readme():
-    """The part of README that is made from them."""
-    text = (ROOT / "README.md").read_text("utf-8")
+def in_docs():
+    """The part of docs/measured.md that is made from them."""
+    text = (ROOT / "docs" / "measured.md").read_text("utf-8")
     [part] = re.findall(r"<!-- bench -->\n(.*?)\n\n<!-- end of bench -->", text, re.DOTALL)
     return part
 
 
-def test_readme_says_what_was_measured(report):
+def test_the_docs_say_what_was_measured(report):
     """`python -m gradcheck.studies.bench.readme` prints what belongs there."""
-    assert in_readme() == section(report)
+    assert in_docs() == section(report)
 
 
 def test_the_page_is_made_of_the_published_numbers(report):
@@ -39,7 +39,7 @@ def test_the_page_is_made_of_the_published_numbers(report):
 
 
 @pytest.mark.parametrize("quantity", ["seconds", "in_passes", "smallest_error", "accused"])
-def test_another_number_is_another_readme(report, quantity):
+def test_another_number_is_another_text(report, quantity):
     forged = copy.deepcopy(report)
     shown = {name for names in SHOWN.values() for name in names}
     rows = [row for row in forged["rows"] if row["check"] in shown and row["N"] == 9901]

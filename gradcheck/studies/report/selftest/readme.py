@@ -1,8 +1,8 @@
-"""What README says of the power of checkers, from the examination's `report.json` alone.
+"""What docs/measured.md says of the power of checkers, from the examination's `report.json` alone.
 
     python -m gradcheck.studies.report.selftest.readme [FILE]
 
-prints it (default: of reports/selftest/report.json); a test compares it with README.
+prints it (default: of reports/selftest/report.json); a test compares it with docs/measured.md.
 """
 
 from __future__ import annotations

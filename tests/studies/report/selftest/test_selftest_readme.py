@@ -1,4 +1,4 @@
-"""README and the page say what the published examination says."""
+"""docs/measured.md and the page say what the published examination says."""
 
 import copy
 import json
@@ -20,9 +20,9 @@ def report():
     return json.loads((FOLDER / "report.json").read_text("utf-8"))
 
 
-def test_readme_says_what_was_measured(report):
+def test_the_docs_say_what_was_measured(report):
     """`python -m gradcheck.studies.report.selftest.readme` prints what belongs there."""
-    text = (ROOT / "README.md").read_text("utf-8")
+    text = (ROOT / "docs" / "measured.md").read_text("utf-8")
     [part] = re.findall(r"<!-- power -->\n(.*?)\n\n<!-- end of power -->", text, re.DOTALL)
     assert part == section(report)
 
@@ -31,7 +31,7 @@ def test_the_page_is_made_of_the_published_numbers(report):
     assert (FOLDER / "selftest.md").read_text("utf-8") == render(report)
 
 
-def test_another_number_is_another_readme(report):
+def test_another_number_is_another_text(report):
     for scale, said in (("1", "caught"), ("1e-6", "caught"), ("1", "accused"), ("1e6", "accused")):
         forged = copy.deepcopy(report)
         told = forged["mistakes"]["checkers"]["torch slow, scaled"][scale]
