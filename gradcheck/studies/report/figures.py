@@ -159,7 +159,7 @@ def price(section: Group, _frames: Frames) -> Figure:
     clock = section["timings"]["ratios"]
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     axes = figure.subplots()
-    N = np.array([8.0, 2e6])
+    N = np.geomspace(8, 2e6, 200)  # N + 1 is no straight line here
     axes.loglog(N, N + 1, "-", color=BLUE, lw=1.2)
     run = [row for row in networks if row["forward_difference_passes"] is not None]
     axes.plot([row["N"] for row in run], [row["forward_difference_passes"] for row in run], "o",
@@ -171,7 +171,7 @@ def price(section: Group, _frames: Frames) -> Figure:
                   color=RED, label="time of loss and gradient / time of the loss")  # fmt: skip
     axes.text(2e3, 6e4, "finite differences: N + 1", color=BLUE, ha="right")
     axes.text(2e3, 5, "backpropagation: 2 to 3 in arithmetic, whatever N", color=RED, ha="center")
-    axes.set_xlim(N[0], N[1])
+    axes.set_xlim(N[0], N[-1])
     axes.set_ylim(1, 4e6)
     axes.minorticks_off()
     axes.set_xlabel("N, number of weights and biases")

@@ -6,7 +6,7 @@ from typing import Any
 
 from gradcheck.studies.report.accuracy.tables import at_scale_one
 from gradcheck.studies.report.million.tables import rows as million_rows
-from gradcheck.studies.report.words import MISSING, count, number, share
+from gradcheck.studies.report.words import MISSING, count, number, seconds, share
 
 Sections = dict[str, Any]
 
@@ -23,9 +23,24 @@ def grounds(report: dict[str, Any]) -> list[str]:
         told.append(_planted(sections))
     if "real_data" in sections:
         told.append(_real_data(sections["real_data"]))
+    if "cost" in sections:
+        told += _foretold(sections["cost"]["timings"].get("foretold"))
     if "consistency" in sections:
         told.append(_undecided(sections))
     return told
+
+
+def _foretold(forecast: dict[str, Any] | None) -> list[str]:
+    """Say how the one forecast of a time came out that a run to the end could test."""
+    if not forecast or forecast["low"] is None:
+        return []
+    is_within = forecast["low"] <= forecast["taken"] <= forecast["high"]
+    return [
+        f"**Seconds beyond N = {forecast['N']:,} are foretold**, not taken. The largest run to the "
+        f"end was foretold as well: it took {seconds(forecast['taken'])}, "
+        f"{'within' if is_within else '**outside**'} the interval that was stated for it "
+        f"({seconds(forecast['low'])} to {seconds(forecast['high'])})."
+    ]
 
 
 def _expected(claims: list[dict[str, Any]], sections: Sections) -> str:
@@ -93,7 +108,11 @@ def _exact(section: dict[str, Any]) -> str:
     seen = " and ".join(
         f"{number(value)} of it in {dtype}" for dtype, _, value, _ in at_scale_one(section)
     )
-    power = f" An error of a derivative is seen from {seen} on (medians)." if seen else ""
+    power = (
+        f" At weight scale 1 an error of a derivative is seen from {seen} on (medians)."
+        if seen
+        else ""
+    )
     if any(row["verdicts"]["FAIL"] for row in engines):
         return f"**Against the exact gradient** {total:,} derivatives were held.{power}"
     return (
@@ -114,7 +133,7 @@ def _accused(section: dict[str, Any]) -> str:
         "is, in whatever order these add"
     )
     mistaken = (
-        f"; of {bugs['failed']:,} gradients that are wrong by a mistake "
+        f"; of {bugs['failed']:,} gradients that FAIL because of a mistake "
         f"{bugs['called_a_class'] or 'none'} is taken for rounding"
     )
     return f"**Nobody is accused wrongly**: {accused}{mistaken}."

@@ -137,7 +137,8 @@ def _cost(sections: Sections) -> str:
         f"**They do not cost the same.** Finite differences take {passes} for N weights, counted "
         f"up to N = {row['N']:,}, in {seconds(time['forward_differences']['seconds'])}; "
         f"backpropagation takes {backprop}, there in {seconds(time['backprop']['median'])}, "
-        f"{low:.1f} to {high:.1f} times the arithmetic of the loss. "
+        f"and in general {low:.1f} to {high:.1f} times the arithmetic of the loss, by the shape of "
+        f"the network. "
         f"{_for_a_million(sections, low, high)}"
     )
 

@@ -446,3 +446,15 @@ def test_the_full_report_holds_right_engines_to_three_million_bounds():
     assert full.jobs == 2
     assert {case.weight_scale for case in networks} == set(WEIGHT_SCALES)
     assert (full.accuracy_problems, full.ladder_draws >= 200) == (2000, True)
+
+
+@pytest.mark.parametrize(("taken", "told"), [(1.0, "within"), (3.0, "**outside**"), (0.1, "out")])
+def test_a_forecast_that_missed_is_said_where_it_is_said_how_sure_this_is(taken, told, tiny_report):
+    _, report = tiny_report
+    forecast = {"N": 99, "low": 0.5, "high": 2.0, "seconds": 1.0, "taken": taken}
+    cost = report["sections"]["cost"]
+    timings = cost["timings"] | {"foretold": forecast}
+    sections = report["sections"] | {"cost": cost | {"timings": timings}}
+    [said] = [text for text in grounds(report | {"sections": sections}) if "foretold" in text]
+    assert told in said
+    assert "N = 99" in said

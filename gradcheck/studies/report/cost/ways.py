@@ -3,10 +3,10 @@
 - **In batches**, of any function that takes many points at once: K moved copies of all weights are
   stacked, and one call of a product of stacks of matrices serves K passes. The passes and the flops
   are those of one copy at a time, N + 1; what a call costs by itself is shared by K. As many copies
-  go together as fit `oracles.batches.BLOCK_BYTES`, the caches of most machines: where that is one
-  copy, nothing is shared and nothing is run.
+  go together as fit `differences.batches.BLOCK_BYTES`, the caches of most machines: where that is
+  one copy, nothing is shared and nothing is run.
 - **By layers**, of a network that is known: only what a weight changes is computed again
-  (`oracles.layered_difference`), on either side. That are parts of 2N passes, in flops the work of
+  (`studies.layered.difference`), on either side. That are parts of 2N passes, in flops the work of
   far fewer.
 """
 

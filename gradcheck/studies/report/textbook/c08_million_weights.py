@@ -5,7 +5,7 @@ is run and timed (`million.plain_passes`); with the setting `run_the_million` al
 The error of each quotient is bounded as in `curvature`.
 
 What one weight changes is its own neuron and what lies above it. Differences that compute no more
-than that (`oracles.layered_difference`) take no N + 1 passes.
+than that (`studies.layered.difference`) take no N + 1 passes.
 """
 
 from __future__ import annotations
