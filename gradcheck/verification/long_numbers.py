@@ -23,7 +23,7 @@ from gradcheck.diagnosis.formula import ANSWER
 from gradcheck.engines.base import Unsupported
 from gradcheck.outcomes.judging import is_within
 from gradcheck.outcomes.outcome import Outcome, Suspect
-from gradcheck.outcomes.reasons import Verdict
+from gradcheck.outcomes.reasons import Kind, Verdict
 from gradcheck.rounding import gradient_bound
 from gradcheck.splitmix64 import Stream
 
@@ -92,16 +92,18 @@ def _negated(problem: Problem) -> Problem:
 def _told(problem: Problem, outcome: Outcome) -> Outcome | None:
     """Name the array that gives all of the engine's numbers if it is rounded to float32.
 
-    None if no array does, or if several do.
+    None if no array does, or if several do, or if all that is wrong is 0: p - y is 0 where y is
+    rounded to p, but many other mistakes leave a gradient 0.
     """
-    if outcome.comparison is None:
+    c = outcome.comparison
+    if c is None or not c.engine[c.kind == Kind.FAILED].any():
         return None
     fitting = []
     for symbol, name in ARRAYS.items():
         rounded = _changed(problem, name, lambda array, _: array.astype(np.float32).astype(float))
         exact = certified_gradient(rounded)
         bound = gradient_bound(rounded, WIDEST) + exact.bound
-        if is_within(outcome.comparison.engine, exact.gradient, bound):
+        if is_within(c.engine, exact.gradient, bound):
             fitting.append(symbol)
     if len(fitting) != 1:
         return None

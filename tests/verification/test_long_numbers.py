@@ -113,3 +113,20 @@ def test_numbers_that_are_asked_have_more_bits_than_float32_and_nearly_the_same_
 def test_of_other_formats_and_large_networks_nothing_more_is_asked(how):
     before = explained_agreement(rounding("X"), problem(**how))
     assert agreement_at_long_numbers(rounding("X"), problem(**how), before) is before
+
+
+def without_small_errors(problem):
+    """The textbook, whose gradient is left 0 where p - y is nearly so: it rounds nothing."""
+    value, layers = textbook_engines.textbook(problem)
+    small = all(np.all(np.abs(b) <= 1e-6) for _, b in layers)
+    return value, [(W * (not small), b * (not small)) for W, b in layers]
+
+
+@pytest.mark.parametrize("corner", ["zero_weights", "zero_preactivations"])
+def test_of_a_gradient_that_is_left_0_no_array_is_said_to_be_rounded(corner):
+    """Targets of 1/2 that are rounded give p - y = 0, too, as many other mistakes do."""
+    token = f"gc1:1-1:cross_entropy:mean:m1:float64:w1:{corner}:half:s0"
+    engine = engine_from_callable(without_small_errors, "cut")
+    outcome = asked_again(engine, parse(token).problem())
+    assert outcome.verdict is Verdict.FAIL
+    assert "rounded to float32" not in outcome.diagnosis
