@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from gradcheck.problem import Problem as Problem
     from gradcheck.problems import strategies as strategies
     from gradcheck.problems.case import parse as parse
-    from gradcheck.verification.library import Verification as Verification
-    from gradcheck.verification.library import verify as verify
+    from gradcheck.verification.verification import Verification as Verification
+    from gradcheck.verification.verification import verify as verify
 
 _HOMES = {
     "Architecture": "gradcheck.problem:Architecture",
@@ -53,7 +53,7 @@ _HOMES = {
     "Reason": "gradcheck.outcomes.reasons:Reason",
     "Unsupported": "gradcheck.engines.base:Unsupported",
     "Verdict": "gradcheck.outcomes.reasons:Verdict",
-    "Verification": "gradcheck.verification.library:Verification",
+    "Verification": "gradcheck.verification.verification:Verification",
     "assert_gradient": "gradcheck.checks.gradient:assert_gradient",
     "batched": "gradcheck.differences.batches:batched",
     "check_agreement": "gradcheck.diagnosis.agreement:explained_agreement",
@@ -62,7 +62,7 @@ _HOMES = {
     "check_hessian_vector_product": "gradcheck.checks.hessian:check_hessian_vector_product",
     "check_jacobian": "gradcheck.checks.jacobian:check_jacobian",
     "parse": "gradcheck.problems.case:parse",
-    "verify": "gradcheck.verification.library:verify",
+    "verify": "gradcheck.verification.verification:verify",
     "engines": "gradcheck.engines",
     "strategies": "gradcheck.problems.strategies",
 }

@@ -1,5 +1,6 @@
 """The command `check`: one function from the shell, and its exit codes."""
 
+import shlex
 import sys
 
 import numpy as np
@@ -80,6 +81,25 @@ def test_the_outcome_is_printed_and_the_exit_code_is_the_verdict(
     assert cli.main(command) == code
     said = capsys.readouterr()
     assert told in said.out + said.err
+
+
+def test_the_command_that_is_printed_gives_the_same_outcome(capsys):
+    given = ["some_functions:f", "py:some_functions:wrong", "--at=-0.5,1.25"]
+    options = ["--bounds=-1,", "--resolution", "1e-4", "--noise", "1e-15", "--seed", "3"]
+    assert cli.main(["check", *given, *options]) == 1
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith("repeat: ")]
+    words = shlex.split(line.removeprefix("repeat: "))
+    assert words[:4] == ["python", "-m", "gradcheck", "check"]
+    assert cli.main(words[3:]) == 1
+    assert capsys.readouterr().out == said
+
+
+def test_a_file_of_arrays_that_is_damaged_is_refused(tmp_path, capsys):
+    (tmp_path / "broken.npz").write_bytes((tmp_path / "point.npz").read_bytes()[:40])
+    command = ["check", "some_functions:f", "some_functions:right", "--at", "broken.npz"]
+    assert cli.main(command) == 2
+    assert "--at=broken.npz" in capsys.readouterr().err
 
 
 def test_a_name_needs_a_module(capsys):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -77,8 +80,22 @@ def run_command(options: argparse.Namespace) -> int:
     except (TypeError, ValueError) as error:
         terminal.complain(str(error))
         return USAGE
-    terminal.say(str(outcome))
+    terminal.say(str(replace(outcome, repeat=_command(options))))
     return CODES[outcome.verdict]
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command line that repeats the check."""
+    given = [f"--at={options.at}", f"--method={options.method}"]
+    for name in ("noise", "budget", "resolution"):
+        value = getattr(options, name)
+        given += [] if value is None else [f"--{name}={value!r}"]
+    if options.bounds is not None:
+        ends = ("" if end is None else repr(end) for end in options.bounds)
+        given.append(f"--bounds={','.join(ends)}")
+    given.append(f"--seed={options.seed}")
+    words = ["python", "-m", "gradcheck", "check", options.function, options.gradient, *given]
+    return shlex.join(words)
 
 
 def _attribute(spec: str) -> Any:
@@ -121,10 +138,11 @@ def _point(text: str) -> Any:
     """Read numbers with commas, a file of numpy, or what a module names."""
     if Path(text).suffix in {".npy", ".npz"}:
         try:
-            held = np.load(text, allow_pickle=False)
-        except (OSError, ValueError) as error:
+            with Path(text).open("rb") as file:  # numpy leaves a damaged file open
+                held = np.load(file, allow_pickle=False)
+                return held if isinstance(held, np.ndarray) else dict(held)
+        except (OSError, ValueError, BadZipFile) as error:
             raise ValueError(f"--at={text}: {error}") from None
-        return held if isinstance(held, np.ndarray) else dict(held)
     if ":" in text:
         return _attribute(text)
     return np.array(_numbers(text, "--at"))

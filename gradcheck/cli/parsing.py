@@ -40,6 +40,17 @@ class Parser(argparse.ArgumentParser):
             terminal.say(message.rstrip("\n"))
 
 
+def add_jobs(parser: argparse._ActionsContainer) -> None:
+    """Add --jobs."""
+    parser.add_argument(
+        "--jobs",
+        type=up_to(MOST_JOBS),
+        default=processors(),
+        metavar="N",
+        help="number of worker processes (default: one a processor, up to 4)",
+    )
+
+
 def whole(text: str) -> int:
     """Read a random seed: a whole number of 64 bits."""
     value = int(text)

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from gradcheck import selftest
-from gradcheck.cli.parsing import MOST_EXAMPLES, MOST_JOBS, processors, up_to, whole
+from gradcheck.cli.parsing import MOST_EXAMPLES, add_jobs, up_to, whole
 from gradcheck.outcomes.exit_codes import USAGE, VERIFIED, WRONG
 from gradcheck.writing import terminal
 
@@ -26,13 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of problems of right engines (default: 20,000)",
     )
-    parser.add_argument(
-        "--jobs",
-        type=up_to(MOST_JOBS),
-        default=processors(),
-        metavar="N",
-        help="number of worker processes (default: one a processor, up to 4)",
-    )
+    add_jobs(parser)
     parser.add_argument(
         "--out",
         type=Path,

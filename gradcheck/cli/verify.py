@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from gradcheck.cli.models import limit, model
 from gradcheck.cli.parsing import (
     ENGINE_HELP,
     MOST_EXAMPLES,
-    MOST_JOBS,
-    processors,
+    add_jobs,
     seconds,
     shard,
     size,
@@ -31,6 +31,8 @@ from gradcheck.verification.text import render
 from gradcheck.writing import terminal
 from gradcheck.writing.files import require_distinct, require_writable
 
+Group: TypeAlias = argparse._ArgumentGroup
+
 EXAMPLES = """examples:
   python -m gradcheck verify torch
   python -m gradcheck verify py:my_engine:value_and_grad --examples 1000 --html run.html
@@ -41,7 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.epilog = EXAMPLES
     parser.add_argument("engine", help=ENGINE_HELP)
-    drawn = parser.add_argument_group("which networks are drawn")
+    _add_drawn(parser.add_argument_group("which networks are drawn"))
+    _add_allowed(parser.add_argument_group("what is allowed"))
+    _add_run(parser.add_argument_group("how it is run"))
+    _add_written(parser.add_argument_group("what is written"))
+
+
+def _add_drawn(drawn: Group) -> None:
     drawn.add_argument(
         "--examples",
         type=up_to(MOST_EXAMPLES),
@@ -74,7 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="I/N",
         help="every N-th network alone, from the I-th on",
     )
-    judged = parser.add_argument_group("what is allowed")
+
+
+def _add_allowed(judged: Group) -> None:
     judged.add_argument(
         "--require",
         metavar="MODEL",
@@ -83,14 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the engine declares, else standard)",
     )
     judged.add_argument("--known", type=Path, metavar="FILE", help="TOML file of known failures")
-    how = parser.add_argument_group("how it is run")
-    how.add_argument(
-        "--jobs",
-        type=up_to(MOST_JOBS),
-        default=processors(),
-        metavar="N",
-        help="number of worker processes (default: one a processor, up to 4)",
-    )
+
+
+def _add_run(how: Group) -> None:
+    add_jobs(how)
     how.add_argument(
         "--timeout",
         type=seconds,
@@ -104,7 +110,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SIZE",
         help="memory of each worker, as 2G or 500M (default: 3/4 of the machine's, shared out)",
     )
-    written = parser.add_argument_group("what is written")
+
+
+def _add_written(written: Group) -> None:
     written.add_argument("--log", type=Path, metavar="FILE", help="log of all results, JSON lines")
     written.add_argument("--resume", action="store_true", help="continuation of an incomplete log")
     for name in ("junit", "html", "markdown"):

@@ -4,7 +4,7 @@ import pytest
 from in_process import without_curves, without_processes
 
 import gradcheck
-from gradcheck.verification import library
+from gradcheck.verification import verification
 
 FEW = {"max_parameters": 9, "max_depth": 1, "max_batch": 2, "corners": ("generic",)}
 
@@ -36,7 +36,7 @@ def test_a_function_of_a_module_is_an_engine_and_a_wrong_one_is_told():
     found = gradcheck.verify(wrong, examples=2, dtype="float64", limits=FEW)
     assert not found.is_verified
     assert found.exit_code == 1
-    assert found.summary.engine["spec"].endswith("test_verify_library:wrong")
+    assert found.summary.engine["spec"].endswith("test_verification:wrong")
     assert "fix first" in str(found)
 
 
@@ -57,4 +57,4 @@ def test_a_verification_is_no_truth_value():
 )
 def test_what_cannot_be_verified_is_refused(arguments, told):
     with pytest.raises(ValueError, match=told):
-        library.verify(**{"engine": "reference"} | arguments)
+        verification.verify(**{"engine": "reference"} | arguments)
