@@ -37,11 +37,13 @@ from gradcheck.studies.report.cost.ratio import (
 from gradcheck.studies.report.cost.regimes import fit_pass, growth
 from gradcheck.studies.report.cost.ways import (
     Batched,
+    Layered,
     by_layers,
     copies_at_once,
     flops_of_a_copy,
     in_batches,
 )
+from gradcheck.studies.report.extrapolation import Foretold
 from gradcheck.studies.report.in_place import InPlace
 from gradcheck.studies.report.inside import counted_passes
 from gradcheck.studies.report.million import plain_passes
@@ -123,18 +125,14 @@ def _measure_network(network: Network, settings: Settings) -> tuple[Group, Group
         "backprop_flops": gradient_flops.total,
         "gemm_as_formula": forward_flops.gemm == flops_of_a_copy(network).gemm == gemm
         and gradient_flops.gemm == gemm + gemm_flops_backward(sizes, m),
-        "passes_as_formula": (plain is None or plain.counted == forward_difference_passes(N))
-        and central in (None, central_difference_passes(N))
-        and (batched is None or batched.passes == forward_difference_passes(N))
-        and layered.differences == central_difference_passes(N),
+        "passes_as_formula": _as_formulas(N, plain, central, batched, layered),
         "agree": _agree(sizes, settings.seed, plain, batched) and layered.deviation <= 1,
         "check_passes": _check_passes(network) if settings.longest_check >= N else None,
     }
-    taken_seconds = {"seconds": plain.taken, "low": None, "high": None} if plain else told.to_json()
     timing = {
         "forward_pass": _quartiles(pass_time),
         "backprop": _quartiles(gradient_time),
-        "forward_differences": {**taken_seconds, "extrapolated": plain is None},
+        "forward_differences": _taken_or_foretold(plain, told),
         "in_batches": {"seconds": batched.seconds if batched else None},
         "by_layers": {"seconds": layered.seconds},
         "foretold": {
@@ -143,6 +141,29 @@ def _measure_network(network: Network, settings: Settings) -> tuple[Group, Group
         },
     }
     return row, timing
+
+
+def _as_formulas(
+    N: int,
+    plain: plain_passes.Passes | None,
+    central: int | None,
+    batched: Batched | None,
+    layered: Layered,
+) -> bool:
+    """Whether all passes that were taken are N + 1, or 2N."""
+    return (
+        (plain is None or plain.counted == forward_difference_passes(N))
+        and central in (None, central_difference_passes(N))
+        and (batched is None or batched.passes == forward_difference_passes(N))
+        and layered.differences == central_difference_passes(N)
+    )
+
+
+def _taken_or_foretold(plain: plain_passes.Passes | None, told: Foretold) -> Group:
+    """Return the seconds of a run to the end, or those that are foretold of it."""
+    if plain is None:
+        return {**told.to_json(), "extrapolated": True}
+    return {"seconds": plain.taken, "low": None, "high": None, "extrapolated": False}
 
 
 def _plain(sizes: tuple[int, ...], settings: Settings) -> plain_passes.Passes | None:
